@@ -1,0 +1,2 @@
+//! The paywatch binary.
+fn main() {}

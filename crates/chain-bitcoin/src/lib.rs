@@ -1,0 +1,1 @@
+//! Bitcoin: blocks and mempool of bitcoind, extended public keys, addresses

@@ -1,0 +1,1 @@
+//! The port between a chain and the engine: blocks in, transfers out

@@ -1,0 +1,1 @@
+//! Words and rules of paywatch: pure, without IO, SQL or serde

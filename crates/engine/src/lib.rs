@@ -1,0 +1,1 @@
+//! Follows chains and turns what they say into facts, statuses and events

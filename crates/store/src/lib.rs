@@ -1,0 +1,1 @@
+//! Facts in SQLite or Postgres behind one SQL text

@@ -1,0 +1,1 @@
+//! Real nodes, a private Postgres and a webhook receiver for tests

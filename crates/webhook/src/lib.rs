@@ -1,0 +1,1 @@
+//! Signed webhooks: schedule, egress guard and deliverer
