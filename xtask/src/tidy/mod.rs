@@ -1,0 +1,4 @@
+//! placeholder
+pub(crate) fn command(_: &[String]) -> anyhow::Result<std::process::ExitCode> {
+    crate::usage("not yet")
+}
