@@ -1,1 +1,16 @@
-//! The port between a chain and the engine: blocks in, transfers out
+//! The port between a chain and the engine: blocks in, transfers out.
+//!
+//! An adapter knows one chain family: how to ask a node, how to prove that an answer is complete, how
+//! to derive addresses. It knows nothing of invoices, databases or merchants.
+
+pub mod block;
+pub mod derivation;
+pub mod error;
+pub mod source;
+pub mod watch;
+
+pub use block::{Block, Credit, Pool};
+pub use derivation::{Derivation, DerivedAddress, KeyError, WalletKey};
+pub use error::{Retry, SourceError};
+pub use source::{BoxFuture, Health, Source};
+pub use watch::WatchTable;

@@ -1,1 +1,41 @@
-//! Words and rules of paywatch: pure, without IO, SQL or serde
+//! Words and rules of paywatch: amounts, chains, terms, facts, and the fold from facts to status.
+//!
+//! Pure by construction: no asynchronous code, no SQL, no serde, no clock and no randomness of its
+//! own. Everything that paywatch says about an invoice is computed here from terms and facts.
+#![deny(
+    clippy::as_conversions,
+    clippy::arithmetic_side_effects,
+    clippy::float_arithmetic,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm
+)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
+
+pub mod amount;
+pub mod asset;
+pub mod catalogue;
+pub mod chain;
+pub mod event;
+pub mod facts;
+pub mod fold;
+pub mod id;
+pub mod limits;
+pub mod status;
+pub mod terms;
+pub mod time;
+
+pub use amount::{Amount, AmountError, Rounding};
+pub use asset::{Asset, AssetKind, AssetName};
+pub use catalogue::{Catalogue, ChainSpec};
+pub use chain::{BlockHash, BlockRef, ChainName, Family, Mode, Position, TxId};
+pub use event::{Cause, CauseKind, EventType, Said};
+pub use facts::{ChainView, OperatorFact, Place, Transfer, Views};
+pub use fold::{Await, Certainty, Folded, OptionTally, Sums, TransferView, Violation, fold};
+pub use id::{
+    DeliveryId, EndpointId, Entropy, EventId, InvoiceId, KeyId, MerchantId, OptionId, RequestId,
+    TransferId, WalletId,
+};
+pub use status::{CustomerStatus, Status};
+pub use terms::{Finality, Margin, OptionTerms, Policy, Price, Terms, TermsError, Tolerance};
+pub use time::{Clock, UnixMillis};

@@ -1,0 +1,46 @@
+//! What a scan leaves of a block and of the mempool: transfers to watched keys.
+
+use paywatch_domain::{Amount, AssetName, BlockHash, BlockRef, Position, TxId, UnixMillis};
+
+/// An amount credited to a watched key by one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credit {
+    /// The key as it stands in the watch table, for example a script.
+    pub key: Box<[u8]>,
+    /// What was credited.
+    pub asset: AssetName,
+    /// How much.
+    pub amount: Amount,
+    /// The transaction.
+    pub tx_id: TxId,
+    /// Where in the transaction.
+    pub position: Position,
+    /// What the transaction spends, each in the chain's own text form (`txid:vout`); a transaction
+    /// that spends one of them too replaces this one. Empty where the chain has no such thing.
+    pub spends: Box<[Box<str>]>,
+}
+
+/// A block that was read, proven complete and scanned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Which block.
+    pub at: BlockRef,
+    /// The block it stands on.
+    pub parent: BlockHash,
+    /// The time its header claims. Not a clock.
+    pub time: UnixMillis,
+    /// Bytes that were read for it.
+    pub bytes: usize,
+    /// Credits to candidates of the watch table, in the block's order.
+    pub credits: Vec<Credit>,
+}
+
+/// The whole set of unconfirmed credits to watched keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// The node's tip while the set was read. "Gone" and "mined" can only be told apart when this is
+    /// also our cursor.
+    pub tip: BlockRef,
+    /// Every unconfirmed credit to a watched key.
+    pub credits: Vec<Credit>,
+}

@@ -1,0 +1,115 @@
+//! From a merchant's public key material to addresses.
+
+use paywatch_domain::{ChainName, Family};
+
+/// Public key material that was read and found good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WalletKey {
+    /// What kind of material it is, for example `xpub` or `descriptor`.
+    pub kind: &'static str,
+    /// The canonical public form that is stored, for example a descriptor with checksum.
+    pub canonical: String,
+    /// The node whose children are handed out, as a hash over public key and chain code in
+    /// hexadecimal. Two forms of one key share it, and with it the index counter.
+    pub node: String,
+    /// Eight hexadecimal digits by which people tell keys apart (BIP32 fingerprint).
+    pub fingerprint: String,
+}
+
+/// One address of a wallet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DerivedAddress {
+    /// The text that payers get.
+    pub address: String,
+    /// What the watch table looks for, for example the output script.
+    pub key: Vec<u8>,
+    /// The full path for people and wallets, for example `m/84h/1h/0h/0/7`.
+    pub path: String,
+}
+
+/// Why key material or an index cannot be used. Never contains the material itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// A private key, seed or seed phrase. Nothing of it is kept or logged.
+    #[error(
+        "this is {what}, which must never leave the wallet; paywatch needs the public key \
+         (xpub, zpub or a public descriptor), and never a private one"
+    )]
+    Private {
+        /// What it looks like, for example `an extended private key`.
+        what: &'static str,
+    },
+    /// A key of another network than the chain's.
+    #[error("the key is for {found} and the chain is {expected}")]
+    WrongNetwork {
+        /// What the chain needs.
+        expected: String,
+        /// What the key is for.
+        found: String,
+    },
+    /// A checksum that does not fit: a typing error.
+    #[error("the checksum does not fit; a character is wrong or missing ({detail})")]
+    Checksum {
+        /// Where.
+        detail: String,
+    },
+    /// A hardened step below the public key: not possible without the private key.
+    #[error("a hardened step ({step}) below a public key cannot be derived")]
+    Hardened {
+        /// The step.
+        step: String,
+    },
+    /// A form that is not supported.
+    #[error("this key form is not supported: {detail}")]
+    Unsupported {
+        /// What it is, and what to give instead.
+        detail: String,
+    },
+    /// Not key material at all.
+    #[error("not an extended public key or a descriptor: {detail}")]
+    Malformed {
+        /// What is wrong.
+        detail: String,
+    },
+    /// The index space of the key is used up.
+    #[error("no address can be derived at index {index}")]
+    Index {
+        /// The index.
+        index: u32,
+    },
+}
+
+impl KeyError {
+    /// A stable code for the API.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Private { .. } => "private_key_refused",
+            Self::WrongNetwork { .. } => "key_wrong_network",
+            Self::Checksum { .. } => "key_checksum",
+            Self::Hardened { .. } => "key_hardened_step",
+            Self::Unsupported { .. } => "key_unsupported",
+            Self::Malformed { .. } => "key_malformed",
+            Self::Index { .. } => "key_index_exhausted",
+        }
+    }
+}
+
+/// Reads key material and derives addresses, for one chain family. Pure.
+pub trait Derivation: Send + Sync + 'static {
+    /// The family it serves.
+    fn family(&self) -> Family;
+
+    /// Reads what a merchant gave. `test` tells whether a key for test networks is wanted.
+    fn parse(&self, text: &str, test: bool) -> Result<WalletKey, KeyError>;
+
+    /// The address of a stored key (its canonical form) at an index, in the form of one chain.
+    fn derive(
+        &self,
+        canonical: &str,
+        index: u32,
+        chain: &ChainName,
+    ) -> Result<DerivedAddress, KeyError>;
+
+    /// The payment URI for an address and an exact decimal amount, for example BIP21.
+    fn payment_uri(&self, chain: &ChainName, address: &str, amount: &str) -> String;
+}

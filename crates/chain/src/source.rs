@@ -1,0 +1,68 @@
+//! The port itself: what the engine asks of a chain.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use paywatch_domain::{BlockHash, BlockRef, ChainName};
+
+use crate::block::{Block, Pool};
+use crate::error::SourceError;
+use crate::watch::WatchTable;
+
+/// A future that an adapter returns.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The node's software and version.
+    pub version: String,
+    /// The last block of its chain.
+    pub tip: BlockRef,
+    /// The lowest block it can still give; 0 for a node that keeps everything.
+    pub lowest: u64,
+}
+
+/// One chain, through one node or several.
+///
+/// Every answer is either complete and proven, or an error; "empty" and "I do not have it" are never
+/// confused. Dropping a future cancels the request and leaves no trace.
+pub trait Source: Send + Sync + 'static {
+    /// What `fetch` brings and `scan` reads: bytes, not yet looked at.
+    type Raw: Send + 'static;
+    /// What `fetch_pool` brings and `scan_pool` reads.
+    type RawPool: Send + 'static;
+
+    /// Which chain this is.
+    fn chain(&self) -> &ChainName;
+
+    /// Asks the node who it is: right network, not synchronising. Asked once per poll, so it is
+    /// cheap; returns the node's tip with it.
+    fn health(&self) -> BoxFuture<'_, Result<Health, SourceError>>;
+
+    /// The hash of the node's chain at `height`; `None` above its tip.
+    fn hash_at(&self, height: u64) -> BoxFuture<'_, Result<Option<BlockHash>, SourceError>>;
+
+    /// Reads a block and what its proof needs.
+    fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Self::Raw, SourceError>>;
+
+    /// Proves that `raw` is the whole block `block` and keeps the credits to watched keys. Pure.
+    fn scan(
+        &self,
+        block: &BlockRef,
+        raw: Self::Raw,
+        watched: &WatchTable,
+    ) -> Result<Block, SourceError>;
+
+    /// Reads what is new in the mempool; `None` for a chain without one that can be read.
+    fn fetch_pool(&self) -> BoxFuture<'_, Result<Option<Self::RawPool>, SourceError>>;
+
+    /// Keeps the credits to watched keys of everything that is in the mempool now. May remember what
+    /// it has decoded, so that only new transactions cost anything.
+    fn scan_pool(&self, raw: Self::RawPool, watched: &WatchTable) -> Result<Pool, SourceError>;
+
+    /// Waits until the node's tip is not `tip` any more, `timeout` at the longest. A hint: the caller
+    /// polls afterwards whatever this returned, errors included.
+    fn wait_for_change<'a>(&'a self, tip: &'a BlockRef, timeout: Duration) -> BoxFuture<'a, ()>;
+}

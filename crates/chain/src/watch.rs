@@ -1,0 +1,102 @@
+//! The watch table: which keys are ours, by a keyed fingerprint.
+//!
+//! About 13 bytes a key. An answer of "perhaps" is confirmed against the database row; an answer of
+//! "no" is certain. Keys are chosen by attackers too, so the fingerprint is keyed.
+
+use hashbrown::HashTable;
+
+/// The keys of one chain family that are watched.
+#[derive(Clone, Debug)]
+pub struct WatchTable {
+    seed: (u64, u64),
+    prints: HashTable<u64>,
+}
+
+impl WatchTable {
+    /// An empty table whose fingerprints are keyed with `seed`.
+    pub fn new(seed: u128) -> Self {
+        let [low, high] = [seed, seed >> 64]
+            .map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or_default());
+        Self {
+            seed: (low | 1, high | 1),
+            prints: HashTable::new(),
+        }
+    }
+
+    /// Watches a key from now on.
+    pub fn insert(&mut self, key: &[u8]) {
+        let print = fingerprint(self.seed, key);
+        let slot = self
+            .prints
+            .entry(print, |other| *other == print, |other| *other);
+        slot.insert(print);
+    }
+
+    /// Whether a key may be watched; `false` is certain.
+    pub fn may_contain(&self, key: &[u8]) -> bool {
+        let print = fingerprint(self.seed, key);
+        self.prints.find(print, |other| *other == print).is_some()
+    }
+
+    /// How many fingerprints are in the table.
+    pub fn len(&self) -> usize {
+        self.prints.len()
+    }
+
+    /// Whether nothing is watched.
+    pub fn is_empty(&self) -> bool {
+        self.prints.is_empty()
+    }
+}
+
+/// A keyed 64-bit fingerprint: folded 64x64 to 128 bit multiplications over 8-byte words.
+fn fingerprint(seed: (u64, u64), key: &[u8]) -> u64 {
+    let mut state = seed.0 ^ u64::try_from(key.len()).unwrap_or(u64::MAX);
+    for chunk in key.chunks(8) {
+        let mut word = [0; 8];
+        for (to, from) in word.iter_mut().zip(chunk) {
+            *to = *from;
+        }
+        state = fold(state ^ u64::from_le_bytes(word), seed.1);
+    }
+    fold(state ^ seed.1, seed.0)
+}
+
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a).wrapping_mul(u128::from(b));
+    let low = u64::try_from(product & u128::from(u64::MAX)).unwrap_or_default();
+    let high = u64::try_from(product >> 64).unwrap_or_default();
+    low ^ high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_and_others_are_not() {
+        let mut table = WatchTable::new(0x1234_5678_9abc_def0_0fed_cba9_8765_4321);
+        let key = |number: u32| {
+            let mut key = vec![0, 20];
+            key.extend(number.to_be_bytes().repeat(5));
+            key
+        };
+        for number in 0..20_000 {
+            table.insert(&key(number));
+            table.insert(&key(number));
+        }
+        assert_eq!(table.len(), 20_000, "a key counts once");
+        assert!((0..20_000).all(|number| table.may_contain(&key(number))));
+        assert!(!(20_000..60_000).any(|number| table.may_contain(&key(number))));
+        assert!(!table.may_contain(b""));
+    }
+
+    #[test]
+    fn the_seed_changes_every_fingerprint() {
+        let same = (0..1000_u32).filter(|number| {
+            let key = number.to_be_bytes();
+            fingerprint((1, 3), &key) == fingerprint((5, 7), &key)
+        });
+        assert_eq!(same.count(), 0);
+    }
+}

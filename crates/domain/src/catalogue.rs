@@ -1,0 +1,72 @@
+//! The chains and assets that this installation knows.
+
+use std::collections::BTreeMap;
+
+use crate::asset::{Asset, AssetName};
+use crate::chain::{ChainName, Family, Mode};
+use crate::terms::Finality;
+
+/// One chain as configured: what does not depend on its adapter.
+#[derive(Clone, Debug)]
+pub struct ChainSpec {
+    /// Short name.
+    pub name: ChainName,
+    /// CAIP-2 id, for example `bip122:000000000019d6689c085ae165831e93`
+    /// (<https://chainagnostic.org/CAIPs/caip-2>).
+    pub caip2: Box<str>,
+    /// Which adapter and which wallets serve it.
+    pub family: Family,
+    /// Live or test money.
+    pub mode: Mode,
+    /// What a policy that does not name this chain or its assets asks for.
+    pub finality: Finality,
+    /// A reorganisation deeper than this halts the chain, in blocks.
+    pub reorg_depth_max: u64,
+    /// Creation of invoices is refused when the last complete reading is older, in milliseconds.
+    pub lag_ms_max: i64,
+    /// What can be paid on it.
+    pub assets: Vec<Asset>,
+}
+
+/// All configured chains by name.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    chains: BTreeMap<ChainName, ChainSpec>,
+}
+
+impl Catalogue {
+    /// A catalogue of these chains; a later one replaces an earlier one of the same name.
+    pub fn new(chains: impl IntoIterator<Item = ChainSpec>) -> Self {
+        Self {
+            chains: chains
+                .into_iter()
+                .map(|chain| (chain.name.clone(), chain))
+                .collect(),
+        }
+    }
+
+    /// The chain with this name.
+    pub fn chain(&self, name: &ChainName) -> Option<&ChainSpec> {
+        self.chains.get(name)
+    }
+
+    /// The asset with this name.
+    pub fn asset(&self, name: &AssetName) -> Option<&Asset> {
+        self.chain(name.chain())?
+            .assets
+            .iter()
+            .find(|asset| asset.name == *name)
+    }
+
+    /// Every chain, by name.
+    pub fn chains(&self) -> impl Iterator<Item = &ChainSpec> {
+        self.chains.values()
+    }
+
+    /// Every asset of the chains of one mode.
+    pub fn assets(&self, mode: Mode) -> impl Iterator<Item = &Asset> {
+        self.chains()
+            .filter(move |chain| chain.mode == mode)
+            .flat_map(|chain| &chain.assets)
+    }
+}

@@ -1,0 +1,61 @@
+//! Limits on everything that comes from outside, in one place.
+
+/// Characters of a decimal amount: 78 digits of 2^256, a point, and one to tell "too long" apart.
+pub const AMOUNT_CHARS_MAX: usize = 96;
+/// Bytes of a request body.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of an invoice's metadata as JSON.
+pub const METADATA_BYTES_MAX: usize = 8 * 1024;
+/// Payment options of one invoice.
+pub const OPTIONS_MAX: usize = 16;
+/// Characters of an order id, a label and similar short texts.
+pub const TEXT_CHARS_MAX: usize = 255;
+/// Characters of a URL.
+pub const URL_CHARS_MAX: usize = 2048;
+/// Characters of an extended key or output descriptor.
+pub const KEY_CHARS_MAX: usize = 1024;
+/// Longest time from creation to expiry, in seconds: 90 days.
+pub const EXPIRES_IN_S_MAX: u64 = 90 * 24 * 3600;
+/// Longest late window, in seconds: 365 days.
+pub const LATE_WINDOW_S_MAX: u64 = 365 * 24 * 3600;
+/// Deepest depth a policy may ask for, in blocks.
+pub const DEPTH_MAX: u32 = 1000;
+/// Rows of one page of a list.
+pub const PAGE_ROWS_MAX: u32 = 100;
+/// Rows of one page when the caller names no limit.
+pub const PAGE_ROWS_DEFAULT: u32 = 20;
+/// Characters of an idempotency key.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
+/// How long a stored answer of an idempotent request is kept, in milliseconds: 24 hours.
+pub const IDEMPOTENCY_KEPT_MS: i64 = 24 * 3600 * 1000;
+/// Webhook endpoints of one merchant and mode.
+pub const ENDPOINTS_MAX: usize = 16;
+/// Blocks that one chain event carries while catching up.
+pub const CHAIN_EVENT_BLOCKS_MAX: usize = 64;
+/// Bytes of raw blocks that one chain event covers while catching up.
+pub const CHAIN_EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Milliseconds of scanning after which a chain event is applied while catching up.
+pub const CHAIN_EVENT_MS_MAX: i64 = 100;
+/// Blocks fetched ahead of the one being scanned.
+pub const PREFETCH_BLOCKS_MAX: usize = 16;
+/// Bytes of one block that a node may answer with.
+pub const BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of one JSON answer of a node.
+pub const NODE_ANSWER_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of a webhook receiver's answer that are kept.
+pub const ANSWER_BYTES_KEPT: usize = 1024;
+/// Deliveries claimed in one step.
+pub const DELIVERIES_CLAIMED_MAX: usize = 64;
+/// Deliveries under way to one endpoint at a time.
+pub const ENDPOINT_SENDS_MAX: usize = 8;
+/// Transfers that one invoice's fold reads; above this the invoice is quarantined.
+pub const INVOICE_TRANSFERS_MAX: usize = 10_000;
+/// An unread chain after expiry is named in `waiting_for` from this age on, in milliseconds.
+pub const WAITING_FOR_AFTER_MS: i64 = 3600 * 1000;
+
+const _: () = {
+    assert!(METADATA_BYTES_MAX < BODY_BYTES_MAX);
+    assert!(PREFETCH_BLOCKS_MAX <= CHAIN_EVENT_BLOCKS_MAX);
+    assert!(PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX);
+    assert!(ENDPOINT_SENDS_MAX <= DELIVERIES_CLAIMED_MAX);
+};

@@ -1,0 +1,245 @@
+//! The terms of an invoice: fixed at creation, never changed.
+
+use std::collections::BTreeMap;
+
+use crate::amount::{Amount, Rounding};
+use crate::asset::AssetName;
+use crate::chain::ChainName;
+use crate::id::OptionId;
+use crate::limits;
+use crate::time::UnixMillis;
+
+/// What makes a transfer final.
+///
+/// Depth is the first kind; tags, commitments and capped unconfirmed acceptance join it here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finality {
+    /// That many blocks, the one with the transfer included, stand on the chain.
+    Depth(u32),
+}
+
+/// A price in a currency, as the merchant named it. Exact decimal text; never computed with here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Decimal text in the currency's own unit.
+    pub amount: Box<str>,
+    /// ISO 4217 code.
+    pub currency: Box<str>,
+}
+
+/// How far a sum may be from what is due on one side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Margin {
+    /// Parts of a million of what is due.
+    Millionths(u32),
+    /// An amount of the option's asset.
+    Amount(Amount),
+}
+
+impl Margin {
+    /// No margin.
+    pub const NONE: Self = Self::Millionths(0);
+
+    /// The margin on `due`, rounded down so that a tolerance never grows by rounding.
+    fn of(self, due: Amount) -> Option<Amount> {
+        match self {
+            Self::Millionths(parts) => due.share(u64::from(parts), 1_000_000, Rounding::Down),
+            Self::Amount(amount) => Some(amount),
+        }
+    }
+}
+
+/// The margins on both sides of what is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tolerance {
+    /// Less than due by this much is enough.
+    pub under: Margin,
+    /// More than due by this much is not too much.
+    pub over: Margin,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self {
+            under: Margin::NONE,
+            over: Margin::NONE,
+        }
+    }
+}
+
+/// A policy as it was at creation, copied into the invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Its name in the configuration; `None` when it was given with the request.
+    pub name: Option<Box<str>>,
+    /// What each asset needs; an asset that is missing falls back to its chain.
+    pub assets: BTreeMap<AssetName, Finality>,
+    /// What each chain needs; a chain that is missing falls back to its own default.
+    pub chains: BTreeMap<ChainName, Finality>,
+}
+
+impl Policy {
+    /// What this policy asks for an asset, where it says anything about it.
+    pub fn finality(&self, asset: &AssetName) -> Option<&Finality> {
+        self.assets
+            .get(asset)
+            .or_else(|| self.chains.get(asset.chain()))
+    }
+}
+
+/// One way to pay an invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionTerms {
+    /// Public id.
+    pub id: OptionId,
+    /// What is to be paid.
+    pub asset: AssetName,
+    /// Decimals of the asset.
+    pub decimals: u8,
+    /// What is asked for.
+    pub due: Amount,
+    /// The least that counts as paid.
+    pub minimum: Amount,
+    /// The most that counts as exactly paid.
+    pub maximum: Amount,
+    /// A transfer below this alone causes no status and no event.
+    pub dust: Amount,
+    /// What makes a transfer to this option final.
+    pub finality: Finality,
+    /// The chain's height at creation; only transfers placed at or above it count.
+    pub created_height: u64,
+}
+
+/// Everything that was agreed when the invoice was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The price, when there is one.
+    pub price: Option<Price>,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// In time means seen at or before this time.
+    pub expires_at: UnixMillis,
+    /// Late money counts up to this time.
+    pub late_until: UnixMillis,
+    /// The margins that were asked for; each option holds the resulting bounds.
+    pub tolerance: Tolerance,
+    /// The policy as it was.
+    pub policy: Policy,
+    /// The ways to pay; at least one.
+    pub options: Vec<OptionTerms>,
+}
+
+/// Why terms cannot stand.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TermsError {
+    /// Nothing is due.
+    #[error("the amount must be above zero")]
+    NothingDue,
+    /// The amount is so small that a payment of it would be ignored.
+    #[error(
+        "the amount is below the dust limit of {limit} atomic units; such a payment is ignored"
+    )]
+    BelowDust {
+        /// The asset's dust limit, in atomic units.
+        limit: Amount,
+    },
+    /// The tolerance reaches or exceeds what is due.
+    #[error("the tolerance under the amount must leave something to pay")]
+    ToleranceTooWide,
+    /// A bound does not fit into 256 bits.
+    #[error("the amount with its tolerance is larger than any amount can be")]
+    TooLarge,
+    /// A depth of zero or an absurd one.
+    #[error("a depth must be from 1 to {}", limits::DEPTH_MAX)]
+    Depth,
+    /// No way to pay.
+    #[error("an invoice needs at least one payment option")]
+    NoOption,
+    /// The times are not in order.
+    #[error("an invoice must expire after it is made and before its late window ends")]
+    Times,
+}
+
+/// The least and the most that count as exactly paid: the minimum rounds up, the maximum down.
+pub fn bounds(due: Amount, tolerance: Tolerance) -> Result<(Amount, Amount), TermsError> {
+    let under = tolerance.under.of(due).ok_or(TermsError::TooLarge)?;
+    let over = tolerance.over.of(due).ok_or(TermsError::TooLarge)?;
+    let minimum = due.checked_sub(under).filter(|minimum| !minimum.is_zero());
+    let minimum = minimum.ok_or(TermsError::ToleranceTooWide)?;
+    Ok((minimum, due.checked_add(over).ok_or(TermsError::TooLarge)?))
+}
+
+impl Terms {
+    /// Checks what every part of the house relies on.
+    pub fn check(&self) -> Result<(), TermsError> {
+        if self.options.is_empty() {
+            return Err(TermsError::NoOption);
+        }
+        if self.expires_at <= self.created_at || self.late_until < self.expires_at {
+            return Err(TermsError::Times);
+        }
+        self.options.iter().try_for_each(OptionTerms::check)
+    }
+}
+
+impl OptionTerms {
+    fn check(&self) -> Result<(), TermsError> {
+        if self.due.is_zero() {
+            return Err(TermsError::NothingDue);
+        }
+        if self.minimum < self.dust {
+            return Err(TermsError::BelowDust { limit: self.dust });
+        }
+        if self.minimum.is_zero() || self.due < self.minimum {
+            return Err(TermsError::ToleranceTooWide);
+        }
+        if self.maximum < self.due {
+            return Err(TermsError::TooLarge);
+        }
+        match self.finality {
+            Finality::Depth(depth) if !(1..=limits::DEPTH_MAX).contains(&depth) => {
+                Err(TermsError::Depth)
+            }
+            Finality::Depth(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_never_grow_by_rounding() {
+        let percent = |under, over| Tolerance {
+            under: Margin::Millionths(under),
+            over: Margin::Millionths(over),
+        };
+        let due = Amount::from_atomic(1001);
+        let (minimum, maximum) = bounds(due, percent(5_000, 10_000)).unwrap();
+        assert_eq!(
+            minimum,
+            Amount::from_atomic(996),
+            "1001 - 5.005, rounded up"
+        );
+        assert_eq!(
+            maximum,
+            Amount::from_atomic(1011),
+            "1001 + 10.01, rounded down"
+        );
+        assert_eq!(
+            bounds(due, percent(1_000_000, 0)),
+            Err(TermsError::ToleranceTooWide)
+        );
+        let all = Tolerance {
+            under: Margin::Amount(due),
+            over: Margin::NONE,
+        };
+        assert_eq!(bounds(due, all), Err(TermsError::ToleranceTooWide));
+        let over = Tolerance {
+            under: Margin::NONE,
+            over: Margin::Amount(Amount::MAX),
+        };
+        assert_eq!(bounds(due, over), Err(TermsError::TooLarge));
+    }
+}
