@@ -22,6 +22,7 @@ use paywatch_webhook::{
     EgressRules, Envelope, Failure, HttpSend as _, MonotonicClock, Outcome, Request, RetryAfter,
     Secret, Sender,
 };
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use url::Url;
 
 /// What the receiver saw.
@@ -285,6 +286,46 @@ async fn refused_connections_and_bad_certificates_have_their_own_kind() {
         .await
         .result;
     assert!(matches!(no_tls, Err(Failure::Tls(_))), "{no_tls:?}");
+}
+
+/// Accepts connections with a certificate that it made itself, and counts the handshakes that the
+/// other side completed.
+async fn self_signed_receiver() -> (SocketAddr, Arc<AtomicUsize>) {
+    install_provider();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let completed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&completed);
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the receiver is not part of what is tested"
+    )]
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if acceptor.accept(stream).await.is_ok() {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    (address, completed)
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_trusts_is_refused() {
+    let (address, completed) = self_signed_receiver().await;
+    let result = local_sender()
+        .send(request(&format!("https://{address}/"), 5_000))
+        .await
+        .result;
+    assert!(matches!(result, Err(Failure::Tls(_))), "{result:?}");
+    assert_eq!(completed.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
