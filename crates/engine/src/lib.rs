@@ -1,1 +1,3 @@
-//! Follows chains and turns what they say into facts, statuses and events
+//! Follows chains and turns what they say into facts, statuses and events.
+
+pub mod follower;

@@ -1,0 +1,3 @@
+//! Tests of the engine against its ports.
+
+mod follower;
