@@ -1,1 +1,30 @@
-//! Real nodes, a private Postgres and a webhook receiver for tests
+//! Real parts for tests and for the demo: a Bitcoin node with somebody who pays, a private
+//! Postgres, a merchant's webhook receiver, and the verifiers that merchants really use.
+//!
+//! It depends on no other crate of this workspace, so that nothing here can agree with the watcher
+//! by sharing its mistakes. Every part is a private one on a free port and is gone when it is
+//! dropped. What the parts need is installed by `cargo xtask setup`; when something is missing the
+//! error says so, nothing is skipped.
+
+mod bitcoind;
+mod locate;
+mod payer;
+mod paywatch;
+mod postgres;
+mod process;
+mod receiver;
+mod verify;
+mod wait;
+
+pub use bitcoind::{Bitcoind, BlockHash};
+pub use locate::{cache, http_client};
+pub use payer::{DEFAULT_FEE_RATE, Payer};
+pub use paywatch::Paywatch;
+pub use postgres::Postgres;
+pub use process::{Process, free_port};
+pub use receiver::{Behaviour, Received, Receiver};
+pub use verify::{Delivery, Verifier};
+pub use wait::{eventually, sleep};
+
+/// The library of which the payer is made, for callers that look into a transaction.
+pub use bitcoin;

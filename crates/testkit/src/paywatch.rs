@@ -1,0 +1,77 @@
+//! The binary under test, run as its users run it.
+
+use crate::{Process, locate};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Finds and runs the built binary `paywatch`.
+#[derive(Clone, Debug)]
+pub struct Paywatch {
+    program: PathBuf,
+}
+
+impl Paywatch {
+    /// `$PAYWATCH_EXE`, else the one that was built beside the running program.
+    pub fn find() -> Result<Self> {
+        let program = match locate::variable("PAYWATCH_EXE") {
+            Some(given) => given,
+            None => locate::built("paywatch")?,
+        };
+        if !program.is_file() {
+            bail!(
+                "there is no binary at {}; run: cargo build --bin paywatch",
+                program.display()
+            );
+        }
+        Ok(Self { program })
+    }
+
+    /// The path of the binary.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// A command in a folder with nothing of this process's `PAYWATCH_*` environment, so that only
+    /// what a test says is in effect.
+    pub fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PAYWATCH_") {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir(folder).args(arguments);
+        command
+    }
+
+    /// Runs a command to its end and gives status and outputs.
+    pub async fn run(
+        &self,
+        folder: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Output> {
+        let mut command = self.command(folder, arguments);
+        command.envs(environment.iter().copied());
+        let line = format!("paywatch {}", arguments.join(" "));
+        tokio::process::Command::from(command)
+            .kill_on_drop(true)
+            .output()
+            .await
+            .with_context(|| format!("start `{line}`"))
+    }
+
+    /// Starts a command that runs on, such as `serve`; its outputs go to the file `log`.
+    pub fn spawn(
+        &self,
+        folder: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        log: &Path,
+    ) -> Result<Process> {
+        let mut command = self.command(folder, arguments);
+        command.envs(environment.iter().copied());
+        Process::spawn("paywatch", &mut command, log)
+    }
+}

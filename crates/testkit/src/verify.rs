@@ -1,0 +1,130 @@
+//! The verifiers that merchants really use: the Standard Webhooks libraries of PyPI and npm.
+
+use crate::{Received, locate};
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::process::Output;
+use tokio::process::Command;
+
+const PYTHON_SCRIPT: &str = include_str!("../verifiers/verify.py");
+const NODE_SCRIPT: &str = include_str!("../verifiers/verify.cjs");
+
+/// What a verifier looks at: headers and the body as it arrived.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Header names in small letters, with their values.
+    pub headers: BTreeMap<String, String>,
+    /// The body, byte for byte.
+    pub body: Bytes,
+}
+
+impl From<&Received> for Delivery {
+    fn from(received: &Received) -> Self {
+        Self {
+            headers: received.headers.clone(),
+            body: received.body.clone(),
+        }
+    }
+}
+
+/// A library of somebody else that checks signatures. Both refuse what is older than five minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verifier {
+    /// The package `standardwebhooks` of PyPI.
+    Python,
+    /// The package `standardwebhooks` of npm.
+    Node,
+}
+
+impl Verifier {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Python, Self::Node];
+
+    /// Checks every delivery against one secret (`whsec_..`) and gives their number. The error
+    /// lists each delivery that was refused, with the reason of the library.
+    pub async fn verify(self, deliveries: &[Delivery], secret: &str) -> Result<usize> {
+        let list: Vec<Value> = deliveries
+            .iter()
+            .map(|delivery| {
+                json!({"headers": delivery.headers, "body": STANDARD.encode(&delivery.body)})
+            })
+            .collect();
+        let folder = tempfile::Builder::new()
+            .prefix("paywatch-verify-")
+            .tempdir()?;
+        let file = folder.path().join("deliveries.json");
+        std::fs::write(
+            &file,
+            json!({"secret": secret, "deliveries": list}).to_string(),
+        )?;
+        let mut command = self.command()?;
+        let output = command
+            .arg(&file)
+            .output()
+            .await
+            .with_context(|| format!("start {self:?}"))?;
+        self.read(&output, deliveries.len())
+    }
+
+    fn command(self) -> Result<Command> {
+        Ok(match self {
+            Self::Python => {
+                let interpreter = locate::provided(
+                    "the Python verifier",
+                    "PAYWATCH_PYTHON",
+                    "python/bin/python",
+                )?;
+                let mut command = Command::new(interpreter);
+                command.args(["-c", PYTHON_SCRIPT]);
+                command
+            }
+            Self::Node => {
+                let modules = locate::provided(
+                    "the JavaScript verifier",
+                    "PAYWATCH_NODE_MODULES",
+                    "node/node_modules",
+                )?;
+                let mut command = Command::new("node");
+                command.args(["-e", NODE_SCRIPT]).env("NODE_PATH", modules);
+                command
+            }
+        })
+    }
+
+    /// The scripts print a list with one element per delivery: null, or why it was refused.
+    fn read(self, output: &Output, expected: usize) -> Result<usize> {
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            bail!(
+                "the verifier {self:?} ended with {}: {}",
+                output.status,
+                said.trim()
+            );
+        }
+        let answers: Vec<Option<String>> =
+            serde_json::from_slice(&output.stdout).context("read the answer of the verifier")?;
+        if answers.len() != expected {
+            bail!(
+                "{self:?} looked at {} of {expected} deliveries",
+                answers.len()
+            );
+        }
+        let refused: Vec<String> = answers
+            .iter()
+            .enumerate()
+            .filter_map(|(index, answer)| Some(format!("#{index}: {}", answer.as_ref()?)))
+            .collect();
+        if !refused.is_empty() {
+            bail!(
+                "{self:?} refused {} of {expected}: {}",
+                refused.len(),
+                refused.join("; ")
+            );
+        }
+        Ok(answers.len())
+    }
+}
