@@ -8,6 +8,7 @@ pub mod error;
 pub mod schedule;
 pub mod send;
 pub mod sign;
+pub mod verdict;
 
 pub use egress::{Blocked, EgressRules, Guard, Transport, UrlRefused};
 pub use error::WebhookError;
