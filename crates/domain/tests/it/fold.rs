@@ -1,0 +1,303 @@
+//! Goal: sums, certainty and status follow from the facts alone. Method: a small notation in which a
+//! case is one line, and properties over random facts.
+
+use std::collections::BTreeMap;
+
+use paywatch_domain::terms::bounds;
+use paywatch_domain::{
+    Amount, AssetName, Await, BlockHash, BlockRef, ChainName, ChainView, Finality, Folded,
+    OperatorFact, OptionId, OptionTerms, Place, Policy, Position, Status, Terms, Tolerance,
+    Transfer, TransferId, TxId, UnixMillis, Views, Violation, fold,
+};
+use proptest::prelude::*;
+
+const EXPIRES: i64 = 1_000;
+const LATE_UNTIL: i64 = 5_000;
+const CREATED_HEIGHT: u64 = 100;
+const DEPTH: u32 = 3;
+
+fn asset() -> AssetName {
+    "btc@bitcoin".parse().unwrap()
+}
+
+fn chain() -> ChainName {
+    asset().chain().clone()
+}
+
+/// 1000 due, minus 10 to plus 10, dust below 5, final at depth 3.
+fn terms() -> Terms {
+    let due = Amount::from_atomic(1000);
+    let tolerance = Tolerance {
+        under: paywatch_domain::Margin::Millionths(10_000),
+        over: paywatch_domain::Margin::Amount(Amount::from_atomic(10)),
+    };
+    let (minimum, maximum) = bounds(due, tolerance).unwrap();
+    let option = OptionTerms {
+        id: OptionId::from_bits(1),
+        asset: asset(),
+        decimals: 8,
+        due,
+        minimum,
+        maximum,
+        dust: Amount::from_atomic(5),
+        finality: Finality::Depth(DEPTH),
+        created_height: CREATED_HEIGHT,
+    };
+    Terms {
+        price: None,
+        created_at: UnixMillis(0),
+        expires_at: UnixMillis(EXPIRES),
+        late_until: UnixMillis(LATE_UNTIL),
+        tolerance,
+        policy: Policy {
+            name: None,
+            assets: BTreeMap::new(),
+            chains: BTreeMap::new(),
+        },
+        options: vec![option],
+    }
+}
+
+fn transfer(number: u128, amount: u64, sighted_at: i64, place: Option<Place>) -> Transfer {
+    Transfer {
+        id: TransferId::from_bits(number),
+        option: OptionId::from_bits(1),
+        asset: asset(),
+        amount: Amount::from_atomic(amount),
+        tx_id: TxId::new(&format!("tx{number}")),
+        position: Position::new("vout:0"),
+        sighted_at: UnixMillis(sighted_at),
+        place,
+    }
+}
+
+fn in_block(height: u64) -> Option<Place> {
+    Some(Place::Block(BlockRef {
+        height,
+        hash: BlockHash::new(&format!("h{height}")),
+    }))
+}
+
+fn views(tip: u64, covered: i64) -> Views {
+    let view = ChainView {
+        tip: Some(tip),
+        covered_until: Some(UnixMillis(covered)),
+    };
+    BTreeMap::from([(chain(), view)])
+}
+
+/// Reads `AMOUNT@TIME:PLACE`, PLACE being `pool`, `gone` or a height.
+fn transfers(text: &str) -> Vec<Transfer> {
+    let read = |(number, word): (usize, &str)| {
+        let (amount, rest) = word.split_once('@').unwrap();
+        let (time, place) = rest.split_once(':').unwrap();
+        let place = match place {
+            "pool" => Some(Place::Mempool),
+            "gone" => None,
+            height => in_block(height.parse().unwrap()),
+        };
+        let number = u128::try_from(number).unwrap();
+        transfer(
+            number,
+            amount.parse().unwrap(),
+            time.parse().unwrap(),
+            place,
+        )
+    };
+    text.split_whitespace().enumerate().map(read).collect()
+}
+
+/// One case a line: transfers | tip | covered until | now | status; `X` cancels.
+const CASES: &str = "
+                                  | 110 |    0 |  500 | created
+                                  | 110 |  900 | 1001 | created
+                                  | 110 | 1000 | 1001 | created
+                                  | 110 | 1001 | 1001 | expired
+1000@500:pool                     | 110 |    0 |  500 | detected
+1000@500:110                      | 110 |    0 |  500 | confirming
+1000@500:109                      | 110 |    0 |  500 | confirming
+1000@500:108                      | 110 |    0 |  500 | paid
+990@500:108                       | 110 |    0 |  500 | paid
+989@500:108                       | 110 |    0 |  500 | underpaid
+1010@500:108                      | 110 |    0 |  500 | paid
+1011@500:108                      | 110 |    0 |  500 | overpaid
+400@500:108 600@500:108           | 110 |    0 |  500 | paid
+400@500:108 600@500:109           | 110 |    0 |  500 | confirming
+400@500:108 600@500:pool          | 110 |    0 |  500 | detected
+400@500:108 600@500:gone          | 110 |    0 |  500 | underpaid
+400@500:108 700@500:108           | 110 |    0 |  500 | overpaid
+1000@500:108 700@500:pool         | 110 |    0 |  500 | paid
+1000@500:gone                     | 110 |    0 |  500 | created
+1000@500:gone                     | 110 | 2000 | 2000 | expired
+1000@1000:108                     | 110 | 2000 | 2000 | paid
+1000@1001:108                     | 110 | 2000 | 2000 | late_paid
+1000@1001:109                     | 110 | 2000 | 2000 | expired
+600@500:108 400@1001:108          | 110 | 2000 | 2000 | late_paid
+600@500:108 400@1001:109          | 110 | 2000 | 2000 | underpaid
+1000@5000:108                     | 110 | 6000 | 6000 | late_paid
+1000@5001:108                     | 110 | 6000 | 6000 | expired
+1000@500:99                       | 110 |    0 |  500 | created
+1000@500:100                      | 110 |    0 |  500 | paid
+4@500:pool                        | 110 |    0 |  500 | created
+4@500:108                         | 110 |    0 |  500 | created
+4@500:108                         | 110 | 1001 | 1001 | expired
+989@500:108 4@500:108             | 110 |    0 |  500 | paid
+989@500:108 4@500:pool            | 110 |    0 |  500 | underpaid
+1000@500:108 X                    | 110 |    0 |  500 | canceled
+X                                 | 110 | 1001 | 1001 | canceled
+";
+
+fn fold_line(line: &str) -> (Folded, String) {
+    let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+    let facts = cells[0].replace('X', "");
+    let canceled = OperatorFact::Canceled { at: UnixMillis(1) };
+    let decisions: Vec<OperatorFact> = cells[0]
+        .contains('X')
+        .then_some(canceled)
+        .into_iter()
+        .collect();
+    let views = views(cells[1].parse().unwrap(), cells[2].parse().unwrap());
+    let now = UnixMillis(cells[3].parse().unwrap());
+    let folded = fold(&terms(), &transfers(&facts), &decisions, &views, now).unwrap();
+    (folded, cells[4].to_owned())
+}
+
+#[test]
+fn every_case_has_its_status() {
+    for line in CASES.lines().filter(|line| !line.is_empty()) {
+        let (folded, expected) = fold_line(line);
+        assert_eq!(folded.status.as_str(), expected, "{line}");
+    }
+}
+
+#[test]
+fn a_chain_that_could_not_be_read_keeps_the_window_open() {
+    let later = UnixMillis(EXPIRES + 3_600_001);
+    let folded = fold(&terms(), &[], &[], &Views::new(), later).unwrap();
+    assert_eq!(
+        (folded.status, folded.closed, folded.payable),
+        (Status::Created, false, false)
+    );
+    assert_eq!(
+        folded.waiting_for,
+        vec![chain()],
+        "after an hour it says what it waits for"
+    );
+}
+
+#[test]
+fn what_is_awaited_is_exactly_what_can_change_something() {
+    let covered = Await::Covered {
+        chain: chain(),
+        until: UnixMillis(EXPIRES),
+    };
+    let height = |height| Await::Height {
+        chain: chain(),
+        height,
+    };
+    let (folded, _) = fold_line("1000@500:109 5@500:109 7@500:110 | 110 | 0 | 500 | confirming");
+    assert_eq!(folded.awaits, vec![height(111), height(112), covered]);
+    let (folded, _) = fold_line("1000@500:108 | 110 | 1001 | 1001 | paid");
+    assert_eq!(folded.awaits, Vec::new());
+}
+
+#[test]
+fn a_broken_rule_is_a_violation_and_never_a_status() {
+    let fails = |transfers: &[Transfer]| {
+        fold(&terms(), transfers, &[], &views(110, 0), UnixMillis(500)).unwrap_err()
+    };
+    let above = transfer(1, 1000, 500, in_block(111));
+    assert_eq!(
+        fails(&[above]),
+        Violation::AboveTip {
+            transfer: TransferId::from_bits(1),
+            height: 111
+        }
+    );
+    let once = transfer(1, 1000, 500, in_block(108));
+    let twice = Violation::Twice {
+        transfer: TransferId::from_bits(1),
+    };
+    assert_eq!(fails(&[once.clone(), once.clone()]), twice);
+    let foreign = Transfer {
+        asset: "eth@ethereum".parse().unwrap(),
+        ..once.clone()
+    };
+    assert_eq!(
+        fails(&[foreign]),
+        Violation::Foreign {
+            transfer: TransferId::from_bits(1)
+        }
+    );
+    let huge = |number| Transfer {
+        amount: Amount::MAX,
+        ..transfer(number, 0, 500, in_block(108))
+    };
+    assert_eq!(fails(&[huge(1), huge(2)]), Violation::SumOverflow);
+}
+
+fn any_transfers() -> impl Strategy<Value = Vec<Transfer>> {
+    let place = prop_oneof![
+        Just(None),
+        Just(Some(Place::Mempool)),
+        (95..=120_u64).prop_map(in_block),
+    ];
+    let one = (1..2_000_u64, 0..7_000_i64, place);
+    proptest::collection::vec(one, 0..12).prop_map(|list| {
+        let numbered = (0_u128..).zip(list);
+        numbered
+            .map(|(number, (amount, at, place))| transfer(number, amount, at, place))
+            .collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_arrival_does_not_matter(
+        transfers in any_transfers(), turn in 0..12_usize, now in 0..8_000_i64, covered in 0..8_000_i64
+    ) {
+        let mut turned = transfers.clone();
+        turned.rotate_left(turn.min(transfers.len()));
+        let views = views(120, covered);
+        let one = fold(&terms(), &transfers, &[], &views, UnixMillis(now)).unwrap();
+        let other = fold(&terms(), &turned, &[], &views, UnixMillis(now)).unwrap();
+        prop_assert_eq!((one.status, &one.options, &one.awaits), (other.status, &other.options, &other.awaits));
+    }
+
+    #[test]
+    fn the_sum_of_parts_is_the_whole(transfers in any_transfers(), now in 0..8_000_i64) {
+        let folded = fold(&terms(), &transfers, &[], &views(120, 0), UnixMillis(now)).unwrap();
+        let sums = folded.options[0].sums;
+        let counted = transfers.iter().zip(&folded.transfers).filter(|(_, view)| view.counted);
+        let whole = counted.fold(Amount::ZERO, |sum, (transfer, _)| sum.checked_add(transfer.amount).unwrap());
+        let parts = sums.in_time().unwrap().checked_add(sums.late().unwrap()).unwrap();
+        prop_assert_eq!(parts, whole);
+    }
+
+    #[test]
+    fn money_that_is_not_final_never_lowers_a_paid_invoice(
+        transfers in any_transfers(), extra in 1..5_000_u64, at in 0..EXPIRES
+    ) {
+        let before = fold(&terms(), &transfers, &[], &views(120, 0), UnixMillis(at)).unwrap();
+        let mut more = transfers.clone();
+        more.push(transfer(99, extra, at, Some(Place::Mempool)));
+        let after = fold(&terms(), &more, &[], &views(120, 0), UnixMillis(at)).unwrap();
+        if before.status.is_paid() {
+            prop_assert_eq!(before.status, after.status);
+        }
+    }
+
+    #[test]
+    fn connecting_and_disconnecting_a_block_is_identity(
+        transfers in any_transfers(), amount in 1..5_000_u64
+    ) {
+        let now = UnixMillis(500);
+        let before = fold(&terms(), &transfers, &[], &views(120, 0), now).unwrap();
+        let mut more = transfers.clone();
+        more.push(transfer(99, amount, 500, in_block(121)));
+        fold(&terms(), &more, &[], &views(121, 0), now).unwrap();
+        more.last_mut().unwrap().place = None;
+        let after = fold(&terms(), &more, &[], &views(120, 0), now).unwrap();
+        prop_assert_eq!((before.status, before.options, before.awaits), (after.status, after.options, after.awaits));
+    }
+}

@@ -1,0 +1,5 @@
+//! The rules as tables and properties.
+
+mod fold;
+mod news;
+mod status;
