@@ -1,1 +1,23 @@
-//! The JSON forms of the API and of webhooks
+//! The JSON forms of the API, of webhooks and of the database: domain <-> JSON, nowhere else.
+//!
+//! [`invoice`], [`event`], [`request`] and the small resources are the outside contract; [`stored`]
+//! is what the database keeps. No form is ever computed with: numbers become domain types first.
+
+pub mod event;
+pub mod forms;
+pub mod invoice;
+pub mod stored;
+pub mod time;
+
+pub use event::{API_VERSION, EventHead, endpoint_event, invoice_event};
+pub use forms::{FinalityForm, PolicyForm, PriceForm};
+pub use invoice::Invoice;
+pub use stored::StoredError;
+
+/// The JSON text of one of this crate's forms.
+///
+/// # Panics
+/// Never for the forms of this crate: all their keys are texts, which is all that JSON asks for.
+pub fn json_text<T: serde::Serialize + ?Sized>(form: &T) -> String {
+    serde_json::to_string(form).expect("forms have text keys and nothing that JSON cannot say")
+}

@@ -1,0 +1,117 @@
+//! The envelope of an event: rendered once, stored, and sent byte for byte on every attempt.
+//!
+//! Shape: Standard Webhooks (<https://github.com/standard-webhooks/standard-webhooks>) with the
+//! additions of contract section 4.
+
+use paywatch_domain::{Cause, EventId, EventType, Mode, Status, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use crate::invoice::Invoice;
+use crate::json_text;
+use crate::time::rfc3339;
+
+/// The version of the shapes inside an event.
+pub const API_VERSION: &str = "2026-12-01";
+
+/// What every event says first.
+#[derive(Clone, Copy, Debug)]
+pub struct EventHead {
+    /// The event's id, which is also the `webhook-id`.
+    pub id: EventId,
+    /// What happened.
+    pub kind: EventType,
+    /// When it was said.
+    pub at: UnixMillis,
+    /// Live or test.
+    pub mode: Mode,
+}
+
+/// An event as a receiver reads it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event<D> {
+    /// `evt_…`; the same on every attempt.
+    pub id: String,
+    /// For example `invoice.paid`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When it was said.
+    pub timestamp: String,
+    /// The version of the shapes inside.
+    pub api_version: String,
+    /// Whether real money moves.
+    pub livemode: bool,
+    /// What it is about.
+    pub data: D,
+}
+
+/// The data of an event about an invoice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InvoiceData<I = Invoice> {
+    /// The invoice after the change.
+    pub invoice: I,
+    /// What it was called before; `null` in its first event.
+    pub previous_status: Option<String>,
+    /// What set the event off.
+    pub cause: CauseForm,
+}
+
+/// What set an event off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CauseForm {
+    /// `block`, `mempool`, `reorg`, `expiry`, `api`, `operator` or `rescan`.
+    pub kind: String,
+    /// The chain, for what a chain caused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
+    /// The height of the last block that was read, for what blocks caused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u64>,
+}
+
+impl From<&Cause> for CauseForm {
+    fn from(cause: &Cause) -> Self {
+        Self {
+            kind: cause.kind.as_str().into(),
+            chain: cause.chain.as_ref().map(ToString::to_string),
+            height: cause.height,
+        }
+    }
+}
+
+/// The data of an event about a webhook endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointData<E> {
+    /// The endpoint after the change, without its secret.
+    pub endpoint: E,
+}
+
+fn body<D: Serialize>(head: &EventHead, data: D) -> String {
+    json_text(&Event {
+        id: head.id.to_string(),
+        kind: head.kind.as_str().into(),
+        timestamp: rfc3339(head.at),
+        api_version: API_VERSION.into(),
+        livemode: head.mode == Mode::Live,
+        data,
+    })
+}
+
+/// The bytes of an event about an invoice. The invoice must carry the event's own version.
+pub fn invoice_event(
+    head: &EventHead,
+    invoice: &Invoice,
+    previous: Option<Status>,
+    cause: &Cause,
+) -> String {
+    let data = InvoiceData {
+        invoice,
+        previous_status: previous.map(|status| status.as_str().into()),
+        cause: cause.into(),
+    };
+    body(head, data)
+}
+
+/// The bytes of an event about a webhook endpoint.
+pub fn endpoint_event<E: Serialize>(head: &EventHead, endpoint: &E) -> String {
+    body(head, EndpointData { endpoint })
+}

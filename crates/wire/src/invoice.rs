@@ -1,0 +1,319 @@
+//! The invoice as merchants see it: the same object in answers, events and exports.
+
+use paywatch_domain::{
+    Dossier, Folded, Mode, OptionTally, OptionTerms, PaymentPlace, Place, Transfer, TransferView,
+    Violation,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::forms::{FinalityForm, PolicyForm, PriceForm};
+use crate::time::rfc3339;
+
+/// An invoice (contract, section 3).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Invoice {
+    /// `inv_…`.
+    pub id: String,
+    /// Always `invoice`.
+    pub object: String,
+    /// Whether real money moves.
+    pub livemode: bool,
+    /// The merchant's own reference.
+    pub order_id: Option<String>,
+    /// The status by the table of states.
+    pub status: String,
+    /// What a payer is told.
+    pub customer_status: String,
+    /// A payment made now would be in time and is wanted.
+    pub payable: bool,
+    /// Chains that keep the invoice from a conclusion because they cannot be read.
+    pub waiting_for: Vec<String>,
+    /// The price, when there is one.
+    pub price: Option<PriceForm>,
+    /// When it was made.
+    pub created_at: String,
+    /// In time means seen at or before this time.
+    pub expires_at: String,
+    /// Late money counts up to this time.
+    pub late_until: String,
+    /// The option that made it paid.
+    pub paid_option: Option<String>,
+    /// The ways to pay.
+    pub options: Vec<InvoiceOption>,
+    /// What was seen on chain.
+    pub transfers: Vec<InvoiceTransfer>,
+    /// What a person has to decide. Empty until exceptions are told.
+    pub exceptions: Vec<serde_json::Value>,
+    /// The policy as it was at creation.
+    pub policy: PolicyForm,
+    /// What the merchant attached, byte for byte.
+    pub metadata: Metadata,
+    /// Grows by one with each event; a receiver drops what is older than what it has.
+    pub version: u64,
+    /// Where a payer may be sent; `null` while there is no checkout page.
+    pub checkout_url: Option<String>,
+}
+
+/// One way to pay an invoice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoiceOption {
+    /// `opt_…`.
+    pub id: String,
+    /// `symbol@chain`.
+    pub asset: String,
+    /// CAIP-19 id of the asset (<https://chainagnostic.org/CAIPs/caip-19>).
+    pub caip19: String,
+    /// Short name of the chain.
+    pub chain: String,
+    /// Whose key the address belongs to.
+    pub wallet_id: String,
+    /// Where to pay.
+    pub address: String,
+    /// The address's place below the wallet's root.
+    pub derivation_path: String,
+    /// What is due, in the asset's own unit.
+    pub amount: String,
+    /// What is due, in atomic units.
+    pub amount_atomic: String,
+    /// The locked rate; `null` when the request named the option's amount.
+    pub rate: Option<Rate>,
+    /// What a QR code holds.
+    pub payment_uri: String,
+    /// What makes a transfer to it final.
+    pub finality: FinalityForm,
+    /// Its own status by the same table.
+    pub status: String,
+    /// Its sums.
+    pub tally: Tally,
+}
+
+/// The rate by which a price became an amount.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// Currency units per unit of the asset.
+    pub value: String,
+    /// Who said so.
+    pub source: String,
+    /// When.
+    pub at: String,
+}
+
+/// Sums of one option in the asset's own unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Everything in time, whatever its certainty.
+    pub seen: String,
+    /// In time, in blocks, not final.
+    pub confirming: String,
+    /// In time and final.
+    #[serde(rename = "final")]
+    pub finalized: String,
+    /// Everything late, whatever its certainty.
+    pub late: String,
+    /// What is still to be paid in time, so that nobody is asked to pay twice.
+    pub remaining: String,
+    /// What was paid in time above what is due.
+    pub excess: String,
+}
+
+/// One transfer to an address of the invoice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoiceTransfer {
+    /// `trf_…`.
+    pub id: String,
+    /// The option whose address was paid.
+    pub option_id: String,
+    /// What was paid.
+    pub asset: String,
+    /// How much, in the asset's own unit.
+    pub amount: String,
+    /// How much, in atomic units.
+    pub amount_atomic: String,
+    /// The transaction.
+    pub tx_id: String,
+    /// Where in the transaction.
+    pub position: String,
+    /// The height of its block; `null` when it stands in none.
+    pub block_height: Option<u64>,
+    /// The hash of its block; `null` when it stands in none.
+    pub block_hash: Option<String>,
+    /// When it was first seen.
+    pub sighted_at: String,
+    /// Whether that was at or before expiry.
+    pub in_time: bool,
+    /// `seen`, `confirming`, `final`, or `gone` when it was replaced, evicted or reorganised away.
+    pub certainty: String,
+    /// Whether its amount is part of the sums.
+    pub counted: bool,
+    /// How far it is from final.
+    pub finality: Progress,
+}
+
+/// How far a transfer is from final.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Progress {
+    /// Blocks, its own included.
+    Depth {
+        /// Blocks it has.
+        have: u64,
+        /// Blocks it needs.
+        need: u32,
+    },
+}
+
+/// A JSON object of the merchant, kept byte for byte and never interpreted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Metadata(Box<RawValue>);
+
+impl Metadata {
+    /// The text as it was given.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// Takes JSON text; `None` when it is not JSON.
+    pub fn parse(text: &str) -> Option<Self> {
+        RawValue::from_string(text.into()).ok().map(Self)
+    }
+}
+
+impl PartialEq for Metadata {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Invoice {
+    /// Shows what is known about an invoice, as its fold says it.
+    ///
+    /// `folded` must come from this dossier. `version` is the number of the last event that the
+    /// reader of this form has been told with it: the dossier's own, or the next one for an event.
+    ///
+    /// # Errors
+    /// A [`Violation`] when the dossier contradicts itself: no further claims about this invoice.
+    pub fn render(dossier: &Dossier, folded: &Folded, version: u64) -> Result<Self, Violation> {
+        let terms = &dossier.terms;
+        let mut options = Vec::with_capacity(terms.options.len());
+        for option in &terms.options {
+            let place = dossier
+                .places
+                .iter()
+                .find(|place| place.option == option.id);
+            let tally = folded.options.iter().find(|tally| tally.id == option.id);
+            let (Some(place), Some(tally)) = (place, tally) else {
+                let detail = format!("option {} has no address or no sums", option.id);
+                return Err(Violation::Damaged(detail));
+            };
+            options.push(InvoiceOption::render(option, place, tally)?);
+        }
+        let mut transfers = Vec::with_capacity(dossier.transfers.len());
+        for transfer in &dossier.transfers {
+            let option = terms
+                .options
+                .iter()
+                .find(|option| option.id == transfer.option);
+            let view = folded.transfers.iter().find(|view| view.id == transfer.id);
+            let (Some(option), Some(view)) = (option, view) else {
+                let transfer = transfer.id;
+                return Err(Violation::Foreign { transfer });
+            };
+            transfers.push(InvoiceTransfer::render(option, transfer, view));
+        }
+        let metadata = Metadata::parse(&dossier.metadata)
+            .ok_or_else(|| Violation::Damaged("the metadata is not JSON".into()))?;
+        Ok(Self {
+            id: dossier.id.to_string(),
+            object: "invoice".into(),
+            livemode: dossier.mode == Mode::Live,
+            order_id: dossier.order_id.as_deref().map(Into::into),
+            status: folded.status.as_str().into(),
+            customer_status: folded.status.customer().as_str().into(),
+            payable: folded.payable,
+            waiting_for: folded.waiting_for.iter().map(ToString::to_string).collect(),
+            price: terms.price.as_ref().map(Into::into),
+            created_at: rfc3339(terms.created_at),
+            expires_at: rfc3339(terms.expires_at),
+            late_until: rfc3339(terms.late_until),
+            paid_option: folded.paid_option.map(|option| option.to_string()),
+            options,
+            transfers,
+            exceptions: Vec::new(),
+            policy: (&terms.policy).into(),
+            metadata,
+            version,
+            checkout_url: None,
+        })
+    }
+}
+
+impl InvoiceOption {
+    fn render(
+        option: &OptionTerms,
+        place: &PaymentPlace,
+        tally: &OptionTally,
+    ) -> Result<Self, Violation> {
+        Ok(Self {
+            id: option.id.to_string(),
+            asset: option.asset.to_string(),
+            caip19: place.caip19.to_string(),
+            chain: option.asset.chain().to_string(),
+            wallet_id: place.wallet.to_string(),
+            address: place.address.to_string(),
+            derivation_path: place.path.to_string(),
+            amount: option.due.decimal(option.decimals),
+            amount_atomic: option.due.to_string(),
+            rate: None,
+            payment_uri: place.payment_uri.to_string(),
+            finality: (&option.finality).into(),
+            status: tally.status.as_str().into(),
+            tally: Tally::render(option, tally)?,
+        })
+    }
+}
+
+impl Tally {
+    fn render(option: &OptionTerms, tally: &OptionTally) -> Result<Self, Violation> {
+        let sums = &tally.sums;
+        let in_time = sums.in_time()?;
+        let text = |amount: paywatch_domain::Amount| amount.decimal(option.decimals);
+        Ok(Self {
+            seen: text(in_time),
+            confirming: text(sums.confirming),
+            finalized: text(sums.finalized),
+            late: text(sums.late()?),
+            remaining: text(option.due.saturating_sub(in_time)),
+            excess: text(in_time.saturating_sub(option.due)),
+        })
+    }
+}
+
+impl InvoiceTransfer {
+    fn render(option: &OptionTerms, transfer: &Transfer, view: &TransferView) -> Self {
+        let block = match &transfer.place {
+            Some(Place::Block(block)) => Some(block),
+            Some(Place::Mempool) | None => None,
+        };
+        Self {
+            id: transfer.id.to_string(),
+            option_id: transfer.option.to_string(),
+            asset: transfer.asset.to_string(),
+            amount: transfer.amount.decimal(option.decimals),
+            amount_atomic: transfer.amount.to_string(),
+            tx_id: transfer.tx_id.to_string(),
+            position: transfer.position.to_string(),
+            block_height: block.map(|block| block.height),
+            block_hash: block.map(|block| block.hash.to_string()),
+            sighted_at: rfc3339(transfer.sighted_at),
+            in_time: view.in_time,
+            certainty: view.certainty.as_str().into(),
+            counted: view.counted,
+            finality: Progress::Depth {
+                have: view.depth,
+                need: view.depth_needed,
+            },
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The stored form of an invoice's terms.
+
+use std::collections::BTreeMap;
+
+use paywatch_domain::{Margin, OptionTerms, Policy, Terms, Tolerance, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use super::{StoredError, Values};
+use crate::forms::{FinalityForm, PriceForm};
+
+pub(super) const FORM: &str = "terms";
+const VALUES: Values = Values { form: FORM };
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TermsForm {
+    v: u32,
+    price: Option<PriceForm>,
+    created_at: i64,
+    expires_at: i64,
+    late_until: i64,
+    tolerance: ToleranceForm,
+    policy: StoredPolicy,
+    options: Vec<StoredOption>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToleranceForm {
+    under: MarginForm,
+    over: MarginForm,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum MarginForm {
+    Millionths(u32),
+    Amount(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredPolicy {
+    name: Option<String>,
+    assets: BTreeMap<String, FinalityForm>,
+    chains: BTreeMap<String, FinalityForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredOption {
+    id: String,
+    asset: String,
+    decimals: u8,
+    due: String,
+    minimum: String,
+    maximum: String,
+    dust: String,
+    finality: FinalityForm,
+    created_height: u64,
+}
+
+impl From<&Terms> for TermsForm {
+    fn from(terms: &Terms) -> Self {
+        Self {
+            v: super::VERSION,
+            price: terms.price.as_ref().map(Into::into),
+            created_at: terms.created_at.0,
+            expires_at: terms.expires_at.0,
+            late_until: terms.late_until.0,
+            tolerance: ToleranceForm {
+                under: terms.tolerance.under.into(),
+                over: terms.tolerance.over.into(),
+            },
+            policy: (&terms.policy).into(),
+            options: terms.options.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TermsForm {
+    pub(super) fn into_domain(self) -> Result<Terms, StoredError> {
+        let options = self.options.into_iter().map(StoredOption::into_domain);
+        Ok(Terms {
+            price: self.price.map(Into::into),
+            created_at: UnixMillis(self.created_at),
+            expires_at: UnixMillis(self.expires_at),
+            late_until: UnixMillis(self.late_until),
+            tolerance: Tolerance {
+                under: self.tolerance.under.into_domain()?,
+                over: self.tolerance.over.into_domain()?,
+            },
+            policy: self.policy.into_domain()?,
+            options: options.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<Margin> for MarginForm {
+    fn from(margin: Margin) -> Self {
+        match margin {
+            Margin::Millionths(parts) => Self::Millionths(parts),
+            Margin::Amount(amount) => Self::Amount(amount.to_string()),
+        }
+    }
+}
+
+impl MarginForm {
+    fn into_domain(self) -> Result<Margin, StoredError> {
+        Ok(match self {
+            Self::Millionths(parts) => Margin::Millionths(parts),
+            Self::Amount(amount) => Margin::Amount(VALUES.amount("tolerance", &amount)?),
+        })
+    }
+}
+
+impl From<&Policy> for StoredPolicy {
+    fn from(policy: &Policy) -> Self {
+        let assets = policy.assets.iter();
+        let chains = policy.chains.iter();
+        Self {
+            name: policy.name.as_deref().map(Into::into),
+            assets: assets
+                .map(|(name, f)| (name.to_string(), f.into()))
+                .collect(),
+            chains: chains
+                .map(|(name, f)| (name.to_string(), f.into()))
+                .collect(),
+        }
+    }
+}
+
+impl StoredPolicy {
+    fn into_domain(self) -> Result<Policy, StoredError> {
+        let assets = self.assets.into_iter();
+        let chains = self.chains.into_iter();
+        Ok(Policy {
+            name: self.name.map(Into::into),
+            assets: assets
+                .map(|(name, f)| Ok((VALUES.parse("policy.assets", &name)?, f.into())))
+                .collect::<Result<_, StoredError>>()?,
+            chains: chains
+                .map(|(name, f)| Ok((VALUES.parse("policy.chains", &name)?, f.into())))
+                .collect::<Result<_, StoredError>>()?,
+        })
+    }
+}
+
+impl From<&OptionTerms> for StoredOption {
+    fn from(option: &OptionTerms) -> Self {
+        Self {
+            id: option.id.to_string(),
+            asset: option.asset.to_string(),
+            decimals: option.decimals,
+            due: option.due.to_string(),
+            minimum: option.minimum.to_string(),
+            maximum: option.maximum.to_string(),
+            dust: option.dust.to_string(),
+            finality: (&option.finality).into(),
+            created_height: option.created_height,
+        }
+    }
+}
+
+impl StoredOption {
+    fn into_domain(self) -> Result<OptionTerms, StoredError> {
+        Ok(OptionTerms {
+            id: VALUES.parse("options.id", &self.id)?,
+            asset: VALUES.parse("options.asset", &self.asset)?,
+            decimals: self.decimals,
+            due: VALUES.amount("options.due", &self.due)?,
+            minimum: VALUES.amount("options.minimum", &self.minimum)?,
+            maximum: VALUES.amount("options.maximum", &self.maximum)?,
+            dust: VALUES.amount("options.dust", &self.dust)?,
+            finality: self.finality.into(),
+            created_height: self.created_height,
+        })
+    }
+}
