@@ -1,0 +1,212 @@
+//! Stored forms: whatever is written reads back the same, and damage is named.
+
+use std::collections::BTreeMap;
+
+use paywatch_domain::{
+    Amount, AssetName, ChainName, Finality, Margin, OperatorFact, OptionId, OptionTerms, Policy,
+    Price, Said, Status, Sums, Terms, Tolerance, UnixMillis,
+};
+use paywatch_wire::stored::{
+    StoredError, finality_from_json, finality_to_json, operator_fact_from_json,
+    operator_fact_to_json, said_from_json, said_to_json, terms_from_json, terms_to_json,
+};
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
+fn amount() -> impl Strategy<Value = Amount> {
+    let text = prop_oneof![
+        Just(Amount::MAX.to_string()),
+        any::<u128>().prop_map(|n| n.to_string())
+    ];
+    text.prop_map(|text| Amount::parse_atomic(&text).unwrap())
+}
+
+fn chain() -> impl Strategy<Value = ChainName> {
+    "[a-z0-9-]{1,32}".prop_map(|text| text.parse().unwrap())
+}
+
+fn asset() -> impl Strategy<Value = AssetName> {
+    ("[a-z0-9-]{1,32}", chain()).prop_map(|(symbol, chain)| AssetName::new(&symbol, chain).unwrap())
+}
+
+fn finality() -> impl Strategy<Value = Finality> {
+    any::<u32>().prop_map(Finality::Depth)
+}
+
+fn margin() -> impl Strategy<Value = Margin> {
+    prop_oneof![
+        any::<u32>().prop_map(Margin::Millionths),
+        amount().prop_map(Margin::Amount)
+    ]
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    let assets = btree_map(asset(), finality(), 0..3);
+    let chains = btree_map(chain(), finality(), 0..3);
+    (any::<Option<String>>(), assets, chains).prop_map(|(name, assets, chains)| Policy {
+        name: name.map(Into::into),
+        assets,
+        chains,
+    })
+}
+
+prop_compose! {
+    fn option()(
+        id in any::<u128>(), asset in asset(), decimals in any::<u8>(),
+        (due, minimum, maximum, dust) in (amount(), amount(), amount(), amount()),
+        finality in finality(), created_height in any::<u64>(),
+    ) -> OptionTerms {
+        let id = OptionId::from_bits(id);
+        OptionTerms { id, asset, decimals, due, minimum, maximum, dust, finality, created_height }
+    }
+}
+
+prop_compose! {
+    fn terms()(
+        price in any::<Option<(String, String)>>(), times in any::<(i64, i64, i64)>(),
+        under in margin(), over in margin(), policy in policy(), options in vec(option(), 0..3),
+    ) -> Terms {
+        Terms {
+            price: price.map(|(amount, currency)| Price {
+                amount: amount.into(),
+                currency: currency.into(),
+            }),
+            created_at: UnixMillis(times.0),
+            expires_at: UnixMillis(times.1),
+            late_until: UnixMillis(times.2),
+            tolerance: Tolerance { under, over },
+            policy,
+            options,
+        }
+    }
+}
+
+prop_compose! {
+    fn sums()(
+        seen in amount(), confirming in amount(), finalized in amount(),
+        late_pending in amount(), late_finalized in amount(),
+    ) -> Sums {
+        Sums { seen, confirming, finalized, late_pending, late_finalized }
+    }
+}
+
+prop_compose! {
+    fn said()(
+        status in proptest::sample::select(Status::ALL.to_vec()), closed in any::<bool>(),
+        waiting_for in vec(chain(), 0..3),
+        options in vec((any::<u128>().prop_map(OptionId::from_bits), sums()), 0..3),
+    ) -> Said {
+        Said { status, closed, waiting_for, options }
+    }
+}
+
+proptest! {
+    #[test]
+    fn terms_read_back(terms in terms()) {
+        prop_assert_eq!(terms_from_json(&terms_to_json(&terms)), Ok(terms));
+    }
+
+    #[test]
+    fn what_was_said_reads_back(said in said()) {
+        prop_assert_eq!(said_from_json(&said_to_json(&said)), Ok(said));
+    }
+
+    #[test]
+    fn decisions_and_finality_read_back(at in any::<i64>(), finality in finality()) {
+        let fact = OperatorFact::Canceled { at: UnixMillis(at) };
+        prop_assert_eq!(operator_fact_from_json(&operator_fact_to_json(&fact)), Ok(fact));
+        prop_assert_eq!(finality_from_json(&finality_to_json(&finality)), Ok(finality));
+    }
+
+    #[test]
+    fn cut_text_is_an_error(terms in terms(), cut in any::<proptest::sample::Index>()) {
+        let text = terms_to_json(&terms);
+        let end = (0..=cut.index(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        prop_assert!(terms_from_json(&text[..end.unwrap_or(0)]).is_err());
+    }
+}
+
+fn one_option() -> Terms {
+    Terms {
+        price: None,
+        created_at: UnixMillis(1),
+        expires_at: UnixMillis(2),
+        late_until: UnixMillis(3),
+        tolerance: Tolerance::default(),
+        policy: Policy {
+            name: Some("default".into()),
+            assets: BTreeMap::new(),
+            chains: BTreeMap::from([("bitcoin".parse().unwrap(), Finality::Depth(2))]),
+        },
+        options: vec![OptionTerms {
+            id: OptionId::from_bits(7),
+            asset: "btc@bitcoin".parse().unwrap(),
+            decimals: 8,
+            due: Amount::from_atomic(1000),
+            minimum: Amount::from_atomic(1000),
+            maximum: Amount::from_atomic(1000),
+            dust: Amount::from_atomic(546),
+            finality: Finality::Depth(2),
+            created_height: 812,
+        }],
+    }
+}
+
+/// What is in databases already must stay readable: this text may never change.
+const WRITTEN_BY_VERSION_1: &str = concat!(
+    r#"{"v":1,"price":null,"created_at":1,"expires_at":2,"late_until":3,"#,
+    r#""tolerance":{"under":{"millionths":0},"over":{"millionths":0}},"#,
+    r#""policy":{"name":"default","assets":{},"chains":{"bitcoin":{"depth":2}}},"#,
+    r#""options":[{"id":"opt_00000000000000000000000007","asset":"btc@bitcoin","decimals":8,"#,
+    r#""due":"1000","minimum":"1000","maximum":"1000","dust":"546","finality":{"depth":2},"#,
+    r#""created_height":812}]}"#
+);
+
+#[test]
+fn the_first_version_stays_readable() {
+    assert_eq!(terms_to_json(&one_option()), WRITTEN_BY_VERSION_1);
+    assert_eq!(terms_from_json(WRITTEN_BY_VERSION_1), Ok(one_option()));
+}
+
+#[test]
+fn damage_is_named() {
+    let value = |from: &str, to: &str| {
+        let text = WRITTEN_BY_VERSION_1.replacen(from, to, 1);
+        assert_ne!(text, WRITTEN_BY_VERSION_1, "{from} stands in the text");
+        terms_from_json(&text).unwrap_err()
+    };
+    assert_eq!(
+        value(r#""due":"1000""#, r#""due":"-1""#),
+        StoredError::Value {
+            form: "terms",
+            field: "options.due",
+            value: "-1".into()
+        }
+    );
+    assert_eq!(
+        value("opt_0", "inv_0"),
+        StoredError::Value {
+            form: "terms",
+            field: "options.id",
+            value: "inv_00000000000000000000000007".into()
+        }
+    );
+    assert_eq!(
+        value(r#""v":1"#, r#""v":2"#),
+        StoredError::Version {
+            form: "terms",
+            found: 2
+        }
+    );
+    for (from, to) in [
+        (r#""decimals":8"#, r#""decimals":256"#),
+        (r#""created_at":1"#, r#""created_at":1.5"#),
+        (r#""late_until":3"#, r#""late_until":3,"more":1"#),
+        (r#"{"depth":2}"#, r#"{"tag":"safe"}"#),
+    ] {
+        assert!(
+            matches!(value(from, to), StoredError::Shape { form: "terms", .. }),
+            "{to}"
+        );
+    }
+}
