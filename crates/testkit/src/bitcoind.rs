@@ -18,9 +18,9 @@ pub type BlockHash = String;
 const USER: &str = "paywatch";
 const PASSWORD: &str = "paywatch";
 /// A node that starts on an empty folder needs less than a second; a busy machine needs more.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_mins(1);
 /// Writing the databases at the end may take its time.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_mins(1);
 /// Another program can take a free port before the node does.
 const START_ATTEMPTS: u32 = 3;
 

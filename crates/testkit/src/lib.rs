@@ -12,6 +12,7 @@ mod payer;
 mod paywatch;
 mod postgres;
 mod process;
+mod purse;
 mod receiver;
 mod verify;
 mod wait;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// No call to a local node or process takes longer than this.
-const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
+const HTTP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The folder of everything that is installed once, outside the checkout. It is the one that
 /// `cargo xtask setup` fills: `$PAYWATCH_CACHE`, else `$XDG_CACHE_HOME/paywatch`, else

@@ -1,6 +1,7 @@
 //! Somebody who pays: a key with regtest coins that signs and sends real transactions.
 
 use crate::Bitcoind;
+use crate::purse::{Purse, spent_by};
 use anyhow::{Context, Result, bail, ensure};
 use bitcoin::absolute::LockTime;
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
@@ -12,7 +13,7 @@ use bitcoin::{
     TxIn, TxOut, Txid, Witness, ecdsa,
 };
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -40,16 +41,6 @@ pub struct Payer {
     public_key: CompressedPublicKey,
     script: ScriptBuf,
     purse: Mutex<Purse>,
-}
-
-/// What the payer owns, and what it sent so that it can be spent again.
-#[derive(Debug, Default)]
-struct Purse {
-    /// Spendable outputs, oldest first, so that payments of one block do not form a long chain.
-    coins: VecDeque<(OutPoint, u64)>,
-    /// The value of everything ever owned, to sign a second spend of it.
-    values: HashMap<OutPoint, u64>,
-    sent: HashMap<Txid, Transaction>,
 }
 
 impl Payer {
@@ -123,7 +114,7 @@ impl Payer {
     /// Makes and signs a transaction without sending it. Its inputs are taken out of the purse
     /// until [`Payer::broadcast`], [`Payer::record`] or [`Payer::release`] says what became of it.
     pub fn build(&self, outputs: &[(&str, u64)], fee_rate: u64) -> Result<Transaction> {
-        let wanted = self.outputs(outputs)?;
+        let wanted = Self::outputs(outputs)?;
         let total: u64 = outputs.iter().map(|(_, amount)| amount).sum();
         let inputs = self.purse().take(|count| {
             let fee = fee_rate * size(count, wanted.len() + 1);
@@ -177,7 +168,7 @@ impl Payer {
     /// branch.
     pub fn build_double_spend(&self, txid: Txid, to: Option<(&str, u64)>) -> Result<Transaction> {
         let outputs: Vec<(&str, u64)> = to.into_iter().collect();
-        let wanted = self.outputs(&outputs)?;
+        let wanted = Self::outputs(&outputs)?;
         let (inputs, old_fee) = {
             let purse = self.purse();
             let old = purse
@@ -247,7 +238,7 @@ impl Payer {
         Ok(())
     }
 
-    fn outputs(&self, outputs: &[(&str, u64)]) -> Result<Vec<TxOut>> {
+    fn outputs(outputs: &[(&str, u64)]) -> Result<Vec<TxOut>> {
         outputs
             .iter()
             .map(|&(address, amount)| {
@@ -317,80 +308,6 @@ impl Payer {
     fn purse(&self) -> MutexGuard<'_, Purse> {
         self.purse.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Purse {
-    /// Takes coins, oldest first, until they hold what `needed` says for their number.
-    fn take(&mut self, needed: impl Fn(usize) -> u64) -> Result<Vec<(OutPoint, u64)>> {
-        let mut sum = 0;
-        for count in 1..=self.coins.len() {
-            sum += self.coins[count - 1].1;
-            if sum >= needed(count) {
-                return Ok(self.coins.drain(..count).collect());
-            }
-        }
-        bail!(
-            "the payer owns {sum} sat and needs {}",
-            needed(self.coins.len())
-        )
-    }
-
-    /// Adds the outputs of a transaction that pay the payer.
-    fn receive(&mut self, transaction: &Transaction, script: &ScriptBuf) {
-        let txid = transaction.compute_txid();
-        for (vout, output) in (0..).zip(&transaction.output) {
-            let place = OutPoint { txid, vout };
-            if output.script_pubkey == *script && !self.coins.iter().any(|coin| coin.0 == place) {
-                self.coins.push_back((place, output.value.to_sat()));
-                self.values.insert(place, output.value.to_sat());
-            }
-        }
-    }
-
-    fn inputs_of(&self, transaction: &Transaction) -> Result<Vec<(OutPoint, u64)>> {
-        spent_by(transaction)
-            .into_iter()
-            .map(|place| {
-                Ok((
-                    place,
-                    *self.values.get(&place).context("not a coin of the payer")?,
-                ))
-            })
-            .collect()
-    }
-
-    fn give_back(&mut self, transaction: &Transaction) {
-        for (place, value) in self.inputs_of(transaction).unwrap_or_default() {
-            if !self.coins.iter().any(|coin| coin.0 == place) {
-                self.coins.push_front((place, value));
-            }
-        }
-    }
-
-    /// Forgets the transactions that this one replaces, and the change they would have left.
-    fn forget_conflicts(&mut self, transaction: &Transaction) {
-        let txid = transaction.compute_txid();
-        let spent = spent_by(transaction);
-        let replaced: Vec<Txid> = self
-            .sent
-            .iter()
-            .filter(|(other, sent)| {
-                **other != txid && spent_by(sent).iter().any(|place| spent.contains(place))
-            })
-            .map(|(other, _)| *other)
-            .collect();
-        self.sent.retain(|other, _| !replaced.contains(other));
-        self.coins
-            .retain(|(place, _)| !replaced.contains(&place.txid));
-    }
-}
-
-fn spent_by(transaction: &Transaction) -> Vec<OutPoint> {
-    transaction
-        .input
-        .iter()
-        .map(|input| input.previous_output)
-        .collect()
 }
 
 /// Virtual bytes of a transaction, never too few.

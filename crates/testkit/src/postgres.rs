@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 /// The system user of Debian's package. Postgres refuses to run as root.
 const SYSTEM_USER: &str = "postgres";
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_mins(1);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Another program can take a free port before the server does.
 const START_ATTEMPTS: u32 = 3;

@@ -1,4 +1,4 @@
-//! The verifiers that merchants really use: the Standard Webhooks libraries of PyPI and npm.
+//! The verifiers that merchants really use: the Standard Webhooks libraries for Python and Node.
 
 use crate::{Received, locate};
 use anyhow::{Context, Result, bail};
@@ -34,9 +34,9 @@ impl From<&Received> for Delivery {
 /// A library of somebody else that checks signatures. Both refuse what is older than five minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verifier {
-    /// The package `standardwebhooks` of PyPI.
+    /// The package `standardwebhooks` for Python.
     Python,
-    /// The package `standardwebhooks` of npm.
+    /// The package `standardwebhooks` for Node.
     Node,
 }
 

@@ -25,7 +25,7 @@ async fn a_payment_is_confirmed_and_comes_back_after_a_reorg() -> Result<()> {
     let shop = node.fresh_address()?;
 
     let txid = payer.pay(&[(&shop, SHOP_SAT)]).await?.to_string();
-    assert_eq!(node.mempool().await?, [txid.clone()]);
+    assert_eq!(node.mempool().await?, [txid.as_str()]);
     assert_eq!(node.confirmations(&txid, None).await?, 0);
 
     let block = node.mine(1).await?.remove(0);
@@ -36,7 +36,7 @@ async fn a_payment_is_confirmed_and_comes_back_after_a_reorg() -> Result<()> {
     assert_eq!(node.height().await?, 130);
     assert_eq!(
         node.mempool().await?,
-        [txid.clone()],
+        [txid.as_str()],
         "the payment goes back to the mempool"
     );
 

@@ -68,14 +68,16 @@ fn part(version: &str, program: &Path, origin: &str) -> Part {
     )
 }
 
-/// What `bitcoind -version` says, such as `v31.99.0`.
+/// What `bitcoind -version` says: `Bitcoin Core daemon version v31.99.0-unk bitcoind`.
 fn version(program: &Path) -> Result<String> {
     let text = run::capture(Command::new(program).arg("-version"))?;
     let line = text.lines().next().unwrap_or_default();
-    if !line.contains("daemon version") {
+    let Some((_, version)) = line.split_once("daemon version ") else {
         bail!("{} answers {line:?} to -version", program.display());
-    }
-    Ok(line.rsplit(' ').next().unwrap_or_default().to_owned())
+    };
+    // Source outside of git calls itself unknown, which says nothing here.
+    let version = version.split(' ').next().unwrap_or_default();
+    Ok(version.trim_end_matches("-unk").to_owned())
 }
 
 fn build(cache: &Path, target: &Path) -> Result<()> {

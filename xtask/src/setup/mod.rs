@@ -17,6 +17,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+pub(crate) use compose::program as compose_program;
+
 /// What the installed parts are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
