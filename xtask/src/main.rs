@@ -23,7 +23,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask COMMAND
 
-  setup [--for demo|test|all]   install what is missing: bitcoind (built once), Postgres, test tools
+  setup [--for nodes|demo|test] install what is missing: bitcoind (built once), Postgres, test tools
   nodes up|down                 start or stop a local regtest bitcoind to play with
   demo [--keep]                 a real node pays real invoices; the backend verifies the webhooks
   test [FILTER] [--full]        every check and every test; with FILTER only the tests whose name holds it

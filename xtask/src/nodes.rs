@@ -13,7 +13,7 @@ const USER: &str = "paywatch";
 const PASSWORD: &str = "paywatch";
 const STOP_LIMIT: Duration = Duration::from_mins(1);
 /// An address that nobody owns, to mine to.
-const NOBODY: &str = "bcrt1qwamhwamhwamhwamhwamhwamhwamhwamhj3kdgs";
+const NOBODY: &str = "bcrt1qwamhwamhwamhwamhwamhwamhwamhwamhje54fy";
 
 /// `nodes up|down`
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
@@ -33,7 +33,7 @@ fn up(folder: &Path) -> Result<()> {
         explain(folder);
         return Ok(());
     }
-    let environment = setup::ensure(Purpose::Demo)?;
+    let environment = setup::ensure(Purpose::Nodes)?;
     let program = environment
         .iter()
         .find(|(name, _)| *name == "BITCOIND_EXE")
@@ -67,16 +67,17 @@ fn explain(folder: &Path) {
     println!(
         "data in {}
 
-For chains.toml:
+Let paywatch follow it: in chains.toml under [chains.bitcoin-regtest]
 
-  [[chains]]
-  id = \"bitcoin-regtest\"
-  [[chains.endpoints]]
   url = \"http://127.0.0.1:{RPC_PORT}\"
   user = \"{USER}\"
-  password = \"{PASSWORD}\"
+  password_env = \"BITCOIN_REGTEST_PASSWORD\"
 
-Mine a block:
+and in the shell
+
+  export BITCOIN_REGTEST_PASSWORD={PASSWORD}
+
+Mine a block; before its first block a new node counts as not synchronised:
 
   curl -s -u {USER}:{PASSWORD} http://127.0.0.1:{RPC_PORT}/ \\
     -d '{{\"method\":\"generatetoaddress\",\"params\":[1,\"{NOBODY}\"]}}'

@@ -22,6 +22,8 @@ pub(crate) use compose::program as compose_program;
 /// What the installed parts are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
+    /// The node alone.
+    Nodes,
     /// The node and the webhook verifiers.
     Demo,
     /// Also Postgres and the tools that check code and compose files.
@@ -45,13 +47,14 @@ impl Part {
     }
 }
 
-/// `setup [--for demo|test|all]`
+/// `setup [--for nodes|demo|test|all]`
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let purpose = match words[..] {
         [] | ["--for", "test" | "all"] | ["--for=test" | "--for=all"] => Purpose::Test,
         ["--for", "demo"] | ["--for=demo"] => Purpose::Demo,
-        _ => return crate::usage("expected: setup [--for demo|test|all]"),
+        ["--for", "nodes"] | ["--for=nodes"] => Purpose::Nodes,
+        _ => return crate::usage("expected: setup [--for nodes|demo|test|all]"),
     };
     ensure(purpose)?;
     Ok(ExitCode::SUCCESS)
@@ -69,14 +72,15 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<Environment> {
     report(&mut parts, part);
     environment.push(("BITCOIND_EXE", program.into()));
 
-    let (part, interpreter) = python::ensure(&cache)?;
-    report(&mut parts, part);
-    environment.push(("PAYWATCH_PYTHON", interpreter.into()));
+    if purpose != Purpose::Nodes {
+        let (part, interpreter) = python::ensure(&cache)?;
+        report(&mut parts, part);
+        environment.push(("PAYWATCH_PYTHON", interpreter.into()));
 
-    let (part, modules) = node_tools::ensure(&cache)?;
-    report(&mut parts, part);
-    environment.push(("PAYWATCH_NODE_MODULES", modules.into()));
-
+        let (part, modules) = node_tools::ensure(&cache)?;
+        report(&mut parts, part);
+        environment.push(("PAYWATCH_NODE_MODULES", modules.into()));
+    }
     if purpose == Purpose::Test {
         let (part, folder) = postgres::ensure()?;
         report(&mut parts, part);
@@ -118,7 +122,7 @@ fn lock(cache: &Path) -> Result<File> {
 
 fn report(parts: &mut Vec<Part>, part: Part) {
     eprintln!(
-        "setup: {:<12} {:<10} {}",
+        "setup: {:<14} {:<10} {}",
         part.name, part.version, part.place
     );
     parts.push(part);
