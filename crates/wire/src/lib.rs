@@ -4,14 +4,21 @@
 //! is what the database keeps. No form is ever computed with: numbers become domain types first.
 
 pub mod event;
+pub mod field;
 pub mod forms;
 pub mod invoice;
+pub mod request;
 pub mod stored;
 pub mod time;
 
 pub use event::{API_VERSION, EventHead, endpoint_event, invoice_event};
+pub use field::{Code, FieldError};
 pub use forms::{FinalityForm, PolicyForm, PriceForm};
 pub use invoice::Invoice;
+pub use request::{
+    CancelInvoice, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, DraftOption,
+    NamedPolicies, decode,
+};
 pub use stored::StoredError;
 
 /// The JSON text of one of this crate's forms.

@@ -33,14 +33,14 @@ fn dossier() -> Dossier {
             policy: Policy {
                 name: Some("default".into()),
                 assets: BTreeMap::from([(
-                    "btc@bitcoin-regtest".parse().unwrap(),
+                    "btc@bitcoin-regtest".parse().expect("a name"),
                     Finality::Depth(3),
                 )]),
-                chains: BTreeMap::from([("base".parse().unwrap(), Finality::Depth(12))]),
+                chains: BTreeMap::from([("base".parse().expect("a name"), Finality::Depth(12))]),
             },
             options: vec![OptionTerms {
                 id: option,
-                asset: "btc@bitcoin-regtest".parse().unwrap(),
+                asset: "btc@bitcoin-regtest".parse().expect("a name"),
                 decimals: 8,
                 due: Amount::from_atomic(76_924),
                 minimum: Amount::from_atomic(76_924),
@@ -84,7 +84,7 @@ fn transfer(id: u128, sats: u64, after_s: u64, place: Option<Place>) -> Transfer
     Transfer {
         id: TransferId::from_bits(id),
         option: OptionId::from_bits(2),
-        asset: "btc@bitcoin-regtest".parse().unwrap(),
+        asset: "btc@bitcoin-regtest".parse().expect("a name"),
         amount: Amount::from_atomic(sats),
         tx_id: TxId::new("ffee"),
         position: Position::new(&format!("vout:{id}")),
@@ -98,7 +98,7 @@ fn rendered(dossier: &Dossier, version: u64) -> Result<Invoice, Violation> {
         tip: Some(813),
         covered_until: Some(CREATED_AT),
     };
-    let views = BTreeMap::from([("bitcoin-regtest".parse().unwrap(), view)]);
+    let views = BTreeMap::from([("bitcoin-regtest".parse().expect("a name"), view)]);
     let now = CREATED_AT.plus_s(60);
     let folded = fold(
         &dossier.terms,
@@ -180,7 +180,7 @@ fn an_event_wraps_the_same_bytes() {
     };
     let cause = Cause {
         kind: CauseKind::Block,
-        chain: Some("bitcoin-regtest".parse().unwrap()),
+        chain: Some("bitcoin-regtest".parse().expect("a name")),
         height: Some(813),
     };
     let body = invoice_event(&head, &invoice, Some(Status::Detected), &cause);

@@ -18,15 +18,16 @@ fn amount() -> impl Strategy<Value = Amount> {
         Just(Amount::MAX.to_string()),
         any::<u128>().prop_map(|n| n.to_string())
     ];
-    text.prop_map(|text| Amount::parse_atomic(&text).unwrap())
+    text.prop_map(|text| Amount::parse_atomic(&text).expect("an amount"))
 }
 
 fn chain() -> impl Strategy<Value = ChainName> {
-    "[a-z0-9-]{1,32}".prop_map(|text| text.parse().unwrap())
+    "[a-z0-9-]{1,32}".prop_map(|text| text.parse().expect("a name"))
 }
 
 fn asset() -> impl Strategy<Value = AssetName> {
-    ("[a-z0-9-]{1,32}", chain()).prop_map(|(symbol, chain)| AssetName::new(&symbol, chain).unwrap())
+    ("[a-z0-9-]{1,32}", chain())
+        .prop_map(|(symbol, chain)| AssetName::new(&symbol, chain).expect("a name"))
 }
 
 fn finality() -> impl Strategy<Value = Finality> {
@@ -136,11 +137,11 @@ fn one_option() -> Terms {
         policy: Policy {
             name: Some("default".into()),
             assets: BTreeMap::new(),
-            chains: BTreeMap::from([("bitcoin".parse().unwrap(), Finality::Depth(2))]),
+            chains: BTreeMap::from([("bitcoin".parse().expect("a name"), Finality::Depth(2))]),
         },
         options: vec![OptionTerms {
             id: OptionId::from_bits(7),
-            asset: "btc@bitcoin".parse().unwrap(),
+            asset: "btc@bitcoin".parse().expect("a name"),
             decimals: 8,
             due: Amount::from_atomic(1000),
             minimum: Amount::from_atomic(1000),

@@ -1,0 +1,152 @@
+//! What is wrong with one field of a request, and the table of stable codes.
+
+use paywatch_domain::{AmountError, TermsError};
+use serde::{Deserialize, Serialize};
+
+/// One field that cannot stand, in the `errors` of a problem (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// Where, as a JSON pointer (RFC 6901); empty for the whole body.
+    pub pointer: String,
+    /// Stable, for programs; one of [`Code`] or of the codes of key material.
+    pub code: String,
+    /// For people. Never repeats the value, which may be a secret.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// The error `code` at `pointer`.
+    pub fn new(
+        pointer: impl Into<String>,
+        code: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            pointer: pointer.into(),
+            code: code.into(),
+            detail: detail.into(),
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])+ $name:ident = $text:literal,)+) => {
+        /// The stable codes of fields that cannot stand. Texts never change their meaning.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The code as text.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A field that this request does not have.
+    UnknownField = "unknown_field",
+    /// A field that must be there is not.
+    Required = "required",
+    /// Another JSON type is needed here; amounts in particular are texts.
+    TypeInvalid = "type_invalid",
+    /// More characters than are read.
+    TextTooLong = "text_too_long",
+    /// An empty text, or one with control characters.
+    TextInvalid = "text_invalid",
+    /// Not of the form `12` or `12.34`: a sign, an exponent, a space, `NaN`.
+    AmountNotDecimal = "amount_not_decimal",
+    /// More digits after the point than the asset has.
+    AmountTooManyDecimals = "amount_too_many_decimals",
+    /// More characters than any amount has.
+    AmountTooLong = "amount_too_long",
+    /// Larger than any amount can be.
+    AmountTooLarge = "amount_too_large",
+    /// Nothing would be due.
+    AmountZero = "amount_zero",
+    /// A payment of this amount would be ignored as dust.
+    AmountBelowDust = "amount_below_dust",
+    /// Not three capital letters (ISO 4217).
+    CurrencyInvalid = "currency_invalid",
+    /// No such asset among those of this key's mode.
+    AssetUnknown = "asset_unknown",
+    /// The asset is of the other mode: a test key cannot ask for real money, nor a live key for test coins.
+    AssetOtherMode = "asset_other_mode",
+    /// No such chain.
+    ChainUnknown = "chain_unknown",
+    /// No such chain family.
+    FamilyUnknown = "family_unknown",
+    /// No way to pay.
+    OptionsRequired = "options_required",
+    /// More options than are served.
+    OptionsUnsupported = "options_unsupported",
+    /// No rate turns a price into an amount; name the option's amount.
+    RateUnavailable = "rate_unavailable",
+    /// Zero, negative or too long a time to pay.
+    ExpiresInInvalid = "expires_in_invalid",
+    /// Negative or too long a late window.
+    LateWindowInvalid = "late_window_invalid",
+    /// Not a percentage with at most four decimals, from 0 to 1000.
+    PercentInvalid = "percent_invalid",
+    /// A margin given both as percentage and as amount.
+    ToleranceAmbiguous = "tolerance_ambiguous",
+    /// The margin leaves nothing to pay.
+    ToleranceTooWide = "tolerance_too_wide",
+    /// No policy of this name in the configuration.
+    PolicyUnknown = "policy_unknown",
+    /// Not a policy: neither a name nor tiers.
+    PolicyInvalid = "policy_invalid",
+    /// More than one tier, or one with an upper limit.
+    PolicyTiersUnsupported = "policy_tiers_unsupported",
+    /// Not a finality that this chain has, or one out of range.
+    FinalityInvalid = "finality_invalid",
+    /// Not an id of the kind that belongs here.
+    IdInvalid = "id_invalid",
+    /// Not an `http` or `https` address, or one that this installation does not send to.
+    UrlInvalid = "url_invalid",
+    /// More bytes of metadata than are kept.
+    MetadataTooLarge = "metadata_too_large",
+    /// No such type of event.
+    EventTypeUnknown = "event_type_unknown",
+    /// Not a derivation index: 0 to 2147483647.
+    IndexInvalid = "index_invalid",
+}
+
+impl From<Code> for String {
+    fn from(code: Code) -> Self {
+        code.as_str().into()
+    }
+}
+
+impl From<AmountError> for Code {
+    fn from(error: AmountError) -> Self {
+        match error {
+            AmountError::NotDecimal => Self::AmountNotDecimal,
+            AmountError::TooManyDecimals { .. } => Self::AmountTooManyDecimals,
+            AmountError::TooLong => Self::AmountTooLong,
+            AmountError::TooLarge => Self::AmountTooLarge,
+        }
+    }
+}
+
+impl From<&TermsError> for Code {
+    fn from(error: &TermsError) -> Self {
+        match error {
+            TermsError::NothingDue => Self::AmountZero,
+            TermsError::BelowDust { .. } => Self::AmountBelowDust,
+            TermsError::ToleranceTooWide => Self::ToleranceTooWide,
+            TermsError::TooLarge => Self::AmountTooLarge,
+            TermsError::Depth => Self::FinalityInvalid,
+            TermsError::NoOption => Self::OptionsRequired,
+            TermsError::Times => Self::ExpiresInInvalid,
+        }
+    }
+}

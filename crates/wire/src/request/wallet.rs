@@ -1,0 +1,83 @@
+//! The request that registers public key material.
+
+use std::fmt;
+
+use paywatch_domain::{Family, limits};
+use serde::Serialize;
+
+use super::fields::{Faults, Fields};
+use super::{Body, Request};
+use crate::field::Code;
+
+/// Registers public key material for one chain family.
+///
+/// Prints without the key: a merchant may paste a private one by mistake.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct CreateWallet {
+    /// Which chains it is for.
+    #[serde(serialize_with = "family_name")]
+    pub chain_family: Family,
+    /// Extended public key or output descriptor, as pasted.
+    pub key: String,
+    /// What kind of material it is meant to be; the key itself tells, this is compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// First index that may be handed out, for a key that was used elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_index: Option<u32>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn family_name<S: serde::Serializer>(family: &Family, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(family.as_str())
+}
+
+impl fmt::Debug for CreateWallet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreateWallet")
+            .field("chain_family", &self.chain_family)
+            .field("key", &"(not shown)")
+            .field("kind", &self.kind)
+            .field("label", &self.label)
+            .field("start_index", &self.start_index)
+            .finish()
+    }
+}
+
+impl Request for CreateWallet {
+    fn read(body: &Body<'_>, faults: &mut Faults) -> Option<Self> {
+        let mut fields = Fields::of(&body.value, "", faults)?;
+        let family_text = fields.text("chain_family", limits::TEXT_CHARS_MAX);
+        let family_text = fields.require("chain_family", family_text);
+        let chain_family = family_text.and_then(|text| {
+            let family = Family::parse(&text);
+            if family.is_none() {
+                let known: Vec<&str> = Family::ALL.iter().map(|family| family.as_str()).collect();
+                let detail = format!("chain families are {}", known.join(", "));
+                fields.refuse("chain_family", Code::FamilyUnknown, detail);
+            }
+            family
+        });
+        let key = fields.text("key", limits::KEY_CHARS_MAX);
+        let key = fields.require("key", key);
+        let kind = fields.text("kind", limits::TEXT_CHARS_MAX);
+        let label = fields.text("label", limits::TEXT_CHARS_MAX);
+        // BIP32: steps from 2^31 on are hardened, which a public key cannot take.
+        let indexes = 0..=u64::from(u32::MAX >> 1);
+        let start_index = fields.whole("start_index", indexes, Code::IndexInvalid);
+        fields.finish();
+        Some(Self {
+            chain_family: chain_family?,
+            key: key?.trim().to_owned(),
+            kind,
+            label,
+            start_index: start_index.and_then(|index| u32::try_from(index).ok()),
+        })
+    }
+}
