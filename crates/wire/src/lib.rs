@@ -3,23 +3,35 @@
 //! [`invoice`], [`event`], [`request`] and the small resources are the outside contract; [`stored`]
 //! is what the database keeps. No form is ever computed with: numbers become domain types first.
 
+pub mod chain;
+pub mod delivery;
+pub mod endpoint;
 pub mod event;
 pub mod field;
 pub mod forms;
 pub mod invoice;
+pub mod page;
+pub mod problem;
 pub mod request;
 pub mod stored;
 pub mod time;
+pub mod wallet;
 
+pub use chain::{AssetForm, Chain, ChainCursor};
+pub use delivery::{Attempt, Delivery};
+pub use endpoint::Endpoint;
 pub use event::{API_VERSION, EventHead, endpoint_event, invoice_event};
 pub use field::{Code, FieldError};
 pub use forms::{FinalityForm, PolicyForm, PriceForm};
 pub use invoice::Invoice;
+pub use page::Page;
+pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use request::{
     CancelInvoice, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, DraftOption,
     NamedPolicies, decode,
 };
 pub use stored::StoredError;
+pub use wallet::{Wallet, WalletAddress};
 
 /// The JSON text of one of this crate's forms.
 ///

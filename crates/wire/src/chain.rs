@@ -1,0 +1,83 @@
+//! Chains and assets as merchants see them: what can be paid, and how far it was read.
+
+use paywatch_domain::{Asset, ChainSpec, Mode};
+use serde::{Deserialize, Serialize};
+
+use crate::forms::FinalityForm;
+
+/// One chain: what it is, and how far it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chain {
+    /// Short name.
+    pub chain: String,
+    /// Always `chain`.
+    pub object: String,
+    /// CAIP-2 id (<https://chainagnostic.org/CAIPs/caip-2>).
+    pub caip2: String,
+    /// Which wallets serve it.
+    pub family: String,
+    /// Whether real money moves.
+    pub livemode: bool,
+    /// What is final where no policy says otherwise.
+    pub finality: FinalityForm,
+    /// How far it was read; `null` before the first block.
+    pub cursor: Option<ChainCursor>,
+    /// Everything up to this time was read.
+    pub covered_until: Option<String>,
+    /// Height of the node's tip, as last read.
+    pub tip_height: Option<u64>,
+    /// Blocks between the cursor and the node's tip.
+    pub lag_blocks: Option<u64>,
+    /// Why nothing is applied until an operator looked.
+    pub halted: Option<String>,
+    /// Whether new invoices on it are accepted.
+    pub accepting: bool,
+    /// When its follower last wrote.
+    pub updated_at: Option<String>,
+}
+
+/// The last block that was read and verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainCursor {
+    /// Its height.
+    pub height: u64,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// One asset that can be paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssetForm {
+    /// `symbol@chain`.
+    pub asset: String,
+    /// Always `asset`.
+    pub object: String,
+    /// The part before the `@`.
+    pub symbol: String,
+    /// The chain it is paid on.
+    pub chain: String,
+    /// CAIP-19 id (<https://chainagnostic.org/CAIPs/caip-19>).
+    pub caip19: String,
+    /// Whether real money moves.
+    pub livemode: bool,
+    /// Digits after the point.
+    pub decimals: u8,
+    /// A transfer below this alone causes no status, in the asset's own unit.
+    pub dust: String,
+}
+
+impl AssetForm {
+    /// Shows an asset of a chain.
+    pub fn render(chain: &ChainSpec, asset: &Asset) -> Self {
+        Self {
+            asset: asset.name.to_string(),
+            object: "asset".into(),
+            symbol: asset.name.symbol().into(),
+            chain: chain.name.to_string(),
+            caip19: asset.caip19.to_string(),
+            livemode: chain.mode == Mode::Live,
+            decimals: asset.decimals,
+            dust: asset.dust.decimal(asset.decimals),
+        }
+    }
+}

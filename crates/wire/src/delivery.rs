@@ -1,0 +1,49 @@
+//! Deliveries as merchants see them: one event to one endpoint, with every attempt.
+
+use serde::{Deserialize, Serialize};
+
+/// One event to one endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// `dlv_…`.
+    pub id: String,
+    /// Always `delivery`.
+    pub object: String,
+    /// What is sent.
+    pub event_id: String,
+    /// The event's type.
+    pub event_type: String,
+    /// To whom.
+    pub endpoint_id: String,
+    /// The invoice it is about; `null` for events of endpoints.
+    pub invoice_id: Option<String>,
+    /// `due`, `delivered`, `exhausted` or `dropped`.
+    pub state: String,
+    /// Tries so far.
+    pub attempt_count: u64,
+    /// When it is tried next; `null` while it waits for earlier events of its invoice.
+    pub due_at: Option<String>,
+    /// When the event was said.
+    pub created_at: String,
+    /// When it was delivered or given up.
+    pub finished_at: Option<String>,
+    /// Every try, oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One HTTP try of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u64,
+    /// When.
+    pub started_at: String,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+    /// HTTP status of the answer; `null` without one.
+    pub status_code: Option<u16>,
+    /// What went wrong; `null` on success.
+    pub error: Option<String>,
+    /// First bytes of the answer.
+    pub answer: String,
+}

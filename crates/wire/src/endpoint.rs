@@ -1,0 +1,44 @@
+//! A webhook endpoint as merchants see it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a merchant's events are sent (contract, sections 2 and 4).
+///
+/// Prints without its secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `whe_…`.
+    pub id: String,
+    /// Always `webhook_endpoint`.
+    pub object: String,
+    /// Whether real money moves.
+    pub livemode: bool,
+    /// Where to send.
+    pub url: String,
+    /// Which events; all of them when empty.
+    pub event_types: Vec<String>,
+    /// `enabled` or `disabled`.
+    pub state: String,
+    /// Why it is disabled.
+    pub disabled_reason: Option<String>,
+    /// Since when every attempt fails; `null` when the last one succeeded.
+    pub failing_since: Option<String>,
+    /// When it was registered.
+    pub created_at: String,
+    /// The signing secret (`whsec_…`), in the answer to its creation alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("id", &self.id)
+            .field("url", &self.url)
+            .field("event_types", &self.event_types)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,14 @@
+//! One page of a list, newest first.
+
+use serde::{Deserialize, Serialize};
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// Whether there are more in the direction that was read.
+    pub has_more: bool,
+    /// What to give as `starting_after` (or `after`) to read on; `null` at the end.
+    pub next_cursor: Option<String>,
+}

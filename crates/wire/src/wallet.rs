@@ -1,0 +1,47 @@
+//! A wallet as merchants and operators see it. The key itself is not shown again.
+
+use serde::{Deserialize, Serialize};
+
+/// A merchant's public key material for one chain family (contract, section 2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wallet {
+    /// `wal_…`.
+    pub id: String,
+    /// Always `wallet`.
+    pub object: String,
+    /// Whether real money moves.
+    pub livemode: bool,
+    /// Which chains it is for.
+    pub chain_family: String,
+    /// What kind of material it is, for example `xpub` or `descriptor`.
+    pub kind: String,
+    /// Eight hexadecimal digits by which people tell keys apart (BIP32).
+    pub fingerprint: String,
+    /// Given by the merchant; empty when none was.
+    pub label: String,
+    /// `pending` until an operator confirmed its addresses, then `active`; `archived` at the end.
+    pub state: String,
+    /// Used where an option names no wallet.
+    pub default: bool,
+    /// First index that may be handed out.
+    pub start_index: u32,
+    /// First index that was never handed out.
+    pub next_index: u32,
+    /// The first addresses, to be compared with what the wallet itself shows.
+    pub first_addresses: Vec<WalletAddress>,
+    /// When it was registered.
+    pub created_at: String,
+    /// When an operator confirmed it.
+    pub confirmed_at: Option<String>,
+}
+
+/// One address of a wallet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalletAddress {
+    /// The index below the wallet's node.
+    pub index: u32,
+    /// The address.
+    pub address: String,
+    /// The full derivation path.
+    pub derivation_path: String,
+}

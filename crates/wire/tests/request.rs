@@ -1,0 +1,329 @@
+//! Requests as a table: each bad input with its pointer and stable code, and good ones as drafts.
+
+use std::collections::BTreeMap;
+
+use paywatch_domain::{
+    Amount, Asset, AssetKind, Catalogue, ChainSpec, Family, Finality, Margin, Mode, Policy,
+};
+use paywatch_wire::{
+    CancelInvoice, Code, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft,
+    FieldError, NamedPolicies, decode, json_text,
+};
+
+fn chain(name: &str, mode: Mode) -> ChainSpec {
+    let chain = name.parse().expect("a name");
+    ChainSpec {
+        caip2: "bip122:0f9188f13cb7b2c71f2a335e3a4fc328".into(),
+        family: Family::Bitcoin,
+        mode,
+        finality: Finality::Depth(2),
+        reorg_depth_max: 100,
+        lag_ms_max: 3_600_000,
+        assets: vec![Asset {
+            name: format!("btc@{chain}").parse().expect("a name"),
+            kind: AssetKind::Native,
+            decimals: 8,
+            dust: Amount::from_atomic(546),
+            caip19: "bip122:0f9188f13cb7b2c71f2a335e3a4fc328/slip44:1".into(),
+        }],
+        name: chain,
+    }
+}
+
+fn check(body: &str) -> Result<Draft, Vec<FieldError>> {
+    let catalogue = Catalogue::new([
+        chain("bitcoin-regtest", Mode::Test),
+        chain("bitcoin", Mode::Live),
+    ]);
+    let slow = Policy {
+        name: Some("slow".into()),
+        assets: BTreeMap::new(),
+        chains: BTreeMap::from([(
+            "bitcoin-regtest".parse().expect("a name"),
+            Finality::Depth(6),
+        )]),
+    };
+    match decode::<CreateInvoice>(body.as_bytes()) {
+        Ok(request) => request.check(&catalogue, &NamedPolicies::new([slow]), Mode::Test),
+        Err(DecodeError::Fields(errors)) => Err(errors),
+        Err(error @ DecodeError::NotJson { .. }) => panic!("{error}"),
+    }
+}
+
+fn faults(errors: &[FieldError]) -> Vec<(&str, &str)> {
+    errors
+        .iter()
+        .map(|error| (error.pointer.as_str(), error.code.as_str()))
+        .collect()
+}
+
+/// The smallest good request, with more fields.
+fn with(more: &str) -> String {
+    format!(r#"{{"options":[{{"asset":"btc@bitcoin-regtest","amount":"0.001"}}]{more}}}"#)
+}
+
+/// A request for an amount, given as JSON.
+fn amount(json: &str) -> String {
+    format!(r#"{{"options":[{{"asset":"btc@bitcoin-regtest","amount":{json}}}]}}"#)
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+fn bad_invoices_are_refused_by_field_and_code() {
+    let long = format!("{:?}", "9".repeat(80));
+    let longer = format!("{:?}", "9".repeat(97));
+    let metadata = format!(r#","metadata":{{"a":"{}"}}"#, "x".repeat(8192));
+    let order_id = format!(r#","order_id":"{}""#, "x".repeat(256));
+    let amount_at = "/options/0/amount";
+    let asset_at = "/options/0/asset";
+    let table: &[(String, &str, Code)] = &[
+        (amount(r#""0.000000001""#), amount_at, Code::AmountTooManyDecimals),
+        (amount(r#""-1""#), amount_at, Code::AmountNotDecimal),
+        (amount(r#""1e8""#), amount_at, Code::AmountNotDecimal),
+        (amount(r#""NaN""#), amount_at, Code::AmountNotDecimal),
+        (amount(r#""""#), amount_at, Code::AmountNotDecimal),
+        (amount(&long), amount_at, Code::AmountTooLarge),
+        (amount(&longer), amount_at, Code::AmountTooLong),
+        (amount(r#""0""#), amount_at, Code::AmountZero),
+        (amount(r#""0.00000001""#), amount_at, Code::AmountBelowDust),
+        (amount("1e8"), amount_at, Code::TypeInvalid),
+        (amount("0.001"), amount_at, Code::TypeInvalid),
+        (amount("null"), amount_at, Code::Required),
+        (r#"{"options":[{"asset":"doge@moon","amount":"1"}]}"#.into(), asset_at, Code::AssetUnknown),
+        (r#"{"options":[{"asset":"btc","amount":"1"}]}"#.into(), asset_at, Code::AssetUnknown),
+        (r#"{"options":[{"asset":"btc@bitcoin","amount":"1"}]}"#.into(), asset_at, Code::AssetOtherMode),
+        (r#"{"options":[{"amount":"1"}]}"#.into(), asset_at, Code::Required),
+        (
+            r#"{"price":{"amount":"49.99","currency":"USD"},"options":[{"asset":"btc@bitcoin-regtest"}]}"#.into(),
+            amount_at,
+            Code::RateUnavailable,
+        ),
+        ("{}".into(), "/options", Code::Required),
+        (r#"{"options":[]}"#.into(), "/options", Code::OptionsRequired),
+        (r#"{"options":{}}"#.into(), "/options", Code::TypeInvalid),
+        (
+            r#"{"options":[{"asset":"btc@bitcoin-regtest","amount":"1"},{"asset":"btc@bitcoin-regtest","amount":"1"}]}"#.into(),
+            "/options",
+            Code::OptionsUnsupported,
+        ),
+        ("[]".into(), "", Code::TypeInvalid),
+        (with(r#","expires_in_s":0"#), "/expires_in_s", Code::ExpiresInInvalid),
+        (with(r#","expires_in_s":-5"#), "/expires_in_s", Code::ExpiresInInvalid),
+        (with(r#","expires_in_s":1.5"#), "/expires_in_s", Code::ExpiresInInvalid),
+        (with(r#","expires_in_s":99999999999"#), "/expires_in_s", Code::ExpiresInInvalid),
+        (with(r#","expires_in_s":"900""#), "/expires_in_s", Code::TypeInvalid),
+        (with(r#","late_window_s":-1"#), "/late_window_s", Code::LateWindowInvalid),
+        (with(r#","expire_in_s":900"#), "/expire_in_s", Code::UnknownField),
+        (with(r#","a/b~":1"#), "/a~1b~0", Code::UnknownField),
+        (with(r#","tolerance":{"under":"1"}"#), "/tolerance/under", Code::UnknownField),
+        (with(r#","tolerance":{"under_percent":"100"}"#), "/tolerance", Code::ToleranceTooWide),
+        (with(r#","tolerance":{"under_percent":"0.00001"}"#), "/tolerance/under_percent", Code::PercentInvalid),
+        (with(r#","tolerance":{"over_percent":"1001"}"#), "/tolerance/over_percent", Code::PercentInvalid),
+        (with(r#","tolerance":{"over_percent":1}"#), "/tolerance/over_percent", Code::TypeInvalid),
+        (
+            with(r#","tolerance":{"over_percent":"1","over_amount":"1"}"#),
+            "/tolerance/over_amount",
+            Code::ToleranceAmbiguous,
+        ),
+        (with(r#","tolerance":{"under_amount":"-1"}"#), "/tolerance/under_amount", Code::AmountNotDecimal),
+        (with(r#","policy":"fast""#), "/policy", Code::PolicyUnknown),
+        (with(r#","policy":5"#), "/policy", Code::TypeInvalid),
+        (with(r#","policy":{"tiers":[]}"#), "/policy/tiers", Code::PolicyInvalid),
+        (
+            with(r#","policy":{"tiers":[{"finality":{"bitcoin":{"depth":1}}},{"finality":{"bitcoin":{"depth":2}}}]}"#),
+            "/policy/tiers",
+            Code::PolicyTiersUnsupported,
+        ),
+        (
+            with(r#","policy":{"tiers":[{"up_to":{"amount":"1","currency":"USD"},"finality":{"bitcoin":{"depth":1}}}]}"#),
+            "/policy/tiers/0/up_to",
+            Code::PolicyTiersUnsupported,
+        ),
+        (
+            with(r#","policy":{"tiers":[{"finality":{"bitcoin":{"depth":0}}}]}"#),
+            "/policy/tiers/0/finality/bitcoin",
+            Code::FinalityInvalid,
+        ),
+        (
+            with(r#","policy":{"tiers":[{"finality":{"bitcoin":{"tag":"safe"}}}]}"#),
+            "/policy/tiers/0/finality/bitcoin",
+            Code::FinalityInvalid,
+        ),
+        (
+            with(r#","policy":{"tiers":[{"finality":{"moon":{"depth":1}}}]}"#),
+            "/policy/tiers/0/finality/moon",
+            Code::ChainUnknown,
+        ),
+        (
+            with(r#","policy":{"tiers":[{"finality":{"doge@moon":{"depth":1}}}]}"#),
+            "/policy/tiers/0/finality/doge@moon",
+            Code::AssetUnknown,
+        ),
+        (with(r#","price":{"amount":"1.00001","currency":"USD"}"#), "/price/amount", Code::AmountTooManyDecimals),
+        (with(r#","price":{"amount":"0.00","currency":"USD"}"#), "/price/amount", Code::AmountZero),
+        (with(r#","price":{"amount":"1","currency":"usd"}"#), "/price/currency", Code::CurrencyInvalid),
+        (with(r#","price":{"amount":"1"}"#), "/price/currency", Code::Required),
+        (with(r#","metadata":[]"#), "/metadata", Code::TypeInvalid),
+        (with(&metadata), "/metadata", Code::MetadataTooLarge),
+        (with(r#","metadata":{"a":1},"metadata":{}"#), "/metadata", Code::TypeInvalid),
+        (with(&order_id), "/order_id", Code::TextTooLong),
+        (with(r#","order_id":"""#), "/order_id", Code::TextInvalid),
+        (with(r#","order_id":"a\u0000b""#), "/order_id", Code::TextInvalid),
+        (with(r#","success_url":"javascript:alert(1)""#), "/success_url", Code::UrlInvalid),
+        (with(r#","cancel_url":"https://""#), "/cancel_url", Code::UrlInvalid),
+        (
+            r#"{"options":[{"asset":"btc@bitcoin-regtest","amount":"1","wallet_id":"inv_0"}]}"#.into(),
+            "/options/0/wallet_id",
+            Code::IdInvalid,
+        ),
+    ];
+    for (body, pointer, code) in table {
+        let errors = check(body).expect_err(body);
+        assert_eq!(faults(&errors), [(*pointer, code.as_str())], "{body}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let body = r#"{"options":[{"asset":7,"colour":"red"}],"expires_in_s":0,"order_id":[],"x":1}"#;
+    let expected = [
+        ("/order_id", "type_invalid"),
+        ("/options/0/asset", "type_invalid"),
+        ("/options/0/colour", "unknown_field"),
+        ("/expires_in_s", "expires_in_invalid"),
+        ("/x", "unknown_field"),
+    ];
+    assert_eq!(faults(&check(body).unwrap_err()), expected);
+}
+
+#[test]
+fn a_small_request_gets_the_defaults() {
+    let draft = check(&with("")).unwrap();
+    assert_eq!((draft.expires_in_s, draft.late_window_s), (900, 604_800));
+    assert_eq!(&*draft.metadata, "{}");
+    assert_eq!(draft.policy.name.as_deref(), Some("default"));
+    let option = &draft.options[0];
+    let exact = Amount::from_atomic(100_000);
+    assert_eq!(
+        (option.minimum, option.due, option.maximum),
+        (exact, exact, exact)
+    );
+    assert_eq!(option.finality, Finality::Depth(2), "of the chain");
+}
+
+#[test]
+fn a_full_request_is_kept_exactly() {
+    let draft = check(&with(concat!(
+        r#","order_id":"A-1001","price":{"amount":"49.99","currency":"USD"},"#,
+        r#""expires_in_s":60,"late_window_s":0,"#,
+        r#""tolerance":{"under_percent":"0.5","over_amount":"0.00001"},"#,
+        r#""policy":{"tiers":[{"finality":{"btc@bitcoin-regtest":{"depth":4},"bitcoin":{"depth":9}}}]},"#,
+        r#""success_url":"https://shop.example/ok","metadata":{"b": 1.10, "a": [18446744073709551616]}"#
+    )))
+    .unwrap();
+    assert_eq!(
+        &*draft.metadata,
+        r#"{"b": 1.10, "a": [18446744073709551616]}"#
+    );
+    assert_eq!(draft.tolerance.under, Margin::Millionths(5_000));
+    assert_eq!(
+        draft.tolerance.over,
+        Margin::Amount(Amount::from_atomic(1_000))
+    );
+    let option = &draft.options[0];
+    assert_eq!(option.minimum, Amount::from_atomic(99_500));
+    assert_eq!(option.maximum, Amount::from_atomic(101_000));
+    assert_eq!(
+        option.finality,
+        Finality::Depth(4),
+        "the asset wins over its chain"
+    );
+    assert_eq!(draft.policy.name, None);
+
+    let named = check(&with(r#","policy":"slow""#)).unwrap();
+    assert_eq!(named.options[0].finality, Finality::Depth(6));
+}
+
+#[test]
+fn a_request_reads_back_what_a_client_writes() {
+    let body = with(r#","policy":"slow","tolerance":{"under_percent":"1"},"metadata":{"a":1}"#);
+    let request: CreateInvoice = decode(body.as_bytes()).unwrap();
+    assert_eq!(decode(json_text(&request).as_bytes()), Ok(request));
+}
+
+#[test]
+fn what_is_not_json_says_where_and_nothing_else() {
+    let secret = r#"{"key": "xprv9s21ZrQH143K" oops}"#;
+    let deep = "[".repeat(1000);
+    for body in [secret.as_bytes(), deep.as_bytes(), b"", b"{", b"\xff"] {
+        let error = decode::<CreateWallet>(body).unwrap_err();
+        assert!(matches!(error, DecodeError::NotJson { .. }));
+        assert!(!error.to_string().contains("xprv"), "{error}");
+    }
+}
+
+#[test]
+fn a_wallet_is_read_and_never_printed() {
+    let body =
+        r#"{"chain_family":"bitcoin","key":" xprv9secret ","label":"till 1","start_index":7}"#;
+    let wallet: CreateWallet = decode(body.as_bytes()).unwrap();
+    assert_eq!(
+        (wallet.key.as_str(), wallet.start_index),
+        ("xprv9secret", Some(7))
+    );
+    assert!(!format!("{wallet:?}").contains("xprv9"));
+
+    let body = r#"{"chain_family":"doge","start_index":2147483648,"xprv":"xprv9secret"}"#;
+    let Err(DecodeError::Fields(errors)) = decode::<CreateWallet>(body.as_bytes()) else {
+        panic!("must be refused")
+    };
+    let expected = [
+        ("/chain_family", "family_unknown"),
+        ("/key", "required"),
+        ("/start_index", "index_invalid"),
+        ("/xprv", "unknown_field"),
+    ];
+    assert_eq!(faults(&errors), expected);
+    assert!(
+        !format!("{errors:?}").contains("xprv9"),
+        "values are never repeated"
+    );
+}
+
+#[test]
+fn an_endpoint_names_known_events() {
+    let body =
+        r#"{"url":"https://shop.example/hook","event_types":["invoice.paid","invoice.paid"]}"#;
+    let endpoint: CreateEndpoint = decode(body.as_bytes()).unwrap();
+    assert_eq!(endpoint.event_types, ["invoice.paid"]);
+    assert_eq!(endpoint.types().count(), 1);
+    let body = r#"{"url":"ftp://shop.example","event_types":["invoice.payed",1]}"#;
+    let Err(DecodeError::Fields(errors)) = decode::<CreateEndpoint>(body.as_bytes()) else {
+        panic!("must be refused")
+    };
+    let expected = [
+        ("/url", "url_invalid"),
+        ("/event_types/0", "event_type_unknown"),
+        ("/event_types/1", "type_invalid"),
+    ];
+    assert_eq!(faults(&errors), expected);
+}
+
+#[test]
+fn a_cancel_has_no_fields() {
+    assert_eq!(decode::<CancelInvoice>(b"{}"), Ok(CancelInvoice {}));
+    assert!(decode::<CancelInvoice>(br#"{"reason":"x"}"#).is_err());
+}
+
+#[test]
+fn codes_are_snake_case_and_unique() {
+    let mut codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let plain = |code: &&str| {
+        code.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    assert!(codes.iter().all(plain));
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), Code::ALL.len());
+}
