@@ -1,0 +1,220 @@
+//! A connection to either database, and the only place where statements are run.
+
+use std::ops::{Deref, DerefMut};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Database, Executor, FromRow, Postgres, Sqlite, Transaction};
+
+use crate::bind::{Bind, arguments};
+use crate::dialect::Dialect;
+use crate::error::{StoreError, is_retryable};
+use crate::sql::Sql;
+
+/// A row struct that both databases can fill; `derive(sqlx::FromRow)` makes one.
+pub trait Row: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> {}
+
+impl<T> Row for T where T: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>
+{}
+
+/// How a connection is held.
+pub(crate) enum Link<DB: Database> {
+    /// Opened for this use alone.
+    Own(Box<DB::Connection>),
+    /// On loan from a pool; every statement is a transaction.
+    Pooled(PoolConnection<DB>),
+    /// On loan from a pool, inside a transaction that ends with it.
+    Transaction(Transaction<'static, DB>),
+}
+
+impl<DB: Database> Deref for Link<DB> {
+    type Target = DB::Connection;
+
+    fn deref(&self) -> &DB::Connection {
+        match self {
+            Self::Own(conn) => conn,
+            Self::Pooled(conn) => conn,
+            Self::Transaction(conn) => conn,
+        }
+    }
+}
+
+impl<DB: Database> DerefMut for Link<DB> {
+    fn deref_mut(&mut self) -> &mut DB::Connection {
+        match self {
+            Self::Own(conn) => conn,
+            Self::Pooled(conn) => conn,
+            Self::Transaction(conn) => conn,
+        }
+    }
+}
+
+/// The two databases.
+pub(crate) enum Either {
+    Lite(Link<Sqlite>),
+    Pg(Link<Postgres>),
+}
+
+/// What went wrong on a connection since it was last cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// A statement failed.
+    Final,
+    /// A statement failed, and running the whole unit again may help.
+    Retryable,
+}
+
+/// A connection that runs statements of this crate on either database.
+pub struct Conn {
+    pub(crate) inner: Either,
+    pub(crate) failure: Option<Failure>,
+}
+
+impl std::fmt::Debug for Conn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conn")
+            .field("dialect", &self.dialect())
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Conn {
+    pub(crate) fn new(inner: Either) -> Self {
+        Self {
+            inner,
+            failure: None,
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.inner {
+            Either::Lite(_) => Dialect::Lite,
+            Either::Pg(_) => Dialect::Pg,
+        }
+    }
+
+    /// Runs a statement and answers how many rows it wrote.
+    pub async fn execute(&mut self, sql: Sql, binds: &[Bind<'_>]) -> Result<u64, StoreError> {
+        check(sql, binds)?;
+        let text = sql.text(self.dialect());
+        let done = match &mut self.inner {
+            Either::Lite(conn) => match arguments::<Sqlite>(binds) {
+                Ok(values) => conn
+                    .execute(sqlx::query_with(text, values))
+                    .await
+                    .map(|done| done.rows_affected()),
+                Err(error) => Err(error),
+            },
+            Either::Pg(conn) => match arguments::<Postgres>(binds) {
+                Ok(values) => conn
+                    .execute(sqlx::query_with(text, values))
+                    .await
+                    .map(|done| done.rows_affected()),
+                Err(error) => Err(error),
+            },
+        };
+        done.map_err(|error| self.fail(sql, error))
+    }
+
+    /// Runs a statement and answers all its rows.
+    pub async fn fetch<R: Row>(
+        &mut self,
+        sql: Sql,
+        binds: &[Bind<'_>],
+    ) -> Result<Vec<R>, StoreError> {
+        check(sql, binds)?;
+        let text = sql.text(self.dialect());
+        let rows = match &mut self.inner {
+            Either::Lite(conn) => match arguments::<Sqlite>(binds) {
+                Ok(values) => conn
+                    .fetch_all(sqlx::query_with(text, values))
+                    .await
+                    .and_then(|rows| rows.iter().map(R::from_row).collect()),
+                Err(error) => Err(error),
+            },
+            Either::Pg(conn) => match arguments::<Postgres>(binds) {
+                Ok(values) => conn
+                    .fetch_all(sqlx::query_with(text, values))
+                    .await
+                    .and_then(|rows| rows.iter().map(R::from_row).collect()),
+                Err(error) => Err(error),
+            },
+        };
+        rows.map_err(|error| self.fail(sql, error))
+    }
+
+    /// Runs a statement that answers at most one row.
+    pub async fn fetch_optional<R: Row>(
+        &mut self,
+        sql: Sql,
+        binds: &[Bind<'_>],
+    ) -> Result<Option<R>, StoreError> {
+        let mut rows = self.fetch(sql, binds).await?;
+        if 1 < rows.len() {
+            let text = format!("{} answers {} rows instead of one", sql.name(), rows.len());
+            return Err(StoreError::Damaged(text));
+        }
+        Ok(rows.pop())
+    }
+
+    /// Runs a statement that answers exactly one row.
+    pub async fn fetch_one<R: Row>(
+        &mut self,
+        sql: Sql,
+        binds: &[Bind<'_>],
+    ) -> Result<R, StoreError> {
+        let row = self.fetch_optional(sql, binds).await?;
+        row.ok_or_else(|| StoreError::Damaged(format!("{} answers no row", sql.name())))
+    }
+
+    /// Runs a text that takes no values: transaction control, pragmas, migrations.
+    pub(crate) async fn command(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
+        match &mut self.inner {
+            Either::Lite(conn) => sqlx::raw_sql(text).execute(&mut **conn).await.map(drop),
+            Either::Pg(conn) => sqlx::raw_sql(text).execute(&mut **conn).await.map(drop),
+        }
+    }
+
+    /// Ends the transaction that this connection holds; without one there is nothing to commit.
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        match self.inner {
+            Either::Lite(Link::Transaction(transaction)) => transaction.commit().await,
+            Either::Pg(Link::Transaction(transaction)) => transaction.commit().await,
+            Either::Lite(Link::Own(_) | Link::Pooled(_))
+            | Either::Pg(Link::Own(_) | Link::Pooled(_)) => Ok(()),
+        }
+    }
+
+    /// Undoes the transaction that this connection holds.
+    pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
+        match self.inner {
+            Either::Lite(Link::Transaction(transaction)) => transaction.rollback().await,
+            Either::Pg(Link::Transaction(transaction)) => transaction.rollback().await,
+            Either::Lite(Link::Own(_) | Link::Pooled(_))
+            | Either::Pg(Link::Own(_) | Link::Pooled(_)) => Ok(()),
+        }
+    }
+
+    fn fail(&mut self, sql: Sql, error: sqlx::Error) -> StoreError {
+        self.failure = Some(if is_retryable(&error) {
+            Failure::Retryable
+        } else {
+            Failure::Final
+        });
+        StoreError::statement(sql.name(), error)
+    }
+}
+
+/// SQLite takes missing values for NULL, so they are counted here.
+fn check(sql: Sql, binds: &[Bind<'_>]) -> Result<(), StoreError> {
+    if sql.binds() == binds.len() {
+        return Ok(());
+    }
+    Err(StoreError::BindCount {
+        statement: sql.name(),
+        expected: sql.binds(),
+        given: binds.len(),
+    })
+}

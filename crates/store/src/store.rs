@@ -1,0 +1,151 @@
+//! The store: one handle to read and to send units, over either database.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::{PgPool, SqlitePool};
+use tokio::sync::mpsc;
+
+use crate::conn::{Conn, Either, Link};
+use crate::dialect::{Dialect, Place, lite_readers, pg_readers, pg_writers};
+use crate::error::{SchemaError, StoreError};
+use crate::migrate;
+use crate::unit::{Errand, Job, Unit};
+use crate::writer::{Lite, Pg, QUEUE_MAX, Target, Writer};
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections that read.
+    pub read_connections: u32,
+    /// Units at a time on Postgres; SQLite has one writer.
+    pub write_connections: u32,
+    /// How long a statement waits for a lock of somebody else.
+    pub busy_timeout: Duration,
+    /// How long a caller waits for a connection.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            read_connections: 4,
+            write_connections: 8,
+            busy_timeout: Duration::from_secs(10),
+            acquire_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Reads the database and sends units to its [`Writer`]. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    readers: Readers,
+    jobs: mpsc::Sender<Box<dyn Job>>,
+}
+
+#[derive(Clone)]
+enum Readers {
+    Lite(SqlitePool),
+    Pg(PgPool),
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens `sqlite:path` or `postgres://user:password@host/database`, whose schema must be the one
+    /// that this program was built with: see [`migrate`](crate::migrate).
+    pub async fn open(url: &str, options: Options) -> Result<(Self, Writer), StoreError> {
+        let (jobs, received) = mpsc::channel(QUEUE_MAX);
+        let (readers, target) = match Place::parse(url)? {
+            Place::Lite(path) => {
+                refuse_missing(&path)?;
+                let readers = Readers::Lite(lite_readers(&path, &options));
+                (readers, Target::Lite(Box::new(Lite::new(path, options))))
+            }
+            Place::Pg(place) => {
+                let readers = Readers::Pg(pg_readers(&place, &options));
+                let writers = pg_writers(&place, &options);
+                (
+                    readers,
+                    Target::Pg(Pg::new(writers, options.write_connections)),
+                )
+            }
+        };
+        let store = Self { readers, jobs };
+        migrate::verify(&mut store.read().await?).await?;
+        let writer = Writer {
+            jobs: received,
+            target,
+        };
+        Ok((store, writer))
+    }
+
+    /// Sends a unit to the writer and waits until it is committed or rolled back.
+    ///
+    /// A unit that was sent is run even if the caller stops waiting. A panic in the unit rolls it
+    /// back and is raised again here.
+    pub async fn write<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
+        let (errand, answer) = Errand::new(unit);
+        if self.jobs.send(Box::new(errand)).await.is_err() {
+            return Err(StoreError::Closed.into());
+        }
+        match answer.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => Err(StoreError::Closed.into()),
+        }
+    }
+
+    /// A connection that can only read. Each statement sees the latest commits.
+    pub async fn read(&self) -> Result<Conn, StoreError> {
+        let inner = match &self.readers {
+            Readers::Lite(pool) => pool.acquire().await.map(Link::Pooled).map(Either::Lite),
+            Readers::Pg(pool) => pool.acquire().await.map(Link::Pooled).map(Either::Pg),
+        };
+        inner
+            .map(Conn::new)
+            .map_err(|error| StoreError::step("acquire", error))
+    }
+
+    /// A connection that can only read, and whose statements all see the same commits. Drop it soon:
+    /// it keeps old rows alive.
+    pub async fn snapshot(&self) -> Result<Conn, StoreError> {
+        let inner = match &self.readers {
+            Readers::Lite(pool) => pool
+                .begin_with(Dialect::Lite.begin_snapshot())
+                .await
+                .map(|transaction| Either::Lite(Link::Transaction(transaction))),
+            Readers::Pg(pool) => pool
+                .begin_with(Dialect::Pg.begin_snapshot())
+                .await
+                .map(|transaction| Either::Pg(Link::Transaction(transaction))),
+        };
+        inner
+            .map(Conn::new)
+            .map_err(|error| StoreError::step("snapshot", error))
+    }
+
+    /// Closes the connections that read. The writer closes its own when it has nothing left to do.
+    pub async fn close(&self) {
+        match &self.readers {
+            Readers::Lite(pool) => pool.close().await,
+            Readers::Pg(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A file that is not there is a database that was never migrated.
+fn refuse_missing(path: &Path) -> Result<(), SchemaError> {
+    if path.exists() {
+        return Ok(());
+    }
+    Err(SchemaError::Outdated {
+        found: 0,
+        needed: migrate::newest(),
+    })
+}

@@ -1,0 +1,141 @@
+//! Units: what is written in one transaction, as a named struct that can be run again.
+
+use std::any::Any;
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use crate::conn::{Conn, Failure};
+use crate::error::StoreError;
+
+/// A connection inside the transaction of a unit. Made by the [`Writer`](crate::Writer) only, so a
+/// function that takes it cannot write outside of a unit.
+#[derive(Debug)]
+pub struct Tx(pub(crate) Conn);
+
+impl Deref for Tx {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.0
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.0
+    }
+}
+
+/// What is written in one transaction: all of it or nothing.
+///
+/// Only SQL and computation: no waiting for anything but the database. A unit may run more than
+/// once before it is committed, so it takes everything that must not differ between runs (ids,
+/// times) from itself. A statement that fails, fails the unit: do not go on after an error.
+pub trait Unit: Send + Sync + 'static {
+    /// What the caller gets after the commit.
+    type Output: Send + 'static;
+    /// Why it is rolled back: refusals of the domain too.
+    type Error: From<StoreError> + Send + 'static;
+    /// The name in errors and traces.
+    const NAME: &'static str;
+    /// Whether the answer waits until the commit is on the disk. `false` only where a later unit
+    /// that is flushed covers this one; the commit is atomic either way.
+    const FLUSHED: bool = true;
+
+    /// Does the work.
+    fn run(&self, tx: &mut Tx) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send;
+}
+
+/// What a run of a unit asks of its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Commit it.
+    Keep,
+    /// Roll it back and answer.
+    Undo,
+    /// Roll it back and run the unit again.
+    Again,
+}
+
+/// A unit under way, whatever its types.
+pub(crate) trait Job: Send {
+    fn name(&self) -> &'static str;
+    fn is_flushed(&self) -> bool;
+    /// Runs the unit and keeps its result.
+    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Verdict>;
+    /// Answers the caller with the result that was kept.
+    fn answer(self: Box<Self>);
+    /// Answers the caller with an error of the transaction instead.
+    fn refuse(self: Box<Self>, error: StoreError);
+}
+
+/// What the caller gets: the result of the unit, or the panic to raise again.
+pub(crate) type Answer<U> =
+    Result<Result<<U as Unit>::Output, <U as Unit>::Error>, Box<dyn Any + Send>>;
+
+pub(crate) struct Errand<U: Unit> {
+    unit: U,
+    result: Option<Answer<U>>,
+    reply: oneshot::Sender<Answer<U>>,
+}
+
+impl<U: Unit> Errand<U> {
+    pub(crate) fn new(unit: U) -> (Self, oneshot::Receiver<Answer<U>>) {
+        let (reply, answer) = oneshot::channel();
+        let errand = Self {
+            unit,
+            result: None,
+            reply,
+        };
+        (errand, answer)
+    }
+
+    async fn attempt(&mut self, tx: &mut Tx) -> Verdict {
+        tx.0.failure = None;
+        let result = AssertUnwindSafe(self.unit.run(tx)).catch_unwind().await;
+        let (result, verdict) = match (result, tx.0.failure.take()) {
+            (Ok(Ok(output)), None) => (Ok(Ok(output)), Verdict::Keep),
+            (Ok(Ok(_)), Some(_)) => {
+                let error = StoreError::FailureIgnored(U::NAME);
+                (Ok(Err(error.into())), Verdict::Undo)
+            }
+            (Ok(Err(error)), Some(Failure::Retryable)) => (Ok(Err(error)), Verdict::Again),
+            (Ok(Err(error)), None | Some(Failure::Final)) => (Ok(Err(error)), Verdict::Undo),
+            (Err(panic), _) => (Err(panic), Verdict::Undo),
+        };
+        self.result = Some(result);
+        verdict
+    }
+}
+
+impl<U: Unit> Job for Errand<U>
+where
+    U::Output: Send,
+{
+    fn name(&self) -> &'static str {
+        U::NAME
+    }
+
+    fn is_flushed(&self) -> bool {
+        U::FLUSHED
+    }
+
+    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Verdict> {
+        Box::pin(self.attempt(tx))
+    }
+
+    // Whoever asked may have gone away; what was committed stays.
+    fn answer(self: Box<Self>) {
+        let result = self.result.unwrap_or(Ok(Err(StoreError::Closed.into())));
+        let _ = self.reply.send(result);
+    }
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        let _ = self.reply.send(Ok(Err(error.into())));
+    }
+}

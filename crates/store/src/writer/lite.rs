@@ -1,0 +1,150 @@
+//! Group commit on SQLite: one flush of the log for all units that wait at the same time.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::{Either as Side, FutureExt, select};
+use tokio::sync::mpsc;
+
+use crate::conn::{Conn, Either, Link};
+use crate::dialect::{Dialect, lite_writer};
+use crate::error::StoreError;
+use crate::store::Options;
+use crate::unit::{Job, Tx, Verdict};
+
+/// Units that share one commit.
+const GROUP_MAX: usize = 64;
+
+/// The one connection that writes a SQLite file.
+pub(crate) struct Lite {
+    path: PathBuf,
+    options: Options,
+    conn: Option<Tx>,
+}
+
+/// How the savepoint of one unit ended.
+enum Ended {
+    /// It is part of the group.
+    Kept,
+    /// It is undone, and the group goes on.
+    Undone,
+    /// The transaction of the whole group is lost.
+    GroupLost(sqlx::Error),
+}
+
+impl Lite {
+    pub(crate) fn new(path: PathBuf, options: Options) -> Self {
+        Self {
+            path,
+            options,
+            conn: None,
+        }
+    }
+
+    pub(crate) async fn run(
+        mut self,
+        mut jobs: mpsc::Receiver<Box<dyn Job>>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
+        let mut shutdown = pin!(shutdown.fuse());
+        loop {
+            let mut group = Vec::with_capacity(GROUP_MAX);
+            let asked_to_stop = {
+                let received = pin!(jobs.recv_many(&mut group, GROUP_MAX));
+                matches!(select(received, &mut shutdown).await, Side::Right(_))
+            };
+            if asked_to_stop || group.is_empty() {
+                break;
+            }
+            self.commit(group).await;
+        }
+        jobs.close();
+        let mut group = Vec::new();
+        while jobs.recv_many(&mut group, GROUP_MAX).await != 0 {
+            self.commit(std::mem::take(&mut group)).await;
+        }
+        if let Some(Tx(Conn {
+            inner: Either::Lite(Link::Own(conn)),
+            ..
+        })) = self.conn.take()
+            && let Err(error) = sqlx::Connection::close(*conn).await
+        {
+            tracing::warn!(%error, "the database was not closed cleanly; it recovers when it is opened");
+        }
+    }
+
+    /// Runs a group in one transaction and answers everybody. The connection is opened again after
+    /// any failure of the transaction itself.
+    async fn commit(&mut self, group: Vec<Box<dyn Job>>) {
+        let mut tx = match self.begin().await {
+            Ok(tx) => tx,
+            Err(error) => return refuse(group, &StoreError::step("begin", error)),
+        };
+        let mut ran = Vec::with_capacity(group.len());
+        let mut waiting = group.into_iter();
+        while let Some(mut job) = waiting.next() {
+            let ended = run_one(&mut tx, &mut job).await;
+            match ended {
+                Ended::Kept => ran.push(job),
+                Ended::Undone => job.answer(),
+                Ended::GroupLost(error) => {
+                    ran.push(job);
+                    ran.extend(waiting);
+                    return refuse(ran, &StoreError::step("savepoint", error));
+                }
+            }
+        }
+        match tx.command("COMMIT").await {
+            Ok(()) => {
+                self.conn = Some(tx);
+                for job in ran {
+                    job.answer();
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, units = ran.len(), "a commit failed");
+                refuse(ran, &StoreError::OutcomeUnknown(Arc::new(error)));
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<Tx, sqlx::Error> {
+        let mut tx = if let Some(tx) = self.conn.take() {
+            tx
+        } else {
+            let conn = lite_writer(&self.path, &self.options).await?;
+            Tx(Conn::new(Either::Lite(Link::Own(Box::new(conn)))))
+        };
+        tx.command(Dialect::Lite.begin()).await?;
+        Ok(tx)
+    }
+}
+
+async fn run_one(tx: &mut Tx, job: &mut Box<dyn Job>) -> Ended {
+    if let Err(error) = tx.command("SAVEPOINT unit").await {
+        return Ended::GroupLost(error);
+    }
+    let name = job.name();
+    match job.run(tx).await {
+        Verdict::Keep => match tx.command("RELEASE unit").await {
+            Ok(()) => Ended::Kept,
+            Err(error) => Ended::GroupLost(error),
+        },
+        // One writer meets neither deadlocks nor serialization failures, so again is undo.
+        Verdict::Undo | Verdict::Again => {
+            tracing::debug!(unit = name, "rolled back");
+            match tx.command("ROLLBACK TO unit; RELEASE unit").await {
+                Ok(()) => Ended::Undone,
+                Err(error) => Ended::GroupLost(error),
+            }
+        }
+    }
+}
+
+fn refuse(group: Vec<Box<dyn Job>>, error: &StoreError) {
+    for job in group {
+        job.refuse(error.clone());
+    }
+}

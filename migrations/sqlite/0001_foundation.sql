@@ -1,0 +1,341 @@
+-- The first schema: merchants, wallets, invoices, facts, events, deliveries, chains.
+--
+-- Rules for every table: TEXT, BIGINT and BLOB columns only; amounts are decimal TEXT counts of
+-- atomic units and are never compared, ordered or summed in SQL; times are BIGINT milliseconds
+-- since 1970 UTC; `id` is internal, `public_id` is what the outside sees; truth is 0 or 1.
+-- migrations/postgres holds the same tables and columns under the same file name.
+
+-- Tenants. Every other row belongs to one.
+CREATE TABLE merchants (
+    id         INTEGER PRIMARY KEY,          -- internal key
+    public_id  TEXT NOT NULL UNIQUE,         -- mer_..
+    name       TEXT NOT NULL,                -- shown to operators
+    created_at BIGINT NOT NULL               -- when it was registered
+);
+
+-- Keys of the API. The key itself is shown once and never stored.
+CREATE TABLE api_keys (
+    id         INTEGER PRIMARY KEY,          -- internal key
+    public_id  TEXT NOT NULL UNIQUE,         -- key_..
+    merchant   BIGINT NOT NULL REFERENCES merchants (id), -- whose key it is
+    mode       TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- which chains it may see
+    hash       BLOB NOT NULL UNIQUE,         -- SHA-256 of the whole key; serves the look-up of a request
+    scopes     TEXT NOT NULL,                -- JSON list of what it may do
+    label      TEXT NOT NULL,                -- given by the operator
+    created_at BIGINT NOT NULL,              -- when it was made
+    revoked_at BIGINT                        -- since when it is refused
+);
+-- Serves the list of a merchant's keys.
+CREATE INDEX api_keys_by_merchant ON api_keys (merchant, id);
+
+-- Public key material of a merchant for one chain family.
+CREATE TABLE wallets (
+    id           INTEGER PRIMARY KEY,        -- internal key
+    public_id    TEXT NOT NULL UNIQUE,       -- wal_..
+    merchant     BIGINT NOT NULL REFERENCES merchants (id), -- whose money it receives
+    mode         TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- which chains it is for
+    family       TEXT NOT NULL,              -- chain family, for example bitcoin
+    kind         TEXT NOT NULL,              -- how addresses are made, for example xpub
+    key          TEXT NOT NULL,              -- public key or descriptor in canonical form
+    node         TEXT NOT NULL,              -- hex of a hash over the parent node's public key and chain code
+    fingerprint  TEXT NOT NULL,              -- short form of the key, compared by people
+    label        TEXT NOT NULL,              -- given by the merchant
+    state        TEXT NOT NULL CHECK (state IN ('pending', 'active', 'archived')), -- pending until an operator confirms
+    is_default   BIGINT NOT NULL CHECK (is_default IN (0, 1)), -- used where an option names no wallet
+    start_index  BIGINT NOT NULL,            -- first index that may be handed out
+    seal         BLOB NOT NULL,              -- MAC under the master key over what addresses are derived from
+    created_at   BIGINT NOT NULL,            -- when it was registered
+    confirmed_at BIGINT,                     -- when an operator compared its addresses
+    UNIQUE (merchant, mode, node)
+);
+-- Serves the search for the default wallet of a family; there is at most one.
+CREATE UNIQUE INDEX wallets_default ON wallets (merchant, mode, family) WHERE is_default = 1;
+-- Serves the list of a merchant's wallets, newest first.
+CREATE INDEX wallets_by_merchant ON wallets (merchant, mode, id);
+-- Serves the check whether another merchant uses a key.
+CREATE INDEX wallets_by_node ON wallets (node);
+
+-- The next derivation index of each parent node; shared by all wallets on the same node.
+CREATE TABLE key_counters (
+    node       TEXT PRIMARY KEY,             -- as in wallets
+    next_index BIGINT NOT NULL               -- first index that was never handed out
+);
+
+-- Invoices: terms that never change, and what was last said about them.
+CREATE TABLE invoices (
+    id            INTEGER PRIMARY KEY,       -- internal key
+    public_id     TEXT NOT NULL UNIQUE,      -- inv_..; the checkout link
+    merchant      BIGINT NOT NULL REFERENCES merchants (id), -- whose invoice it is
+    mode          TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- of all its chains
+    order_id      TEXT,                      -- the merchant's own reference
+    terms         TEXT NOT NULL,             -- JSON; immutable after creation
+    metadata      TEXT NOT NULL,             -- JSON; the merchant's own, never interpreted
+    created_at    BIGINT NOT NULL,           -- when it was created
+    expires_at    BIGINT NOT NULL,           -- payments sighted later are late
+    late_until    BIGINT NOT NULL,           -- late payments count until then
+    status        TEXT NOT NULL,             -- as last said; a copy for filters, never an input of the fold
+    said          TEXT,                      -- JSON of what was last said, compared with each new fold; NULL before the first event
+    version       BIGINT NOT NULL,           -- number of its last event, 0 before the first
+    window_closed BIGINT NOT NULL CHECK (window_closed IN (0, 1)), -- whether expiry was said
+    quarantined   TEXT,                      -- the violation that stopped its fold
+    seal          BLOB NOT NULL              -- MAC under the master key over its terms
+);
+-- Serves the list of a merchant's invoices, newest first.
+CREATE INDEX invoices_by_merchant ON invoices (merchant, mode, id);
+-- Serves the list filtered by status.
+CREATE INDEX invoices_by_status ON invoices (merchant, mode, status, id);
+-- Serves the list filtered by the merchant's reference.
+CREATE INDEX invoices_by_order ON invoices (merchant, mode, order_id, id) WHERE order_id IS NOT NULL;
+-- Serves the list filtered by the time of creation.
+CREATE INDEX invoices_by_time ON invoices (merchant, mode, created_at, id);
+
+-- The ways to pay an invoice; immutable.
+CREATE TABLE options (
+    id               INTEGER PRIMARY KEY,    -- internal key
+    public_id        TEXT NOT NULL UNIQUE,   -- opt_..
+    invoice          BIGINT NOT NULL REFERENCES invoices (id), -- what it pays
+    position         BIGINT NOT NULL,        -- place among the options of the terms, from 0
+    family           TEXT NOT NULL,          -- chain family; addresses are unique in it
+    chain            TEXT NOT NULL,          -- short name of the chain
+    asset            TEXT NOT NULL,          -- symbol@chain
+    caip19           TEXT NOT NULL,          -- the asset's CAIP-19 id
+    amount           TEXT NOT NULL,          -- what is due, atomic units; for people who read this table, the terms hold it too
+    wallet           BIGINT NOT NULL REFERENCES wallets (id), -- where its address comes from
+    derivation_index BIGINT NOT NULL,        -- child of the wallet's parent node
+    derivation_path  TEXT NOT NULL,          -- the same, for people
+    address          TEXT NOT NULL,          -- where to pay
+    watch_key        TEXT NOT NULL,          -- what a scan looks for, lower-case hexadecimal
+    payment_uri      TEXT NOT NULL,          -- what a QR code holds
+    seal             BLOB NOT NULL,          -- MAC under the master key over address, asset and amount
+    UNIQUE (invoice, position),
+    UNIQUE (family, address)
+);
+-- Serves the filter of lists by address.
+CREATE INDEX options_by_address ON options (address);
+-- Serves the highest index that a wallet handed out.
+CREATE INDEX options_by_wallet ON options (wallet, derivation_index);
+
+-- The keys that each chain family watches. Append-only; loaded in the order of commits.
+CREATE TABLE watched (
+    id     INTEGER PRIMARY KEY,              -- grows with each row
+    family TEXT NOT NULL,                    -- chain family
+    key    TEXT NOT NULL,                    -- what a scan looks for, lower-case hexadecimal
+    option BIGINT NOT NULL REFERENCES options (id), -- whose key it is
+    UNIQUE (family, key)
+);
+-- Serves the incremental load of a family's watch table.
+CREATE INDEX watched_by_family ON watched (family, id);
+-- Rows with a mark at or above the watched_mark that was read before an earlier load are all that
+-- this load did not see. One writer commits in the order of ids, so the id is the mark.
+CREATE VIEW watched_marked AS SELECT id AS mark, family, key, option FROM watched;
+-- Where the next load begins; read it before the rows.
+CREATE VIEW watched_mark AS SELECT COALESCE(MAX(id), 0) + 1 AS mark FROM watched;
+
+-- Facts: an amount credited to a watched key at a position in a transaction. Append-only.
+CREATE TABLE transfers (
+    id         INTEGER PRIMARY KEY,          -- internal key
+    public_id  TEXT NOT NULL UNIQUE,         -- trf_..
+    invoice    BIGINT NOT NULL REFERENCES invoices (id), -- of its option
+    option     BIGINT NOT NULL REFERENCES options (id), -- whose address was paid
+    chain      TEXT NOT NULL,                -- where it was seen
+    asset      TEXT NOT NULL,                -- what was paid, symbol@chain
+    amount     TEXT NOT NULL,                -- atomic units
+    tx_id      TEXT NOT NULL,                -- transaction
+    position   TEXT NOT NULL,                -- place in the transaction, for example vout:0
+    sighted_at BIGINT NOT NULL,              -- decides in time or late; stored once
+    created_at BIGINT NOT NULL,              -- when this row was written
+    UNIQUE (chain, tx_id, position, option)
+);
+-- Serves the fold of an invoice.
+CREATE INDEX transfers_by_invoice ON transfers (invoice, id);
+-- Serves the filter of lists by transaction.
+CREATE INDEX transfers_by_transaction ON transfers (tx_id);
+
+-- Where a transfer stands or stood, from when to when. Closed, never deleted.
+CREATE TABLE placements (
+    id          INTEGER PRIMARY KEY,         -- internal key
+    transfer    BIGINT NOT NULL REFERENCES transfers (id), -- what stands there
+    chain       TEXT NOT NULL,               -- of the transfer; leads the indexes
+    height      BIGINT,                      -- of the block; NULL in the mempool
+    block_hash  TEXT,                        -- of the block; NULL in the mempool
+    entered_at  BIGINT NOT NULL,             -- since when
+    left_at     BIGINT,                      -- until when; NULL while it stands
+    left_reason TEXT CHECK (left_reason IN ('mined', 'replaced', 'evicted', 'conflicted', 'reorged')), -- why it left
+    CHECK ((height IS NULL) = (block_hash IS NULL)),
+    CHECK ((left_at IS NULL) = (left_reason IS NULL))
+);
+-- A transfer stands in one place at a time; serves the fold.
+CREATE UNIQUE INDEX placements_open ON placements (transfer) WHERE left_at IS NULL;
+-- Serves closing the placements above a fork.
+CREATE INDEX placements_by_height ON placements (chain, height) WHERE left_at IS NULL AND height IS NOT NULL;
+-- Serves the comparison with a mempool snapshot.
+CREATE INDEX placements_in_mempool ON placements (chain, transfer) WHERE left_at IS NULL AND height IS NULL;
+-- Serves the history of a transfer.
+CREATE INDEX placements_by_transfer ON placements (transfer, id);
+
+-- Outpoints spent by the transactions that pay us: two transactions that spend one replace each other.
+CREATE TABLE spends (
+    id       INTEGER PRIMARY KEY,            -- internal key
+    chain    TEXT NOT NULL,                  -- where
+    tx_id    TEXT NOT NULL,                  -- the transaction that spends
+    outpoint TEXT NOT NULL,                  -- what it spends, txid:n
+    UNIQUE (chain, tx_id, outpoint)
+);
+-- Serves the search for transactions that a new one replaces.
+CREATE INDEX spends_by_outpoint ON spends (chain, outpoint);
+
+-- What operators and merchants decided about an invoice. Facts too: append-only.
+CREATE TABLE operator_facts (
+    id         INTEGER PRIMARY KEY,          -- internal key
+    invoice    BIGINT NOT NULL REFERENCES invoices (id), -- what was decided about
+    kind       TEXT NOT NULL,                -- what was decided, for example canceled
+    body       TEXT NOT NULL,                -- JSON; what belongs to the kind
+    actor      TEXT NOT NULL,                -- who decided, for example key_..
+    created_at BIGINT NOT NULL               -- when
+);
+-- Serves the fold of an invoice.
+CREATE INDEX operator_facts_by_invoice ON operator_facts (invoice, id);
+
+-- The window of recent headers that each follower keeps, to find where a reorganisation begins.
+CREATE TABLE blocks (
+    chain  TEXT NOT NULL,                    -- short name of the chain
+    height BIGINT NOT NULL,                  -- of the block
+    hash   TEXT NOT NULL,                    -- of the block
+    parent TEXT NOT NULL,                    -- hash of the block below
+    time   BIGINT NOT NULL,                  -- as the block claims it
+    PRIMARY KEY (chain, height)
+);
+
+-- One row per chain: lease, cursor and health. The cursor moves only under the fence of the lease.
+CREATE TABLE chains (
+    chain         TEXT PRIMARY KEY,          -- short name of the chain
+    height        BIGINT,                    -- of the last applied block; NULL before the first
+    hash          TEXT,                      -- of the last applied block; NULL before the first
+    fence         BIGINT NOT NULL,           -- grows with each change of the holder
+    holder        TEXT,                      -- process that follows the chain
+    lease_until   BIGINT NOT NULL,           -- when another process may take over
+    covered_until BIGINT,                    -- time up to which the chain is covered; NULL before it ever was
+    tip_height    BIGINT,                    -- tip of the node, as last read
+    halted        TEXT,                      -- why nothing is applied until an operator looked
+    problem_code  TEXT,                      -- stable name of what keeps the follower from reading on; NULL when nothing does
+    problem       TEXT,                      -- the same in words
+    updated_at    BIGINT NOT NULL,           -- when the follower last wrote here
+    CHECK ((height IS NULL) = (hash IS NULL)),
+    CHECK ((problem_code IS NULL) = (problem IS NULL))
+);
+
+-- What invoices wait for: read by index when a tip, a mark or the time passes it.
+CREATE TABLE awaited (
+    id       INTEGER PRIMARY KEY,            -- internal key
+    invoice  BIGINT NOT NULL REFERENCES invoices (id), -- who waits
+    chain    TEXT NOT NULL,                  -- whose tip or coverage it waits for
+    kind     TEXT NOT NULL CHECK (kind IN ('height', 'covered')), -- what passes it: the tip's height, or coverage past a time
+    position BIGINT NOT NULL,                -- the height, or the time
+    UNIQUE (invoice, chain, kind, position)
+);
+-- Serves the search for what a tip or a time has passed.
+CREATE INDEX awaited_by_position ON awaited (chain, kind, position);
+
+-- What merchants are told. Immutable; numbered per invoice without gaps.
+CREATE TABLE events (
+    seq        INTEGER PRIMARY KEY,          -- grows with each row
+    public_id  TEXT NOT NULL UNIQUE,         -- evt_..; the webhook-id
+    merchant   BIGINT NOT NULL REFERENCES merchants (id), -- who is told
+    mode       TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- of what it is about
+    invoice    BIGINT REFERENCES invoices (id), -- NULL for events of endpoints
+    version    BIGINT,                       -- number within the invoice, from 1
+    type       TEXT NOT NULL,                -- for example invoice.paid
+    body       TEXT NOT NULL,                -- sent byte for byte on every attempt
+    created_at BIGINT NOT NULL,              -- when it was said
+    UNIQUE (invoice, version),
+    CHECK ((invoice IS NULL) = (version IS NULL))
+);
+-- Serves reading a merchant's events in commit order.
+CREATE INDEX events_by_merchant ON events (merchant, mode, seq);
+-- Events in the order of commits, and only those that no later commit can still precede. A reader
+-- goes on after the (commit_order, seq) it has read last. Here one writer commits in the order of seq.
+CREATE VIEW events_visible AS
+    SELECT seq AS commit_order, seq, public_id, merchant, mode, invoice, version, type, body, created_at
+    FROM events;
+
+-- Where a merchant's events are sent.
+CREATE TABLE endpoints (
+    id              INTEGER PRIMARY KEY,     -- internal key
+    public_id       TEXT NOT NULL UNIQUE,    -- whe_..
+    merchant        BIGINT NOT NULL REFERENCES merchants (id), -- whose endpoint it is
+    mode            TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- of the events it gets
+    url             TEXT NOT NULL,           -- where to send
+    types           TEXT NOT NULL,           -- JSON list of event types; empty for all
+    secret          BLOB NOT NULL,           -- signing secret, encrypted under the master key
+    state           TEXT NOT NULL CHECK (state IN ('enabled', 'disabled')), -- whether it gets events
+    disabled_reason TEXT,                    -- why not
+    failing_since   BIGINT,                  -- first failure since the last success
+    created_at      BIGINT NOT NULL          -- when it was registered
+);
+-- Serves the list of a merchant's endpoints and the fan-out of an event.
+CREATE INDEX endpoints_by_merchant ON endpoints (merchant, mode, id);
+
+-- One event to one endpoint.
+CREATE TABLE deliveries (
+    id            INTEGER PRIMARY KEY,       -- internal key; order within a queue
+    public_id     TEXT NOT NULL UNIQUE,      -- dlv_..
+    merchant      BIGINT NOT NULL REFERENCES merchants (id), -- of the endpoint
+    mode          TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- of the endpoint
+    event         BIGINT NOT NULL REFERENCES events (seq), -- what is sent
+    endpoint      BIGINT NOT NULL REFERENCES endpoints (id), -- to whom
+    invoice       BIGINT REFERENCES invoices (id), -- its queue is (endpoint, invoice); NULL outside of queues
+    state         TEXT NOT NULL CHECK (state IN ('due', 'delivered', 'exhausted', 'dropped')), -- where it stands
+    attempt_count BIGINT NOT NULL,           -- tries so far
+    due_at        BIGINT,                    -- when to try; only heads of queues carry it
+    claimed_until BIGINT,                    -- until when a process is at it
+    created_at    BIGINT NOT NULL,           -- when the event was said
+    finished_at   BIGINT,                    -- when it was delivered or given up
+    CHECK (due_at IS NULL OR state = 'due')
+);
+-- Serves the search for the next time at which something is due.
+CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
+-- Serves the claim of what is due to an endpoint.
+CREATE INDEX deliveries_due_by_endpoint ON deliveries (endpoint, due_at) WHERE due_at IS NOT NULL;
+-- Serves counting what is under way to an endpoint.
+CREATE INDEX deliveries_claimed ON deliveries (endpoint, claimed_until) WHERE claimed_until IS NOT NULL;
+-- Serves finding the next of a queue.
+CREATE INDEX deliveries_by_queue ON deliveries (endpoint, invoice, id) WHERE state = 'due';
+-- Serves the list of an event's deliveries.
+CREATE INDEX deliveries_by_event ON deliveries (event);
+-- Serves the list of a merchant's deliveries, newest first.
+CREATE INDEX deliveries_by_merchant ON deliveries (merchant, mode, id);
+
+-- One HTTP try of a delivery.
+CREATE TABLE attempts (
+    id          INTEGER PRIMARY KEY,         -- internal key
+    delivery    BIGINT NOT NULL REFERENCES deliveries (id), -- what was tried
+    number      BIGINT NOT NULL,             -- from 1
+    started_at  BIGINT NOT NULL,             -- when
+    duration_ms BIGINT NOT NULL,             -- how long it took
+    status_code BIGINT,                      -- of the answer; NULL without one
+    error       TEXT,                        -- what went wrong; NULL on success
+    answer      TEXT NOT NULL,               -- first bytes of the answer's body
+    UNIQUE (delivery, number)
+);
+
+-- Requests that carried an Idempotency-Key. The row commits with the effect of the request.
+CREATE TABLE idempotency (
+    id         INTEGER PRIMARY KEY,          -- internal key
+    merchant   BIGINT NOT NULL REFERENCES merchants (id), -- who asked
+    mode       TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- of the API key
+    path       TEXT NOT NULL,                -- of the request
+    key        TEXT NOT NULL,                -- as sent
+    body_hash  BLOB NOT NULL,                -- SHA-256 of the body; another body is refused
+    status     BIGINT,                       -- of the answer; NULL while it runs
+    answer     BLOB,                         -- body of the answer, encrypted under the master key
+    created_at BIGINT NOT NULL,              -- when it was first sent
+    UNIQUE (merchant, mode, path, key)
+);
+-- Serves the removal of old rows.
+CREATE INDEX idempotency_by_time ON idempotency (created_at);
+
+-- Single values that the program keeps for itself.
+CREATE TABLE settings (
+    key   TEXT PRIMARY KEY,                  -- name
+    value TEXT NOT NULL                      -- whatever belongs to the name
+);
