@@ -54,7 +54,7 @@ fn all(stages: &mut Stages) {
     stages.run("tidy", |_| tidy());
     stages.cargo(
         "licences",
-        &["deny", "--offline", "check", "licenses", "bans", "sources"],
+        &["deny", "check", "licenses", "bans", "sources"],
     );
     stages.run("compose", compose);
     stages.cargo(

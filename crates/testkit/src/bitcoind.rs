@@ -253,7 +253,9 @@ impl Bitcoind {
         Ok(())
     }
 
-    /// Asks the node to end and waits for it. Nothing happens when it does not run.
+    /// Asks the node to end and waits for it. Nothing happens when it does not run. A node waits
+    /// for idle connections of its clients, which can take half a minute; [`Bitcoind::kill`] is
+    /// quick.
     pub async fn stop(&self) -> Result<()> {
         let Some(mut process) = self.process().take() else {
             return Ok(());

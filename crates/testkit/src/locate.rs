@@ -29,6 +29,8 @@ pub fn http_client() -> Result<reqwest::Client> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
+        // A node that ends waits for its idle connections, up to half a minute.
+        .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .timeout(HTTP_TIMEOUT)
         .build()

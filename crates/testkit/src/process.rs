@@ -12,11 +12,13 @@ use std::time::Duration;
 /// How many lines of a log an error message shows.
 const LOG_TAIL_LINES: usize = 30;
 
-/// A running program in a process group of its own. Dropping it kills the group.
+/// A running program in a process group of its own. Dropping it kills the group; so does the death
+/// of the test, even one that runs no destructors.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
+    guard: Child,
     log: PathBuf,
 }
 
@@ -28,18 +30,25 @@ impl Process {
             .append(true)
             .open(log)
             .with_context(|| format!("open {}", log.display()))?;
-        let child = command
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .process_group(0)
             .spawn()
             .with_context(|| format!("start {name}: {}", command.get_program().display()))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log: log.to_owned(),
-        })
+        match guard(child.id()) {
+            Ok(guard) => Ok(Self {
+                name: name.to_owned(),
+                child,
+                guard,
+                log: log.to_owned(),
+            }),
+            Err(error) => {
+                child.kill()?;
+                Err(error)
+            }
+        }
     }
 
     /// The process id.
@@ -134,11 +143,76 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.kill();
+        let _ = self.guard.kill();
+        let _ = self.guard.wait();
     }
+}
+
+/// Starts a shell that waits for the end of its input, which is the end of this process, and then
+/// kills a process group. A test that is interrupted or runs out of time would leave its nodes
+/// behind otherwise.
+fn guard(group: u32) -> Result<Child> {
+    Command::new("sh")
+        .args([
+            "-c",
+            "read -r _; kill -s KILL -- \"-$1\"",
+            "sh",
+            &group.to_string(),
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .context("start the guard of a process")
 }
 
 /// A TCP port of this machine that nobody listens on at the moment.
 pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("bind a free port")?;
     Ok(listener.local_addr()?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper(folder: &Path) -> Result<Process> {
+        // The shell stays and has a child of its own: the whole group must go.
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo started; sleep 1000; echo ended"]);
+        let process = Process::spawn("sleeper", &mut command, &folder.join("log"))?;
+        while !process.log_tail().contains("started") {
+            std::thread::yield_now();
+        }
+        Ok(process)
+    }
+
+    #[test]
+    fn a_process_dies_with_the_one_that_started_it() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut process = sleeper(folder.path())?;
+        process.expect_running()?;
+        // What the end of this process does to the pipe.
+        drop(process.guard.stdin.take());
+        assert!(
+            process.wait_blocking(Duration::from_secs(10)),
+            "the guard killed it"
+        );
+        let error = process.expect_running().unwrap_err().to_string();
+        assert!(error.contains("sleeper ended with signal: 9"), "{error}");
+        assert!(error.contains("started"), "the log is shown: {error}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_dropped_process_is_gone() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let process = sleeper(folder.path())?;
+        let place = format!("/proc/{}", process.id());
+        assert!(Path::new(&place).exists());
+        drop(process);
+        assert!(!Path::new(&place).exists());
+        Ok(())
+    }
 }
