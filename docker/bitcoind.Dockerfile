@@ -14,10 +14,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp /cache/bitcoind-31/bitcoind /bitcoind
 
 FROM debian:bookworm-slim
-RUN useradd --uid 65532 --create-home bitcoin
+RUN useradd --uid 65532 bitcoin && install -d -o bitcoin -g bitcoin /var/lib/bitcoind
 COPY --from=build /bitcoind /usr/local/bin/bitcoind
 USER bitcoin
-RUN mkdir /home/bitcoin/data
-VOLUME /home/bitcoin/data
+VOLUME /var/lib/bitcoind
 EXPOSE 18443
-ENTRYPOINT ["bitcoind", "-datadir=/home/bitcoin/data"]
+ENTRYPOINT ["bitcoind", "-datadir=/var/lib/bitcoind"]

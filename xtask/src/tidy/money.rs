@@ -3,6 +3,7 @@
 
 use super::Finding;
 use super::migrations;
+use super::sources;
 use super::tree::Tree;
 
 /// Words in the comment of a column that holds an amount.
@@ -17,7 +18,8 @@ const AFTER_ORDER: &[&str] = &["LIMIT", "OFFSET", "FOR", "RETURNING", ")", ";"];
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let columns = amount_columns(tree);
     let mut findings = Vec::new();
-    for file in tree.below("crates/store/src/", ".rs") {
+    let sources = tree.below("crates/store/src/", ".rs");
+    for file in sources.filter(|file| !sources::is_test(&file.path)) {
         for (line, sql) in statements(&file.text) {
             for (offset, column, what) in misuses(&sql, &columns) {
                 let advice = format!("SQL {what} the amount {column}; do it in Rust");

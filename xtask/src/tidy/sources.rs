@@ -30,8 +30,8 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
 }
 
 /// Files of tests may be long: a table of cases reads best in one piece.
-fn is_test(path: &str) -> bool {
-    path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs")
+pub(super) fn is_test(path: &str) -> bool {
+    path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("tests.rs")
 }
 
 fn lines_without_tests(text: &str) -> usize {
