@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use paywatch_domain::{EndpointId, EventType, Mode, UnixMillis};
 use serde::{Deserialize, Serialize};
+
+use crate::time::rfc3339;
 
 /// Where a merchant's events are sent (contract, sections 2 and 4).
 ///
@@ -30,6 +33,36 @@ pub struct Endpoint {
     /// The signing secret (`whsec_…`), in the answer to its creation alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+}
+
+impl Endpoint {
+    /// Shows an endpoint, without its secret. A reason makes it disabled.
+    pub fn render(
+        id: EndpointId,
+        mode: Mode,
+        url: &str,
+        types: &[EventType],
+        disabled_reason: Option<&str>,
+        failing_since: Option<UnixMillis>,
+        created_at: UnixMillis,
+    ) -> Self {
+        let state = match disabled_reason {
+            None => "enabled",
+            Some(_) => "disabled",
+        };
+        Self {
+            id: id.to_string(),
+            object: "webhook_endpoint".into(),
+            livemode: mode == Mode::Live,
+            url: url.into(),
+            event_types: types.iter().map(|kind| kind.as_str().into()).collect(),
+            state: state.into(),
+            disabled_reason: disabled_reason.map(Into::into),
+            failing_since: failing_since.map(rfc3339),
+            created_at: rfc3339(created_at),
+            secret: None,
+        }
+    }
 }
 
 impl fmt::Debug for Endpoint {
