@@ -27,8 +27,8 @@ pub use invoice::Invoice;
 pub use page::Page;
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use request::{
-    CancelInvoice, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, DraftOption,
-    NamedPolicies, decode,
+    CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, DraftOption, NamedPolicies,
+    NoFields, decode,
 };
 pub use stored::StoredError;
 pub use wallet::{Wallet, WalletAddress};

@@ -86,11 +86,11 @@ fn place(error: &serde_json::Error) -> String {
     }
 }
 
-/// The body of a cancel: nothing, or `{}`.
+/// The body of a request without fields, such as cancel and confirm: `{}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct CancelInvoice {}
+pub struct NoFields {}
 
-impl Request for CancelInvoice {
+impl Request for NoFields {
     fn read(body: &Body<'_>, faults: &mut Faults) -> Option<Self> {
         Fields::of(&body.value, "", faults)?.finish();
         Some(Self {})
