@@ -1,0 +1,396 @@
+//! One bitcoind as a source of proven blocks.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use paywatch_chain::{Block, BoxFuture, Health, Pool, Source, SourceError, WatchTable};
+use paywatch_domain::{AssetName, BlockHash, BlockRef, ChainName};
+
+use crate::credentials::Credentials;
+use crate::difficulty::{Ancestry, HEADER_BYTES, Header};
+use crate::error::SetupError;
+use crate::hash::Hash256;
+use crate::headers::HeaderCache;
+use crate::network::Network;
+use crate::node::{BlockAnswer, ChainInfo};
+use crate::pool::{PoolMemory, RawPool};
+use crate::proof::prove;
+use crate::rpc::{CallError, NodeError, Rpc};
+
+/// Headers that a node in step may have without their blocks: one is just being fetched.
+const HEADERS_AHEAD_MAX: u64 = 1;
+
+/// The node is asked to wait this much shorter than the caller does, so that its answer comes before
+/// the request is given up and the connection with it.
+const WAIT_SHORTER: Duration = Duration::from_millis(200);
+
+/// How to reach a node and what it must be.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The chain as it is configured.
+    pub chain: ChainName,
+    /// The network it must be.
+    pub network: Network,
+    /// The name of its coin.
+    pub asset: AssetName,
+    /// The node's address, for example `http://127.0.0.1:8332`; without user and password.
+    pub url: String,
+    /// How the node knows us.
+    pub credentials: Credentials,
+    /// Whether to read blocks by REST where the node offers it.
+    pub rest: bool,
+}
+
+/// Bytes that a node gave for a block, and the headers that its proof needs.
+pub struct RawBlock {
+    bytes: Vec<u8>,
+    /// `None` when they were not to be had.
+    ancestry: Option<Ancestry>,
+}
+
+/// What was found out about a node, until the connection breaks.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// Its version, once its network was found right.
+    version: Option<String>,
+    /// Whether it answers REST requests.
+    rest: Option<bool>,
+}
+
+/// One bitcoind.
+#[derive(Debug)]
+pub struct BitcoinSource {
+    chain: ChainName,
+    network: Network,
+    asset: AssetName,
+    rest: bool,
+    rpc: Rpc,
+    known: Mutex<Known>,
+    headers: Mutex<HeaderCache>,
+    /// Held while headers are fetched, so that blocks fetched at once do not all ask for them.
+    filling: tokio::sync::Mutex<()>,
+    pool: PoolMemory,
+}
+
+impl BitcoinSource {
+    /// A source for the node that `config` names. Nothing is asked of it yet.
+    pub fn new(config: Config) -> Result<Self, SetupError> {
+        if config.asset.chain() != &config.chain {
+            return Err(SetupError::Asset {
+                asset: config.asset.to_string(),
+                chain: config.chain.to_string(),
+            });
+        }
+        Ok(Self {
+            rpc: Rpc::new(&config.url, config.credentials)?,
+            chain: config.chain,
+            network: config.network,
+            asset: config.asset,
+            rest: config.rest,
+            known: Mutex::default(),
+            headers: Mutex::new(HeaderCache::new(config.network)),
+            filling: tokio::sync::Mutex::default(),
+            pool: PoolMemory::default(),
+        })
+    }
+
+    async fn ask_health(&self) -> Result<Health, SourceError> {
+        let info = self.chain_info().await?;
+        let known = self.known().version.clone();
+        let version = match known {
+            Some(version) => version,
+            None => self.identify(&info).await?,
+        };
+        // The first sync of a private network has no end: it is idle for as long as nobody mines.
+        let downloading = match self.network {
+            Network::Regtest => false,
+            Network::Mainnet | Network::Testnet3 | Network::Testnet4 | Network::Signet => {
+                info.downloading
+            }
+        };
+        let (checkpoint, _) = self.network.checkpoint();
+        let behind = info.blocks.saturating_add(HEADERS_AHEAD_MAX) < info.headers;
+        if downloading || behind || info.blocks < checkpoint {
+            return Err(SourceError::Synchronising {
+                chain: self.chain.clone(),
+                done: info.blocks,
+                total: info.headers.max(checkpoint),
+            });
+        }
+        Ok(Health {
+            version,
+            tip: BlockRef {
+                height: info.blocks,
+                hash: BlockHash::new(&info.tip.to_string()),
+            },
+            lowest: info.lowest.unwrap_or_default(),
+        })
+    }
+
+    /// Asks for the chain's state and compares the network's name, which every answer holds.
+    async fn chain_info(&self) -> Result<ChainInfo, SourceError> {
+        let info = self.rpc.chain_info().await;
+        let info = info.map_err(|error| self.failed(error))?;
+        if info.chain == self.network.node_name() {
+            return Ok(info);
+        }
+        *self.known() = Known::default();
+        let found = format!("a node of the network {:?}", info.chain);
+        Err(self.wrong_network(self.network.genesis(), found))
+    }
+
+    /// Compares the first block and the checkpoint, once per connection; the node's version.
+    async fn identify(&self, info: &ChainInfo) -> Result<String, SourceError> {
+        let mut places = vec![(0, self.network.genesis())];
+        let checkpoint = self.network.checkpoint();
+        if checkpoint.0 <= info.blocks {
+            places.push(checkpoint);
+        }
+        for (height, expected) in places {
+            let hash = self.rpc.block_hash(height).await;
+            let hash = hash.map_err(|error| self.failed(error))?;
+            let found = hash.map_or_else(|| "nothing".to_owned(), |hash| hash.to_string());
+            if found != expected {
+                return Err(self.wrong_network(expected, format!("{found} at height {height}")));
+            }
+        }
+        let version = match self.rpc.version().await {
+            Ok(version) => version,
+            // A restricted login need not have this method; nothing depends on it.
+            Err(CallError::Refused(_)) => "unknown version".to_owned(),
+            Err(error) => return Err(self.failed(error)),
+        };
+        if checkpoint.0 <= info.blocks {
+            self.known().version = Some(version.clone());
+        }
+        Ok(version)
+    }
+
+    async fn fetch_block(&self, block: BlockRef) -> Result<RawBlock, SourceError> {
+        let hash = self.hash_of(&block)?;
+        let by_rest = self.has_rest().await?;
+        let answer = if by_rest {
+            self.rpc.block_by_rest(hash).await
+        } else {
+            self.rpc.block_by_rpc(hash).await
+        };
+        match answer.map_err(|error| self.failed(error))? {
+            BlockAnswer::Bytes(bytes) => {
+                let ancestry = self.ancestry(&block, hash, &bytes, by_rest).await?;
+                Ok(RawBlock { bytes, ancestry })
+            }
+            BlockAnswer::None(words) => {
+                tracing::debug!(chain = %self.chain, %hash, words, "the node did not give a block");
+                Err(self.not_given(block, hash).await?)
+            }
+        }
+    }
+
+    /// Why a block that the chain should have was not given.
+    async fn not_given(&self, block: BlockRef, hash: Hash256) -> Result<SourceError, SourceError> {
+        let chain = self.chain.clone();
+        let confirmations = self.rpc.confirmations(hash).await;
+        let confirmations = confirmations.map_err(|error| self.failed(error))?;
+        if confirmations.is_some_and(|count| count < 0) {
+            return Ok(SourceError::Stale { chain, block });
+        }
+        let info = self.chain_info().await?;
+        Ok(match info.lowest {
+            Some(pruned_height) if block.height < pruned_height => SourceError::Pruned {
+                chain,
+                pruned_height,
+                wanted: block.height,
+            },
+            _ => SourceError::Missing { chain, block },
+        })
+    }
+
+    /// What decides the difficulty of the block in `bytes`: from memory, else the headers of its
+    /// period are fetched; `None` when they do not lead to it, which its proof will say.
+    async fn ancestry(
+        &self,
+        block: &BlockRef,
+        hash: Hash256,
+        bytes: &[u8],
+        by_rest: bool,
+    ) -> Result<Option<Ancestry>, SourceError> {
+        let header = bytes.get(..HEADER_BYTES).and_then(Header::read);
+        let Some(header) = header.filter(|header| header.hash == hash) else {
+            return Ok(None);
+        };
+        let look = || self.headers().ancestry(block.height, header.parent);
+        let mut found = look();
+        if found.is_none() {
+            let _filling = self.filling.lock().await;
+            found = look();
+            if found.is_none() {
+                self.fill(block.height, by_rest).await?;
+                found = look();
+            }
+        }
+        if found.is_none() {
+            // The headers are those of the active chain: the block may have left it.
+            let confirmations = self.rpc.confirmations(hash).await;
+            let confirmations = confirmations.map_err(|error| self.failed(error))?;
+            if confirmations.is_some_and(|count| count < 0) {
+                return Err(SourceError::Stale {
+                    chain: self.chain.clone(),
+                    block: block.clone(),
+                });
+            }
+        }
+        self.headers().insert(block.height, header);
+        Ok(found)
+    }
+
+    /// Fetches the headers that the difficulty of the block at `height` may depend on.
+    async fn fill(&self, height: u64, by_rest: bool) -> Result<(), SourceError> {
+        let (from, to) = HeaderCache::needed(height).into_inner();
+        let headers = if by_rest {
+            self.rpc.headers_by_rest(from, to).await
+        } else {
+            self.rpc.headers_by_rpc(from, to).await
+        };
+        let headers = headers.map_err(|error| self.failed(error))?;
+        let mut cache = self.headers();
+        for (height, header) in (from..).zip(headers) {
+            cache.insert(height, header);
+        }
+        Ok(())
+    }
+
+    /// Whether blocks come by REST; asked of the node once per connection.
+    async fn has_rest(&self) -> Result<bool, SourceError> {
+        if !self.rest {
+            return Ok(false);
+        }
+        let known = self.known().rest;
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let has = self.rpc.has_rest().await;
+        let has = has.map_err(|error| self.failed(error))?;
+        if !has {
+            tracing::info!(chain = %self.chain, "the node has no REST; blocks come by RPC, slower");
+        }
+        self.known().rest = Some(has);
+        Ok(has)
+    }
+
+    fn hash_of(&self, block: &BlockRef) -> Result<Hash256, SourceError> {
+        Hash256::parse(block.hash.as_str()).ok_or_else(|| SourceError::Malformed {
+            chain: self.chain.clone(),
+            detail: "a block was asked for by something that is not a hash".to_owned(),
+        })
+    }
+
+    /// A failed call as the engine knows it. After a broken connection another node may answer: what
+    /// was known is forgotten.
+    fn failed(&self, error: CallError) -> SourceError {
+        let chain = self.chain.clone();
+        match error {
+            CallError::Unreachable(detail) => {
+                *self.known() = Known::default();
+                SourceError::Unreachable { chain, detail }
+            }
+            CallError::Refused(detail) => SourceError::Refused { chain, detail },
+            CallError::Malformed(detail) => SourceError::Malformed { chain, detail },
+            CallError::Node(NodeError { code, message }) => SourceError::Malformed {
+                chain,
+                detail: format!("error {code}: {message}"),
+            },
+        }
+    }
+
+    fn wrong_network(&self, expected: &str, found: String) -> SourceError {
+        SourceError::WrongNetwork {
+            chain: self.chain.clone(),
+            expected: expected.to_owned(),
+            found,
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn headers(&self) -> MutexGuard<'_, HeaderCache> {
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for BitcoinSource {
+    type Raw = RawBlock;
+    type RawPool = RawPool;
+
+    fn chain(&self) -> &ChainName {
+        &self.chain
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<Health, SourceError>> {
+        Box::pin(self.ask_health())
+    }
+
+    fn hash_at(&self, height: u64) -> BoxFuture<'_, Result<Option<BlockHash>, SourceError>> {
+        Box::pin(async move {
+            let hash = self.rpc.block_hash(height).await;
+            let hash = hash.map_err(|error| self.failed(error))?;
+            Ok(hash.map(|hash| BlockHash::new(&hash.to_string())))
+        })
+    }
+
+    fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<RawBlock, SourceError>> {
+        Box::pin(self.fetch_block(block))
+    }
+
+    fn scan(
+        &self,
+        block: &BlockRef,
+        raw: RawBlock,
+        watched: &WatchTable,
+    ) -> Result<Block, SourceError> {
+        let RawBlock { bytes, ancestry } = raw;
+        prove(
+            self.network,
+            &self.asset,
+            block,
+            &bytes,
+            ancestry.as_ref(),
+            watched,
+        )
+        .map_err(|detail| SourceError::Unproven {
+            chain: self.chain.clone(),
+            block: block.clone(),
+            detail,
+        })
+    }
+
+    fn fetch_pool(&self) -> BoxFuture<'_, Result<Option<RawPool>, SourceError>> {
+        Box::pin(async move {
+            let pool = self.pool.fetch(&self.rpc).await;
+            pool.map(Some).map_err(|error| self.failed(error))
+        })
+    }
+
+    fn scan_pool(&self, raw: RawPool, watched: &WatchTable) -> Result<Pool, SourceError> {
+        Ok(raw.scan(&self.asset, watched))
+    }
+
+    fn wait_for_change<'a>(&'a self, tip: &'a BlockRef, timeout: Duration) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let changed = async {
+                let Some(known) = Hash256::parse(tip.hash.as_str()) else {
+                    return;
+                };
+                let asked = timeout.saturating_sub(WAIT_SHORTER);
+                let answer = self.rpc.wait_for_new_block(known, asked).await;
+                // Without a new tip the caller's poll is early: the rest of the time is waited out,
+                // so that a node that is down is not asked in a tight loop.
+                if answer.ok().is_none_or(|tip| tip == known) {
+                    std::future::pending::<()>().await;
+                }
+            };
+            let _elapsed = tokio::time::timeout(timeout, changed).await;
+        })
+    }
+}

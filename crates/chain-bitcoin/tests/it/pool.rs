@@ -1,0 +1,116 @@
+//! The mempool of a real bitcoind: seen, mined, replaced, evicted.
+
+use anyhow::Result;
+use paywatch_chain::{Credit, Source};
+use paywatch_domain::Amount;
+use paywatch_testkit::{Bitcoind, Payer};
+
+use crate::liar::Liar;
+use crate::support::{address, by_rest, config, read, read_pool, tip, watching};
+use paywatch_chain_bitcoin::BitcoinSource;
+
+fn amounts(credits: &[Credit]) -> Vec<Amount> {
+    credits.iter().map(|credit| credit.amount).collect()
+}
+
+/// The same credit, by every field, is first in the mempool and then in a block.
+#[tokio::test]
+async fn a_payment_is_seen_and_then_mined() -> Result<()> {
+    let node = Bitcoind::start().await?;
+    let payer = Payer::new(&node).await?;
+    let source = by_rest(&node);
+    let watched = watching(&[1, 2]);
+    let before = tip(&node).await?;
+    assert_eq!(read_pool(&source, &watched).await?.credits, []);
+    let one = address(1).address;
+    let id = payer.pay(&[(&one, 5_000), (&one, 6_000)]).await?;
+    payer.pay(&[(&address(9).address, 7_000)]).await?;
+    let seen = read_pool(&source, &watched).await?;
+    assert_eq!(seen.tip, before);
+    let expected = [5_000, 6_000].map(Amount::from_atomic);
+    assert_eq!(amounts(&seen.credits), expected);
+    for credit in &seen.credits {
+        assert_eq!(credit.tx_id.as_str(), id.to_string());
+        assert_eq!(*credit.key, *address(1).key);
+        assert_eq!(credit.asset.to_string(), "btc@regtest");
+    }
+    node.mine(1).await?;
+    let after = tip(&node).await?;
+    let pool = read_pool(&source, &watched).await?;
+    assert_eq!((pool.tip, pool.credits), (after.clone(), vec![]));
+    let block = read(&source, &after, &watched).await?;
+    assert_eq!(block.credits, seen.credits);
+    // Back in the mempool after the block is undone.
+    node.invalidate(after.hash.as_str()).await?;
+    let again = read_pool(&source, &watched).await?;
+    assert_eq!(again, seen);
+    Ok(())
+}
+
+/// A replacement that pays the same invoice shares an outpoint with what it replaces; one that pays
+/// somebody else leaves nothing.
+#[tokio::test]
+async fn a_double_spend_shows_the_shared_outpoint() -> Result<()> {
+    let node = Bitcoind::start().await?;
+    let payer = Payer::new(&node).await?;
+    let source = by_rest(&node);
+    let watched = watching(&[1]);
+    let one = address(1).address;
+    let first = payer.pay(&[(&one, 5_000)]).await?;
+    let seen = read_pool(&source, &watched).await?.credits;
+    let second = payer.double_spend(first, Some((&one, 4_000))).await?;
+    let replaced = read_pool(&source, &watched).await?.credits;
+    assert_eq!(amounts(&replaced), [Amount::from_atomic(4_000)]);
+    assert_eq!(replaced[0].tx_id.as_str(), second.to_string());
+    assert_ne!(replaced[0].tx_id, seen[0].tx_id);
+    assert_eq!(replaced[0].spends, seen[0].spends);
+    assert!(!seen[0].spends.is_empty());
+    payer.double_spend(second, None).await?;
+    let gone = read_pool(&source, &watched).await?.credits;
+    assert_eq!(gone, []);
+    Ok(())
+}
+
+/// An address that is watched from now on is found in a transaction that was read before; bodies
+/// are asked for once, and after a restart of the node again.
+#[tokio::test]
+async fn bodies_are_read_once_and_looked_at_again() -> Result<()> {
+    let node = Bitcoind::start().await?;
+    let payer = Payer::new(&node).await?;
+    payer.fan_out(150, 100_000).await?;
+    node.mine(1).await?;
+    for index in 0..130 {
+        payer.pay(&[(&address(index).address, 5_000)]).await?;
+    }
+    let liar = Liar::start(&node, |_, answer| answer).await?;
+    let source = BitcoinSource::new(config(&liar.url()))?;
+    let bodies = || {
+        let asked = liar.asked();
+        asked
+            .iter()
+            .filter(|call| *call == "getrawtransaction")
+            .count()
+    };
+    assert_eq!(read_pool(&source, &watching(&[])).await?.credits, []);
+    assert_eq!(bodies(), 130);
+    let all: Vec<u32> = (0..130).collect();
+    let found = read_pool(&source, &watching(&all)).await?;
+    assert_eq!(found.credits.len(), 130);
+    assert_eq!(bodies(), 130, "nothing is read twice");
+    let last = payer.pay(&[(&address(1).address, 6_000)]).await?;
+    let found = read_pool(&source, &watching(&[1])).await?;
+    assert_eq!(found.credits.len(), 2);
+    assert_eq!(bodies(), 131, "only what is new is read");
+    assert!(
+        found
+            .credits
+            .iter()
+            .any(|credit| credit.tx_id.as_str() == last.to_string())
+    );
+    node.mine(1).await?;
+    let empty = read_pool(&source, &watching(&all)).await?;
+    assert_eq!(empty.credits, []);
+    assert_eq!(empty.tip, tip(&node).await?);
+    assert!(source.hash_at(0).await?.is_some());
+    Ok(())
+}
