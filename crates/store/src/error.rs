@@ -45,6 +45,12 @@ pub enum StoreError {
     /// A unit went on after a failed statement. It was rolled back: a mistake in this program.
     #[error("the unit {0} ignored a failed statement and was rolled back")]
     FailureIgnored(&'static str),
+    /// The follower's lease has passed to another process: stop following.
+    #[error("another process follows this chain now")]
+    LeaseLost,
+    /// The row that a page should begin at is not in the list.
+    #[error("the cursor names nothing in this list")]
+    NoSuchCursor,
     /// The writer has stopped: the process is shutting down.
     #[error("the store is closed")]
     Closed,

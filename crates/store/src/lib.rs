@@ -5,23 +5,47 @@
 //! migrations (two views). Writing goes through units that a single [`Writer`] runs; reading goes
 //! through a pool that cannot write.
 
+pub mod api_keys;
+pub mod awaited;
 mod bind;
+pub mod blocks;
+pub mod chains;
+mod column;
 mod conn;
+pub mod counters;
+pub mod decisions;
+pub mod deliveries;
 mod dialect;
+pub mod endpoints;
 mod error;
+pub mod events;
+pub mod idempotency;
+pub mod invoices;
+pub mod keys;
+pub mod merchants;
 mod migrate;
+pub mod page;
+pub mod placements;
 pub mod secrets;
+pub mod settings;
 pub mod sql;
 mod store;
 #[cfg(test)]
 mod tests;
+pub mod transfers;
 mod unit;
+pub mod wallets;
+pub mod watched;
 mod writer;
 
 pub use bind::Bind;
 pub use conn::{Conn, Row};
 pub use error::{SchemaError, StoreError};
+pub use keys::{
+    DeliveryKey, EndpointKey, InvoiceKey, MerchantKey, OptionKey, TransferKey, WalletKey,
+};
 pub use migrate::{Applied, migrate};
+pub use page::{Cursor, Listed};
 pub use secrets::{MasterKey, SecretError};
 pub use sql::Sql;
 pub use store::{Options, Store};
@@ -30,5 +54,29 @@ pub use writer::Writer;
 
 /// Every statement of this crate, so that one test can show all of them to both databases.
 pub fn statements() -> impl Iterator<Item = Sql> {
-    [migrate::STATEMENTS].into_iter().flatten().copied()
+    let own = [
+        api_keys::STATEMENTS,
+        awaited::STATEMENTS,
+        blocks::STATEMENTS,
+        chains::STATEMENTS,
+        counters::STATEMENTS,
+        decisions::STATEMENTS,
+        deliveries::STATEMENTS,
+        endpoints::STATEMENTS,
+        events::STATEMENTS,
+        idempotency::STATEMENTS,
+        invoices::STATEMENTS,
+        merchants::STATEMENTS,
+        migrate::STATEMENTS,
+        placements::STATEMENTS,
+        settings::STATEMENTS,
+        transfers::STATEMENTS,
+        wallets::STATEMENTS,
+        watched::STATEMENTS,
+    ];
+    let below = [deliveries::MORE, invoices::MORE];
+    own.into_iter()
+        .chain(below.into_iter().flatten())
+        .flatten()
+        .copied()
 }

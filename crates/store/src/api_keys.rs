@@ -1,0 +1,131 @@
+//! Keys of the API: only their hashes.
+
+use paywatch_domain::{KeyId, MerchantId, Mode, UnixMillis};
+use paywatch_wire::json_text;
+
+use crate::column::{damaged, mode, optional_time, parsed};
+use crate::keys::MerchantKey;
+use crate::sql::statements;
+use crate::{Conn, StoreError, Tx};
+
+statements! {
+    INSERT = "INSERT INTO api_keys (public_id, merchant, mode, hash, scopes, label, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    BY_ID = "SELECT k.public_id, k.merchant, m.public_id AS merchant_id, k.mode, k.hash, k.scopes,
+            k.label, k.created_at, k.revoked_at
+        FROM api_keys AS k JOIN merchants AS m ON m.id = k.merchant
+        WHERE k.public_id = $1";
+    ALL = "SELECT k.public_id, k.merchant, m.public_id AS merchant_id, k.mode, k.hash, k.scopes,
+            k.label, k.created_at, k.revoked_at
+        FROM api_keys AS k JOIN merchants AS m ON m.id = k.merchant
+        ORDER BY k.id";
+    REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE public_id = $1 AND revoked_at IS NULL";
+}
+
+/// A key to be stored.
+#[derive(Clone, Debug)]
+pub struct NewApiKey {
+    /// Public part.
+    pub id: KeyId,
+    /// Whose it is.
+    pub merchant: MerchantKey,
+    /// What it sees.
+    pub mode: Mode,
+    /// SHA-256 of the whole key.
+    pub hash: [u8; 32],
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Given by the operator.
+    pub label: String,
+    /// When it is made.
+    pub now: UnixMillis,
+}
+
+/// A stored key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Public part.
+    pub id: KeyId,
+    /// Whose it is.
+    pub merchant: MerchantKey,
+    /// Whose it is, by public id.
+    pub merchant_id: MerchantId,
+    /// What it sees.
+    pub mode: Mode,
+    /// SHA-256 of the whole key; compare in constant time.
+    pub hash: [u8; 32],
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Given by the operator.
+    pub label: String,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// Since when it is refused.
+    pub revoked_at: Option<UnixMillis>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Raw {
+    public_id: String,
+    merchant: i64,
+    merchant_id: String,
+    mode: String,
+    hash: Vec<u8>,
+    scopes: String,
+    label: String,
+    created_at: i64,
+    revoked_at: Option<i64>,
+}
+
+impl Raw {
+    fn read(self) -> Result<ApiKey, StoreError> {
+        let hash = self.hash.try_into();
+        Ok(ApiKey {
+            id: parsed("api_keys.public_id", &self.public_id)?,
+            merchant: MerchantKey(self.merchant),
+            merchant_id: parsed("merchants.public_id", &self.merchant_id)?,
+            mode: mode(&self.mode)?,
+            hash: hash.map_err(|_| damaged("api_keys.hash", &self.public_id))?,
+            scopes: serde_json::from_str(&self.scopes)
+                .map_err(|error| damaged("api_keys.scopes", error))?,
+            label: self.label,
+            created_at: UnixMillis(self.created_at),
+            revoked_at: optional_time(self.revoked_at),
+        })
+    }
+}
+
+/// Stores a key.
+pub async fn insert(tx: &mut Tx, key: &NewApiKey) -> Result<(), StoreError> {
+    let (id, scopes) = (key.id.to_string(), json_text(&key.scopes));
+    let binds = [
+        (&id).into(),
+        key.merchant.into(),
+        key.mode.as_str().into(),
+        key.hash.as_slice().into(),
+        (&scopes).into(),
+        (&key.label).into(),
+        key.now.into(),
+    ];
+    tx.execute(INSERT, &binds).await?;
+    Ok(())
+}
+
+/// The key with this public part, revoked or not.
+pub async fn by_id(conn: &mut Conn, id: KeyId) -> Result<Option<ApiKey>, StoreError> {
+    let id = id.to_string();
+    let row = conn.fetch_optional::<Raw>(BY_ID, &[(&id).into()]).await?;
+    row.map(Raw::read).transpose()
+}
+
+/// Every key of every merchant, oldest first.
+pub async fn list(conn: &mut Conn) -> Result<Vec<ApiKey>, StoreError> {
+    let rows = conn.fetch::<Raw>(ALL, &[]).await?;
+    rows.into_iter().map(Raw::read).collect()
+}
+
+/// Refuses a key from now on. Answers whether there was such a key, not revoked yet.
+pub async fn revoke(tx: &mut Tx, id: KeyId, now: UnixMillis) -> Result<bool, StoreError> {
+    let id = id.to_string();
+    Ok(tx.execute(REVOKE, &[(&id).into(), now.into()]).await? == 1)
+}

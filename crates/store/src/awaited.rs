@@ -1,0 +1,94 @@
+//! What invoices wait for, so that a block costs what it touches and not what is open.
+
+use paywatch_domain::{Await, ChainName, UnixMillis};
+use serde::Serialize;
+
+use crate::column::{ids, int, list};
+use crate::keys::InvoiceKey;
+use crate::sql::statements;
+use crate::{Conn, StoreError, Tx};
+
+statements! {
+    DELETE = "DELETE FROM awaited
+        WHERE invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))";
+    INSERT = "INSERT INTO awaited (invoice, chain, kind, position)
+        SELECT CAST(value->>'invoice' AS BIGINT), value->>'chain', value->>'kind',
+            CAST(value->>'position' AS BIGINT)
+        FROM json_each($1) WHERE true
+        ON CONFLICT (invoice, chain, kind, position) DO NOTHING";
+    DUE = "SELECT invoice FROM
+            (SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'height' AND position <= $2
+            UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'covered' AND position < $3) AS due
+        ORDER BY invoice LIMIT $4";
+    NEXT_COVERED = "SELECT MIN(position) FROM awaited WHERE chain = $1 AND kind = 'covered'";
+}
+
+/// Invoices that [`due`] answers at most.
+pub const DUE_MAX: i64 = 5000;
+
+#[derive(Serialize)]
+struct Row<'a> {
+    invoice: i64,
+    chain: &'a str,
+    kind: &'static str,
+    position: i64,
+}
+
+/// Replaces everything that these invoices wait for.
+pub async fn replace(tx: &mut Tx, invoices: &[(InvoiceKey, Vec<Await>)]) -> Result<(), StoreError> {
+    if invoices.is_empty() {
+        return Ok(());
+    }
+    let keys = ids(invoices.iter().map(|(key, _)| *key));
+    tx.execute(DELETE, &[(&keys).into()]).await?;
+    let awaits = invoices
+        .iter()
+        .flat_map(|(key, awaits)| awaits.iter().map(|one| row(*key, one)));
+    let rows = list(awaits);
+    tx.execute(INSERT, &[(&rows).into()]).await?;
+    Ok(())
+}
+
+fn row(invoice: InvoiceKey, one: &Await) -> Row<'_> {
+    let (chain, kind, position) = match one {
+        Await::Height { chain, height } => (chain, "height", int(*height)),
+        Await::Covered { chain, until } => (chain, "covered", until.0),
+    };
+    Row {
+        invoice: invoice.0,
+        chain: chain.as_str(),
+        kind,
+        position,
+    }
+}
+
+/// The invoices for which a tip at `height`, or coverage up to `covered`, changes something: a tip is
+/// awaited up to and including itself, a time must have passed. At most [`DUE_MAX`] of them, in the
+/// order of their keys; fold them, replace what they wait for, and ask again.
+pub async fn due(
+    conn: &mut Conn,
+    chain: &ChainName,
+    height: Option<u64>,
+    covered: Option<UnixMillis>,
+) -> Result<Vec<InvoiceKey>, StoreError> {
+    let binds = [
+        chain.as_str().into(),
+        height.map_or(-1, int).into(),
+        covered.map_or(i64::MIN, |until| until.0).into(),
+        DUE_MAX.into(),
+    ];
+    let rows = conn.fetch::<(i64,)>(DUE, &binds).await?;
+    Ok(rows.into_iter().map(|(key,)| InvoiceKey(key)).collect())
+}
+
+/// The earliest time that coverage of a chain is awaited past.
+pub async fn next_covered(
+    conn: &mut Conn,
+    chain: &ChainName,
+) -> Result<Option<UnixMillis>, StoreError> {
+    let binds = [chain.as_str().into()];
+    let (next,) = conn
+        .fetch_one::<(Option<i64>,)>(NEXT_COVERED, &binds)
+        .await?;
+    Ok(next.map(UnixMillis))
+}

@@ -1,0 +1,213 @@
+//! Webhook endpoints of merchants.
+
+use paywatch_domain::{EndpointId, EventType, Mode, UnixMillis};
+use paywatch_wire::json_text;
+
+use crate::column::{damaged, mode, optional_time, parsed, word};
+use crate::keys::{EndpointKey, MerchantKey};
+use crate::page::{Cursor, Listed, Window};
+use crate::sql::statements;
+use crate::{Conn, StoreError, Tx};
+
+statements! {
+    INSERT = "INSERT INTO endpoints (public_id, merchant, mode, url, types, secret, state, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, 'enabled', $7) RETURNING id";
+    GET = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
+        FROM endpoints WHERE merchant = $1 AND mode = $2 AND public_id = $3";
+    FIND = "SELECT id FROM endpoints WHERE merchant = $1 AND mode = $2 AND public_id = $3";
+    OLDER = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
+        FROM endpoints WHERE merchant = $1 AND mode = $2 AND id < $3 ORDER BY id DESC LIMIT $4";
+    NEWER = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
+        FROM endpoints WHERE merchant = $1 AND mode = $2 AND id > $3 ORDER BY id LIMIT $4";
+    COUNT = "SELECT COUNT(*) FROM endpoints WHERE merchant = $1 AND mode = $2";
+    UPDATE = "UPDATE endpoints SET url = $2, types = $3 WHERE id = $1";
+    DISABLE = "UPDATE endpoints SET state = 'disabled', disabled_reason = $2 WHERE id = $1 AND state = 'enabled'";
+    /// What an endpoint has not got when it is disabled it does not get later by itself.
+    DROP_DUE = "UPDATE deliveries SET state = 'dropped', due_at = NULL, claimed_until = NULL, finished_at = $2
+        WHERE endpoint = $1 AND state = 'due'";
+    ENABLE = "UPDATE endpoints SET state = 'enabled', disabled_reason = NULL, failing_since = NULL
+        WHERE id = $1 AND state = 'disabled'";
+}
+
+/// An endpoint to be stored. It is enabled.
+#[derive(Clone, Debug)]
+pub struct NewEndpoint {
+    /// Public id.
+    pub id: EndpointId,
+    /// Whose it is.
+    pub merchant: MerchantKey,
+    /// Which events it gets.
+    pub mode: Mode,
+    /// Where to send.
+    pub url: String,
+    /// Which types it gets; empty for all.
+    pub types: Vec<EventType>,
+    /// The signing secret, encrypted.
+    pub secret: Vec<u8>,
+    /// When it is registered.
+    pub now: UnixMillis,
+}
+
+/// A stored endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Internal key.
+    pub key: EndpointKey,
+    /// Public id.
+    pub id: EndpointId,
+    /// Whose it is.
+    pub merchant: MerchantKey,
+    /// Which events it gets.
+    pub mode: Mode,
+    /// Where to send.
+    pub url: String,
+    /// Which types it gets; empty for all.
+    pub types: Vec<EventType>,
+    /// The signing secret, encrypted.
+    pub secret: Vec<u8>,
+    /// Whether it gets events.
+    pub is_enabled: bool,
+    /// Why not.
+    pub disabled_reason: Option<String>,
+    /// The first failure since the last success.
+    pub failing_since: Option<UnixMillis>,
+    /// When it was registered.
+    pub created_at: UnixMillis,
+}
+
+#[derive(sqlx::FromRow)]
+struct Raw {
+    id: i64,
+    public_id: String,
+    merchant: i64,
+    mode: String,
+    url: String,
+    types: String,
+    secret: Vec<u8>,
+    state: String,
+    disabled_reason: Option<String>,
+    failing_since: Option<i64>,
+    created_at: i64,
+}
+
+impl Raw {
+    fn read(self) -> Result<Endpoint, StoreError> {
+        Ok(Endpoint {
+            key: EndpointKey(self.id),
+            id: parsed("endpoints.public_id", &self.public_id)?,
+            merchant: MerchantKey(self.merchant),
+            mode: mode(&self.mode)?,
+            url: self.url,
+            types: types(&self.types)?,
+            secret: self.secret,
+            is_enabled: self.state == "enabled",
+            disabled_reason: self.disabled_reason,
+            failing_since: optional_time(self.failing_since),
+            created_at: UnixMillis(self.created_at),
+        })
+    }
+}
+
+/// The event types in a column.
+pub(crate) fn types(text: &str) -> Result<Vec<EventType>, StoreError> {
+    let names: Vec<String> =
+        serde_json::from_str(text).map_err(|error| damaged("endpoints.types", error))?;
+    names
+        .iter()
+        .map(|name| word("endpoints.types", name, EventType::parse))
+        .collect()
+}
+
+fn types_text(types: &[EventType]) -> String {
+    let names: Vec<&str> = types.iter().map(|kind| kind.as_str()).collect();
+    json_text(&names)
+}
+
+/// Stores an endpoint.
+pub async fn insert(tx: &mut Tx, endpoint: &NewEndpoint) -> Result<EndpointKey, StoreError> {
+    let (id, types) = (endpoint.id.to_string(), types_text(&endpoint.types));
+    let binds = [
+        (&id).into(),
+        endpoint.merchant.into(),
+        endpoint.mode.as_str().into(),
+        (&endpoint.url).into(),
+        (&types).into(),
+        (&endpoint.secret).into(),
+        endpoint.now.into(),
+    ];
+    let (key,) = tx.fetch_one::<(i64,)>(INSERT, &binds).await?;
+    Ok(EndpointKey(key))
+}
+
+/// One endpoint of a merchant.
+pub async fn get(
+    conn: &mut Conn,
+    merchant: MerchantKey,
+    mode: Mode,
+    id: EndpointId,
+) -> Result<Option<Endpoint>, StoreError> {
+    let id = id.to_string();
+    let binds = [merchant.into(), mode.as_str().into(), (&id).into()];
+    let row = conn.fetch_optional::<Raw>(GET, &binds).await?;
+    row.map(Raw::read).transpose()
+}
+
+/// A page of a merchant's endpoints.
+pub async fn list(
+    conn: &mut Conn,
+    merchant: MerchantKey,
+    mode: Mode,
+    cursor: &Cursor<EndpointId>,
+    limit: u32,
+) -> Result<Listed<Endpoint>, StoreError> {
+    let scope = [merchant.into(), mode.as_str().into()];
+    let window = Window::find(conn, cursor, limit, FIND, &scope).await?;
+    let rows = window.fetch(conn, (OLDER, NEWER), &scope, &[]).await?;
+    rows.try_map(Raw::read)
+}
+
+/// How many endpoints a merchant has.
+pub async fn count(
+    conn: &mut Conn,
+    merchant: MerchantKey,
+    mode: Mode,
+) -> Result<usize, StoreError> {
+    let binds = [merchant.into(), mode.as_str().into()];
+    let (rows,) = conn.fetch_one::<(i64,)>(COUNT, &binds).await?;
+    crate::column::count("endpoints", rows)
+}
+
+/// Changes where and what is sent from now on. Answers whether the endpoint is there.
+pub async fn update(
+    tx: &mut Tx,
+    endpoint: EndpointKey,
+    url: &str,
+    types: &[EventType],
+) -> Result<bool, StoreError> {
+    let types = types_text(types);
+    let binds = [endpoint.into(), url.into(), (&types).into()];
+    Ok(tx.execute(UPDATE, &binds).await? == 1)
+}
+
+/// Switches an endpoint off and drops what it has not got yet; dropped deliveries stay visible and
+/// can be sent again. Answers whether it was enabled.
+pub async fn disable(
+    tx: &mut Tx,
+    endpoint: EndpointKey,
+    reason: &str,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let was_enabled = tx
+        .execute(DISABLE, &[endpoint.into(), reason.into()])
+        .await?
+        == 1;
+    if was_enabled {
+        tx.execute(DROP_DUE, &[endpoint.into(), now.into()]).await?;
+    }
+    Ok(was_enabled)
+}
+
+/// Switches an endpoint on again. Answers whether it was disabled.
+pub async fn enable(tx: &mut Tx, endpoint: EndpointKey) -> Result<bool, StoreError> {
+    Ok(tx.execute(ENABLE, &[endpoint.into()]).await? == 1)
+}

@@ -1,0 +1,136 @@
+//! Idempotency keys: the record commits with the effect of the request, so a crash leaves both or
+//! neither.
+
+use paywatch_domain::{Mode, UnixMillis};
+use sha2::{Digest, Sha256};
+
+use crate::column::count;
+use crate::keys::MerchantKey;
+use crate::sql::statements;
+use crate::{StoreError, Tx};
+
+statements! {
+    /// Only one unit at a time may hold a key; whoever comes second is told so at once, instead of
+    /// waiting on the unique index for as long as the first one takes. SQLite has one writer.
+    TRY_HOLD = "SELECT CASE WHEN ",
+        (lite "$1 = $1", pg "pg_try_advisory_xact_lock(CAST($1 AS BIGINT))"),
+        " THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END AS held";
+    INSERT = "INSERT INTO idempotency (merchant, mode, path, key, body_hash, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (merchant, mode, path, key) DO NOTHING";
+    GET = "SELECT body_hash, status, answer FROM idempotency
+        WHERE merchant = $1 AND mode = $2 AND path = $3 AND key = $4";
+    FINISH = "UPDATE idempotency SET status = $5, answer = $6
+        WHERE merchant = $1 AND mode = $2 AND path = $3 AND key = $4 AND status IS NULL";
+    SWEEP = "DELETE FROM idempotency WHERE created_at < $1";
+}
+
+/// What a key is good for: one path of one merchant in one mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Who asks.
+    pub merchant: MerchantKey,
+    /// Of the API key.
+    pub mode: Mode,
+    /// Of the request.
+    pub path: String,
+    /// As sent.
+    pub key: String,
+}
+
+/// What to do with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Do it, and [`finish`] in the same unit.
+    Fresh,
+    /// Another unit is doing it at this moment.
+    Running,
+    /// It was done: answer this again.
+    Replay {
+        /// The status of the first answer.
+        status: u16,
+        /// The body of the first answer, encrypted.
+        answer: Vec<u8>,
+    },
+    /// The key was used with another body.
+    Reused,
+}
+
+/// Looks up a key, and holds it until the unit ends. Call it first in the unit of the effect, and do
+/// nothing else in the unit unless the answer is [`Begin::Fresh`].
+pub async fn begin(
+    tx: &mut Tx,
+    scope: &Scope,
+    body_hash: &[u8; 32],
+    now: UnixMillis,
+) -> Result<Begin, StoreError> {
+    let (held,) = tx
+        .fetch_one::<(i64,)>(TRY_HOLD, &[lock_number(scope).into()])
+        .await?;
+    if held == 0 {
+        return Ok(Begin::Running);
+    }
+    let binds = [
+        scope.merchant.into(),
+        scope.mode.as_str().into(),
+        (&scope.path).into(),
+        (&scope.key).into(),
+        body_hash.as_slice().into(),
+        now.into(),
+    ];
+    if tx.execute(INSERT, &binds).await? == 1 {
+        return Ok(Begin::Fresh);
+    }
+    let found = tx
+        .fetch_one::<(Vec<u8>, Option<i64>, Option<Vec<u8>>)>(GET, &binds[..4])
+        .await?;
+    Ok(match found {
+        (hash, _, _) if hash != body_hash => Begin::Reused,
+        (_, Some(status), Some(answer)) => Begin::Replay {
+            status: count("idempotency.status", status)?,
+            answer,
+        },
+        // It was committed without an answer, so its unit forgot to finish; nobody is at it.
+        (_, _, _) => Begin::Running,
+    })
+}
+
+/// Stores the answer to a request that was [`Begin::Fresh`], in the same unit.
+pub async fn finish(
+    tx: &mut Tx,
+    scope: &Scope,
+    status: u16,
+    answer: &[u8],
+) -> Result<(), StoreError> {
+    let binds = [
+        scope.merchant.into(),
+        scope.mode.as_str().into(),
+        (&scope.path).into(),
+        (&scope.key).into(),
+        i64::from(status).into(),
+        answer.into(),
+    ];
+    if tx.execute(FINISH, &binds).await? == 1 {
+        return Ok(());
+    }
+    let text = format!("{}: an idempotency key is finished twice", scope.path);
+    Err(StoreError::Damaged(text))
+}
+
+/// Forgets keys that were first sent before a time, and answers how many.
+pub async fn sweep(tx: &mut Tx, before: UnixMillis) -> Result<u64, StoreError> {
+    tx.execute(SWEEP, &[before.into()]).await
+}
+
+/// 64 bits that stand for a key. Two keys with the same bits only get in each other's way while both
+/// are running.
+fn lock_number(scope: &Scope) -> i64 {
+    let mut hash = Sha256::new();
+    hash.update(scope.merchant.0.to_le_bytes());
+    for text in [scope.mode.as_str(), &scope.path, &scope.key] {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    }
+    let hash: [u8; 32] = hash.finalize().into();
+    let (first, _) = hash.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    i64::from_le_bytes(*first)
+}

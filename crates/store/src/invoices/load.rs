@@ -1,0 +1,224 @@
+//! Loads dossiers: a constant number of statements, however many invoices.
+
+use std::collections::BTreeMap;
+
+use paywatch_domain::{
+    Amount, Dossier, OperatorFact, PaymentPlace, Place, Position, Transfer, TxId, UnixMillis,
+};
+use paywatch_wire::stored::{operator_fact_from_json, said_from_json, terms_from_json};
+
+use crate::column::{block, count, damaged, ids, mode, parsed};
+use crate::keys::{InvoiceKey, MerchantKey, TransferKey};
+use crate::sql::statements;
+use crate::{Conn, StoreError};
+
+statements! {
+    INVOICES = "SELECT i.id, i.public_id, i.merchant, m.public_id AS merchant_id, i.mode, i.order_id,
+            i.terms, i.metadata, i.said, i.version, i.quarantined, i.seal
+        FROM invoices AS i JOIN merchants AS m ON m.id = i.merchant
+        WHERE i.id IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1)) ORDER BY i.id";
+    OPTIONS = "SELECT o.invoice, o.public_id, w.public_id AS wallet_id, o.address, o.watch_key,
+            o.derivation_index, o.derivation_path, o.caip19, o.payment_uri, o.seal
+        FROM options AS o JOIN wallets AS w ON w.id = o.wallet
+        WHERE o.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
+        ORDER BY o.invoice, o.position";
+    TRANSFERS = "SELECT t.id, t.invoice, t.public_id, o.public_id AS option_id, t.asset, t.amount, t.tx_id,
+            t.position, t.sighted_at, p.id AS placement, p.height, p.block_hash
+        FROM transfers AS t JOIN options AS o ON o.id = t.option
+        LEFT JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
+        WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
+        ORDER BY t.invoice, t.id";
+    DECISIONS = "SELECT invoice, body FROM operator_facts
+        WHERE invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
+        ORDER BY invoice, id";
+}
+
+/// An invoice as it is stored.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Internal key.
+    pub key: InvoiceKey,
+    /// The tenant.
+    pub merchant: MerchantKey,
+    /// Everything that is known about it, or why it cannot be read: then the invoice is to be
+    /// quarantined, and the others go on.
+    pub dossier: Result<Dossier, String>,
+    /// The seal over its terms, to be verified by the caller.
+    pub seal: Vec<u8>,
+    /// The seals over its options, in the order of the terms.
+    pub option_seals: Vec<Vec<u8>>,
+    /// In the order of the dossier's transfers, which is the order in which they were written.
+    pub transfer_keys: Vec<TransferKey>,
+}
+
+#[derive(sqlx::FromRow)]
+struct InvoiceRow {
+    id: i64,
+    public_id: String,
+    merchant: i64,
+    merchant_id: String,
+    mode: String,
+    order_id: Option<String>,
+    terms: String,
+    metadata: String,
+    said: Option<String>,
+    version: i64,
+    quarantined: Option<String>,
+    seal: Vec<u8>,
+}
+
+#[derive(sqlx::FromRow)]
+struct OptionRow {
+    invoice: i64,
+    public_id: String,
+    wallet_id: String,
+    address: String,
+    watch_key: String,
+    derivation_index: i64,
+    derivation_path: String,
+    caip19: String,
+    payment_uri: String,
+    seal: Vec<u8>,
+}
+
+#[derive(sqlx::FromRow)]
+struct TransferRow {
+    id: i64,
+    invoice: i64,
+    public_id: String,
+    option_id: String,
+    asset: String,
+    amount: String,
+    tx_id: String,
+    position: String,
+    sighted_at: i64,
+    placement: Option<i64>,
+    height: Option<i64>,
+    block_hash: Option<String>,
+}
+
+/// Loads invoices with everything that is known about them, in the order of their keys. Keys without
+/// a row are left out.
+pub async fn load(conn: &mut Conn, invoices: &[InvoiceKey]) -> Result<Vec<Loaded>, StoreError> {
+    if invoices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys = ids(invoices.iter().copied());
+    let rows = conn
+        .fetch::<InvoiceRow>(INVOICES, &[(&keys).into()])
+        .await?;
+    let options = conn.fetch::<OptionRow>(OPTIONS, &[(&keys).into()]).await?;
+    let transfers = conn
+        .fetch::<TransferRow>(TRANSFERS, &[(&keys).into()])
+        .await?;
+    let decisions = conn
+        .fetch::<(i64, String)>(DECISIONS, &[(&keys).into()])
+        .await?;
+    let mut options = grouped(options, |option| option.invoice);
+    let mut transfers = grouped(transfers, |transfer| transfer.invoice);
+    let mut decisions = grouped(decisions, |(invoice, _)| *invoice);
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let options = options.remove(&row.id).unwrap_or_default();
+            let transfers = transfers.remove(&row.id).unwrap_or_default();
+            let decisions = decisions.remove(&row.id).unwrap_or_default();
+            assemble(row, options, &transfers, &decisions)
+        })
+        .collect())
+}
+
+fn grouped<T>(rows: Vec<T>, invoice: impl Fn(&T) -> i64) -> BTreeMap<i64, Vec<T>> {
+    let mut groups: BTreeMap<i64, Vec<T>> = BTreeMap::new();
+    for row in rows {
+        groups.entry(invoice(&row)).or_default().push(row);
+    }
+    groups
+}
+
+fn assemble(
+    row: InvoiceRow,
+    options: Vec<OptionRow>,
+    transfers: &[TransferRow],
+    decisions: &[(i64, String)],
+) -> Loaded {
+    let dossier = dossier(&row, &options, transfers, decisions);
+    Loaded {
+        key: InvoiceKey(row.id),
+        merchant: MerchantKey(row.merchant),
+        dossier: dossier.map_err(|error| error.to_string()),
+        seal: row.seal,
+        option_seals: options.into_iter().map(|option| option.seal).collect(),
+        transfer_keys: transfers.iter().map(|row| TransferKey(row.id)).collect(),
+    }
+}
+
+fn dossier(
+    row: &InvoiceRow,
+    options: &[OptionRow],
+    transfers: &[TransferRow],
+    decisions: &[(i64, String)],
+) -> Result<Dossier, StoreError> {
+    let terms = terms_from_json(&row.terms).map_err(|error| damaged("invoices.terms", error))?;
+    let said = row.said.as_deref().map(said_from_json).transpose();
+    let places: Vec<PaymentPlace> = options.iter().map(place).collect::<Result<_, _>>()?;
+    let fits = places
+        .iter()
+        .map(|place| place.option)
+        .eq(terms.options.iter().map(|option| option.id));
+    if !fits {
+        return Err(damaged("options", "they are not those of the terms"));
+    }
+    Ok(Dossier {
+        id: parsed("invoices.public_id", &row.public_id)?,
+        merchant: parsed("merchants.public_id", &row.merchant_id)?,
+        mode: mode(&row.mode)?,
+        order_id: row.order_id.as_deref().map(Into::into),
+        metadata: row.metadata.as_str().into(),
+        terms,
+        places,
+        transfers: transfers.iter().map(transfer).collect::<Result<_, _>>()?,
+        decisions: decisions.iter().map(decision).collect::<Result<_, _>>()?,
+        version: count("invoices.version", row.version)?,
+        said: said.map_err(|error| damaged("invoices.said", error))?,
+        quarantined: row.quarantined.as_deref().map(Into::into),
+    })
+}
+
+fn place(row: &OptionRow) -> Result<PaymentPlace, StoreError> {
+    let key = hex::decode(&row.watch_key).map_err(|_| damaged("options.watch_key", &row.watch_key));
+    Ok(PaymentPlace {
+        option: parsed("options.public_id", &row.public_id)?,
+        wallet: parsed("wallets.public_id", &row.wallet_id)?,
+        address: row.address.as_str().into(),
+        key: key?.into(),
+        index: count("options.derivation_index", row.derivation_index)?,
+        path: row.derivation_path.as_str().into(),
+        caip19: row.caip19.as_str().into(),
+        payment_uri: row.payment_uri.as_str().into(),
+    })
+}
+
+fn transfer(row: &TransferRow) -> Result<Transfer, StoreError> {
+    let at = block(row.height, row.block_hash.as_deref())?;
+    let place = match (row.placement, at) {
+        (None, _) => None,
+        (Some(_), None) => Some(Place::Mempool),
+        (Some(_), Some(at)) => Some(Place::Block(at)),
+    };
+    Ok(Transfer {
+        id: parsed("transfers.public_id", &row.public_id)?,
+        option: parsed("options.public_id", &row.option_id)?,
+        asset: parsed("transfers.asset", &row.asset)?,
+        amount: Amount::parse_atomic(&row.amount)
+            .map_err(|_| damaged("transfers.amount", &row.amount))?,
+        tx_id: TxId::new(&row.tx_id),
+        position: Position::new(&row.position),
+        sighted_at: UnixMillis(row.sighted_at),
+        place,
+    })
+}
+
+fn decision((_, body): &(i64, String)) -> Result<OperatorFact, StoreError> {
+    operator_fact_from_json(body).map_err(|error| damaged("operator_facts.body", error))
+}

@@ -1,0 +1,208 @@
+//! Placements: where transfers stand. Opened and closed, never deleted.
+
+use std::collections::BTreeMap;
+
+use paywatch_domain::{ChainName, Place, Position, TxId, UnixMillis};
+use serde::Serialize;
+
+use crate::column::{int, list};
+use crate::keys::{InvoiceKey, OptionKey, TransferKey};
+use crate::sql::statements;
+use crate::{Conn, StoreError, Tx};
+
+statements! {
+    OPEN_ABOVE = "SELECT p.transfer, t.invoice
+        FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
+        WHERE p.chain = $1 AND p.height > $2 AND p.height IS NOT NULL AND p.left_at IS NULL
+        ORDER BY p.transfer";
+    CLOSE_ABOVE = "UPDATE placements SET left_at = $3, left_reason = $4
+        WHERE chain = $1 AND height > $2 AND height IS NOT NULL AND left_at IS NULL";
+    CLOSE = "UPDATE placements SET left_at = $1, left_reason = n.reason
+        FROM (SELECT CAST(value->>'transfer' AS BIGINT) AS transfer, value->>'reason' AS reason
+            FROM json_each($2)) AS n
+        WHERE placements.transfer = n.transfer AND placements.left_at IS NULL";
+    OPEN = "INSERT INTO placements (transfer, chain, height, block_hash, entered_at)
+        SELECT CAST(value->>'transfer' AS BIGINT), CAST($1 AS TEXT), CAST(value->>'height' AS BIGINT),
+            value->>'hash', CAST($2 AS BIGINT)
+        FROM json_each($3) WHERE true";
+    IN_MEMPOOL = "SELECT p.transfer, t.invoice, t.option, t.tx_id, t.position
+        FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
+        WHERE p.chain = $1 AND p.left_at IS NULL AND p.height IS NULL
+        ORDER BY p.transfer";
+    MEMPOOL_SPENDS = "SELECT s.tx_id, s.outpoint FROM spends AS s
+        WHERE s.chain = $1 AND s.tx_id IN (SELECT t.tx_id
+            FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
+            WHERE p.chain = $1 AND p.left_at IS NULL AND p.height IS NULL)
+        ORDER BY s.id";
+}
+
+/// Why a transfer left a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftReason {
+    /// It moved from the mempool into a block.
+    Mined,
+    /// Another transaction spends the same money and took its place.
+    Replaced,
+    /// The node has forgotten it.
+    Evicted,
+    /// A block holds a transaction that spends the same money.
+    Conflicted,
+    /// The block is no longer part of the chain.
+    Reorged,
+}
+
+impl LeftReason {
+    /// The name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mined => "mined",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
+            Self::Conflicted => "conflicted",
+            Self::Reorged => "reorged",
+        }
+    }
+}
+
+/// A transfer that stands in the mempool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenInMempool {
+    /// The transfer.
+    pub transfer: TransferKey,
+    /// Its invoice.
+    pub invoice: InvoiceKey,
+    /// Its option.
+    pub option: OptionKey,
+    /// Its transaction.
+    pub tx_id: TxId,
+    /// Where in the transaction.
+    pub position: Position,
+    /// What the transaction spends, `txid:n`.
+    pub spends: Vec<String>,
+}
+
+/// The transfers that stand in blocks above a height.
+pub async fn open_above(
+    conn: &mut Conn,
+    chain: &ChainName,
+    height: u64,
+) -> Result<Vec<(TransferKey, InvoiceKey)>, StoreError> {
+    let binds = [chain.as_str().into(), int(height).into()];
+    let rows = conn.fetch::<(i64, i64)>(OPEN_ABOVE, &binds).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(transfer, invoice)| (TransferKey(transfer), InvoiceKey(invoice)))
+        .collect())
+}
+
+/// Closes every placement in blocks above a height, and answers how many there were.
+pub async fn close_above(
+    tx: &mut Tx,
+    chain: &ChainName,
+    height: u64,
+    at: UnixMillis,
+    reason: LeftReason,
+) -> Result<u64, StoreError> {
+    let binds = [
+        chain.as_str().into(),
+        int(height).into(),
+        at.into(),
+        reason.as_str().into(),
+    ];
+    tx.execute(CLOSE_ABOVE, &binds).await
+}
+
+#[derive(Serialize)]
+struct Left {
+    transfer: i64,
+    reason: &'static str,
+}
+
+/// Closes the open placement of each transfer that has one, and answers how many did.
+pub async fn close(
+    tx: &mut Tx,
+    transfers: &[(TransferKey, LeftReason)],
+    at: UnixMillis,
+) -> Result<u64, StoreError> {
+    if transfers.is_empty() {
+        return Ok(0);
+    }
+    let rows = list(transfers.iter().map(|(transfer, reason)| Left {
+        transfer: transfer.0,
+        reason: reason.as_str(),
+    }));
+    tx.execute(CLOSE, &[at.into(), (&rows).into()]).await
+}
+
+#[derive(Serialize)]
+struct Entered<'a> {
+    transfer: i64,
+    height: Option<i64>,
+    hash: Option<&'a str>,
+}
+
+/// Places transfers, none of which may stand anywhere.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] `placement_open` when one of them still stands somewhere.
+pub async fn open(
+    tx: &mut Tx,
+    chain: &ChainName,
+    transfers: &[(TransferKey, Place)],
+    at: UnixMillis,
+) -> Result<(), StoreError> {
+    if transfers.is_empty() {
+        return Ok(());
+    }
+    let rows = list(transfers.iter().map(|(transfer, place)| {
+        let block = match place {
+            Place::Mempool => None,
+            Place::Block(block) => Some(block),
+        };
+        Entered {
+            transfer: transfer.0,
+            height: block.map(|block| int(block.height)),
+            hash: block.map(|block| block.hash.as_str()),
+        }
+    }));
+    let binds = [chain.as_str().into(), at.into(), (&rows).into()];
+    tx.execute(OPEN, &binds)
+        .await
+        .map_err(|error| error.rule("placement_open"))?;
+    Ok(())
+}
+
+/// Every transfer of a chain that stands in the mempool, with what its transaction spends.
+pub async fn open_in_mempool(
+    conn: &mut Conn,
+    chain: &ChainName,
+) -> Result<Vec<OpenInMempool>, StoreError> {
+    let binds = [chain.as_str().into()];
+    let rows = conn
+        .fetch::<(i64, i64, i64, String, String)>(IN_MEMPOOL, &binds)
+        .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut spends: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (tx_id, outpoint) in conn
+        .fetch::<(String, String)>(MEMPOOL_SPENDS, &binds)
+        .await?
+    {
+        spends.entry(tx_id).or_default().push(outpoint);
+    }
+    Ok(rows
+        .into_iter()
+        .map(
+            |(transfer, invoice, option, tx_id, position)| OpenInMempool {
+                transfer: TransferKey(transfer),
+                invoice: InvoiceKey(invoice),
+                option: OptionKey(option),
+                spends: spends.get(&tx_id).cloned().unwrap_or_default(),
+                tx_id: TxId::new(&tx_id),
+                position: Position::new(&position),
+            },
+        )
+        .collect())
+}

@@ -1,0 +1,220 @@
+//! Transfers: facts about money that was credited to watched keys.
+
+use paywatch_domain::{Amount, AssetName, ChainName, Position, TransferId, TxId, UnixMillis};
+use serde::Serialize;
+
+use crate::column::{damaged, list};
+use crate::keys::{InvoiceKey, OptionKey, TransferKey};
+use crate::sql::statements;
+use crate::{Conn, StoreError, Tx};
+
+statements! {
+    FIND = "SELECT t.id, t.invoice, t.option, t.tx_id, t.position, t.amount
+        FROM json_each($2) AS j CROSS JOIN transfers AS t
+        WHERE t.chain = $1 AND t.tx_id = j.value->>'tx' AND t.position = j.value->>'position'
+            AND t.option = CAST(j.value->>'option' AS BIGINT)
+        ORDER BY t.id";
+    SIGHTED_BY_SPENDS = "SELECT s.outpoint, t.option, t.sighted_at
+        FROM json_each($2) AS j CROSS JOIN spends AS s
+        JOIN transfers AS t ON t.chain = s.chain AND t.tx_id = s.tx_id
+        WHERE s.chain = $1 AND s.outpoint = j.value->>'outpoint'
+        ORDER BY t.id";
+    INSERT = "INSERT INTO transfers (public_id, invoice, option, chain, asset, amount, tx_id, position,
+            sighted_at, created_at)
+        SELECT value->>'id', CAST(value->>'invoice' AS BIGINT), CAST(value->>'option' AS BIGINT),
+            value->>'chain', value->>'asset', value->>'amount', value->>'tx', value->>'position',
+            CAST(value->>'sighted_at' AS BIGINT), CAST(value->>'created_at' AS BIGINT)
+        FROM json_each($1) WHERE true
+        ON CONFLICT (chain, tx_id, position, option) DO NOTHING";
+    INSERT_SPENDS = "INSERT INTO spends (chain, tx_id, outpoint)
+        SELECT CAST($1 AS TEXT), value->>'tx', value->>'outpoint' FROM json_each($2) WHERE true
+        ON CONFLICT (chain, tx_id, outpoint) DO NOTHING";
+}
+
+/// A transfer to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTransfer {
+    /// Public id.
+    pub id: TransferId,
+    /// Of its option.
+    pub invoice: InvoiceKey,
+    /// Whose address was paid.
+    pub option: OptionKey,
+    /// Where it was seen.
+    pub chain: ChainName,
+    /// What was paid.
+    pub asset: AssetName,
+    /// How much.
+    pub amount: Amount,
+    /// The transaction.
+    pub tx_id: TxId,
+    /// Where in the transaction.
+    pub position: Position,
+    /// When it was first seen, or the sighting it inherits from what it replaces.
+    pub sighted_at: UnixMillis,
+    /// When it is written.
+    pub created_at: UnixMillis,
+}
+
+/// A transfer that is stored already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Internal key.
+    pub transfer: TransferKey,
+    /// Of its option.
+    pub invoice: InvoiceKey,
+    /// Whose address was paid.
+    pub option: OptionKey,
+    /// The transaction.
+    pub tx_id: TxId,
+    /// Where in the transaction.
+    pub position: Position,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// A sighting of money that spends an outpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// What was spent, `txid:n`.
+    pub outpoint: String,
+    /// Whose address was paid.
+    pub option: OptionKey,
+    /// When that was first seen.
+    pub sighted_at: UnixMillis,
+}
+
+#[derive(Serialize)]
+struct Wanted<'a> {
+    tx: &'a str,
+    position: &'a str,
+    option: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct FoundRow {
+    id: i64,
+    invoice: i64,
+    option: i64,
+    tx_id: String,
+    position: String,
+    amount: String,
+}
+
+/// Those of these transfers that are stored already.
+pub async fn find(
+    conn: &mut Conn,
+    chain: &ChainName,
+    wanted: &[(TxId, Position, OptionKey)],
+) -> Result<Vec<Found>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted = list(wanted.iter().map(|(tx_id, position, option)| Wanted {
+        tx: tx_id.as_str(),
+        position: position.as_str(),
+        option: option.0,
+    }));
+    let binds = [chain.as_str().into(), (&wanted).into()];
+    let rows = conn.fetch::<FoundRow>(FIND, &binds).await?;
+    let found = rows.into_iter().map(|row| {
+        Ok(Found {
+            transfer: TransferKey(row.id),
+            invoice: InvoiceKey(row.invoice),
+            option: OptionKey(row.option),
+            tx_id: TxId::new(&row.tx_id),
+            position: Position::new(&row.position),
+            amount: Amount::parse_atomic(&row.amount)
+                .map_err(|_| damaged("transfers.amount", &row.amount))?,
+        })
+    });
+    found.collect()
+}
+
+#[derive(Serialize)]
+struct Outpoint<'a> {
+    outpoint: &'a str,
+}
+
+/// When money that spends one of these outpoints was first seen, and to which option it went. A
+/// replacement inherits the sighting.
+pub async fn sighted_by_spends(
+    conn: &mut Conn,
+    chain: &ChainName,
+    outpoints: &[&str],
+) -> Result<Vec<Sighting>, StoreError> {
+    if outpoints.is_empty() {
+        return Ok(Vec::new());
+    }
+    let outpoints = list(outpoints.iter().map(|outpoint| Outpoint { outpoint }));
+    let binds = [chain.as_str().into(), (&outpoints).into()];
+    let rows = conn
+        .fetch::<(String, i64, i64)>(SIGHTED_BY_SPENDS, &binds)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(outpoint, option, sighted_at)| Sighting {
+            outpoint,
+            option: OptionKey(option),
+            sighted_at: UnixMillis(sighted_at),
+        })
+        .collect())
+}
+
+#[derive(Serialize)]
+struct NewRow<'a> {
+    id: String,
+    invoice: i64,
+    option: i64,
+    chain: &'a str,
+    asset: String,
+    amount: String,
+    tx: &'a str,
+    position: &'a str,
+    sighted_at: i64,
+    created_at: i64,
+}
+
+/// Stores those of these transfers that are not stored yet, and answers how many.
+pub async fn insert(tx: &mut Tx, transfers: &[NewTransfer]) -> Result<u64, StoreError> {
+    if transfers.is_empty() {
+        return Ok(0);
+    }
+    let rows = list(transfers.iter().map(|new| NewRow {
+        id: new.id.to_string(),
+        invoice: new.invoice.0,
+        option: new.option.0,
+        chain: new.chain.as_str(),
+        asset: new.asset.to_string(),
+        amount: new.amount.to_string(),
+        tx: new.tx_id.as_str(),
+        position: new.position.as_str(),
+        sighted_at: new.sighted_at.0,
+        created_at: new.created_at.0,
+    }));
+    tx.execute(INSERT, &[(&rows).into()]).await
+}
+
+#[derive(Serialize)]
+struct Spend<'a> {
+    tx: &'a str,
+    outpoint: &'a str,
+}
+
+/// Stores what transactions that pay us spend.
+pub async fn spends_insert(
+    tx: &mut Tx,
+    chain: &ChainName,
+    spends: &[(TxId, String)],
+) -> Result<(), StoreError> {
+    if spends.is_empty() {
+        return Ok(());
+    }
+    let rows = list(spends.iter().map(|(tx_id, outpoint)| Spend {
+        tx: tx_id.as_str(),
+        outpoint,
+    }));
+    let binds = [chain.as_str().into(), (&rows).into()];
+    tx.execute(INSERT_SPENDS, &binds).await?;
+    Ok(())
+}
