@@ -125,6 +125,10 @@ pub struct Terms {
     pub tolerance: Tolerance,
     /// The policy as it was.
     pub policy: Policy,
+    /// Where a payer goes after paying.
+    pub success_url: Option<Box<str>>,
+    /// Where a payer goes who gives up.
+    pub cancel_url: Option<Box<str>>,
     /// The ways to pay; at least one.
     pub options: Vec<OptionTerms>,
 }

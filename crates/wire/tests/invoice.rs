@@ -38,6 +38,8 @@ fn dossier() -> Dossier {
                 )]),
                 chains: BTreeMap::from([("base".parse().expect("a name"), Finality::Depth(12))]),
             },
+            success_url: None,
+            cancel_url: None,
             options: vec![OptionTerms {
                 id: option,
                 asset: "btc@bitcoin-regtest".parse().expect("a name"),

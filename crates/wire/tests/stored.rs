@@ -65,7 +65,8 @@ prop_compose! {
 prop_compose! {
     fn terms()(
         price in any::<Option<(String, String)>>(), times in any::<(i64, i64, i64)>(),
-        under in margin(), over in margin(), policy in policy(), options in vec(option(), 0..3),
+        under in margin(), over in margin(), policy in policy(),
+        urls in any::<(Option<String>, Option<String>)>(), options in vec(option(), 0..3),
     ) -> Terms {
         Terms {
             price: price.map(|(amount, currency)| Price {
@@ -77,6 +78,8 @@ prop_compose! {
             late_until: UnixMillis(times.2),
             tolerance: Tolerance { under, over },
             policy,
+            success_url: urls.0.map(Into::into),
+            cancel_url: urls.1.map(Into::into),
             options,
         }
     }
@@ -139,6 +142,8 @@ fn one_option() -> Terms {
             assets: BTreeMap::new(),
             chains: BTreeMap::from([("bitcoin".parse().expect("a name"), Finality::Depth(2))]),
         },
+        success_url: Some("https://shop.example/ok".into()),
+        cancel_url: None,
         options: vec![OptionTerms {
             id: OptionId::from_bits(7),
             asset: "btc@bitcoin".parse().expect("a name"),
@@ -158,6 +163,7 @@ const WRITTEN_BY_VERSION_1: &str = concat!(
     r#"{"v":1,"price":null,"created_at":1,"expires_at":2,"late_until":3,"#,
     r#""tolerance":{"under":{"millionths":0},"over":{"millionths":0}},"#,
     r#""policy":{"name":"default","assets":{},"chains":{"bitcoin":{"depth":2}}},"#,
+    r#""success_url":"https://shop.example/ok","cancel_url":null,"#,
     r#""options":[{"id":"opt_00000000000000000000000007","asset":"btc@bitcoin","decimals":8,"#,
     r#""due":"1000","minimum":"1000","maximum":"1000","dust":"546","finality":{"depth":2},"#,
     r#""created_height":812}]}"#

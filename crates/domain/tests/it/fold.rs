@@ -54,6 +54,8 @@ fn terms() -> Terms {
             assets: BTreeMap::new(),
             chains: BTreeMap::new(),
         },
+        success_url: None,
+        cancel_url: None,
         options: vec![option],
     }
 }

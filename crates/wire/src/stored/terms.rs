@@ -21,6 +21,8 @@ pub(super) struct TermsForm {
     late_until: i64,
     tolerance: ToleranceForm,
     policy: StoredPolicy,
+    success_url: Option<String>,
+    cancel_url: Option<String>,
     options: Vec<StoredOption>,
 }
 
@@ -73,6 +75,8 @@ impl From<&Terms> for TermsForm {
                 over: terms.tolerance.over.into(),
             },
             policy: (&terms.policy).into(),
+            success_url: terms.success_url.as_deref().map(Into::into),
+            cancel_url: terms.cancel_url.as_deref().map(Into::into),
             options: terms.options.iter().map(Into::into).collect(),
         }
     }
@@ -91,6 +95,8 @@ impl TermsForm {
                 over: self.tolerance.over.into_domain()?,
             },
             policy: self.policy.into_domain()?,
+            success_url: self.success_url.map(Into::into),
+            cancel_url: self.cancel_url.map(Into::into),
             options: options.collect::<Result<_, _>>()?,
         })
     }
