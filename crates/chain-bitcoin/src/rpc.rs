@@ -27,6 +27,8 @@ const ANSWER: Duration = Duration::from_secs(30);
 const IDLE: Duration = Duration::from_secs(20);
 /// Idle connections that are kept.
 const IDLE_CONNECTIONS: usize = 4;
+/// Memory that is reserved on an announcement alone.
+const RESERVED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Characters of a node's own words in an error.
 const WORDS_CHARS_MAX: usize = 200;
 
@@ -265,7 +267,7 @@ impl Rpc {
         if bytes_max < announced {
             return Err(too_large());
         }
-        let mut body = Vec::with_capacity(announced);
+        let mut body = Vec::with_capacity(announced.min(RESERVED_BYTES_MAX));
         while let Some(part) = response.chunk().await.map_err(|error| self.lost(error))? {
             if bytes_max < body.len().saturating_add(part.len()) {
                 return Err(too_large());

@@ -180,6 +180,8 @@ impl BitcoinSource {
                 Ok(RawBlock { bytes, ancestry })
             }
             BlockAnswer::None(words) => {
+                // Perhaps the node was started again without REST: it is asked again next time.
+                self.known().rest = None;
                 tracing::debug!(chain = %self.chain, %hash, words, "the node did not give a block");
                 Err(self.not_given(block, hash).await?)
             }
