@@ -30,6 +30,8 @@ pub struct Chain {
     pub lag_blocks: Option<u64>,
     /// Why nothing is applied until an operator looked.
     pub halted: Option<String>,
+    /// What keeps the follower from reading on, for as long as it does.
+    pub problem: Option<ChainProblem>,
     /// Whether new invoices on it are accepted.
     pub accepting: bool,
     /// When its follower last wrote.
@@ -43,6 +45,15 @@ pub struct ChainCursor {
     pub height: u64,
     /// Its hash.
     pub hash: String,
+}
+
+/// What keeps a follower from reading on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainProblem {
+    /// Stable, for programs.
+    pub code: String,
+    /// For people.
+    pub detail: String,
 }
 
 /// One asset that can be paid.

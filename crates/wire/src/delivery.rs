@@ -15,12 +15,10 @@ pub struct Delivery {
     pub event_type: String,
     /// To whom.
     pub endpoint_id: String,
-    /// The invoice it is about; `null` for events of endpoints.
-    pub invoice_id: Option<String>,
     /// `due`, `delivered`, `exhausted` or `dropped`.
     pub state: String,
     /// Tries so far.
-    pub attempt_count: u64,
+    pub attempt_count: u32,
     /// When it is tried next; `null` while it waits for earlier events of its invoice.
     pub due_at: Option<String>,
     /// When the event was said.
@@ -35,7 +33,7 @@ pub struct Delivery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// From 1.
-    pub number: u64,
+    pub number: u32,
     /// When.
     pub started_at: String,
     /// How long it took, in milliseconds.

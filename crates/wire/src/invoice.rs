@@ -47,6 +47,10 @@ pub struct Invoice {
     pub exceptions: Vec<serde_json::Value>,
     /// The policy as it was at creation.
     pub policy: PolicyForm,
+    /// Where a payer goes after paying.
+    pub success_url: Option<String>,
+    /// Where a payer goes who gives up.
+    pub cancel_url: Option<String>,
     /// What the merchant attached, byte for byte.
     pub metadata: Metadata,
     /// Grows by one with each event; a receiver drops what is older than what it has.
@@ -242,6 +246,8 @@ impl Invoice {
             transfers,
             exceptions: Vec::new(),
             policy: (&terms.policy).into(),
+            success_url: terms.success_url.as_deref().map(Into::into),
+            cancel_url: terms.cancel_url.as_deref().map(Into::into),
             metadata,
             version,
             checkout_url: None,

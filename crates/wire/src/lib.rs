@@ -17,7 +17,7 @@ pub mod stored;
 pub mod time;
 pub mod wallet;
 
-pub use chain::{AssetForm, Chain, ChainCursor};
+pub use chain::{AssetForm, Chain, ChainCursor, ChainProblem};
 pub use delivery::{Attempt, Delivery};
 pub use endpoint::Endpoint;
 pub use event::{API_VERSION, EventHead, endpoint_event, invoice_event};

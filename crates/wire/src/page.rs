@@ -9,6 +9,7 @@ pub struct Page<T> {
     pub data: Vec<T>,
     /// Whether there are more in the direction that was read.
     pub has_more: bool,
-    /// What to give as `starting_after` (or `after`) to read on; `null` at the end.
+    /// What to give to read on in the same direction: as `starting_after` or `ending_before`, for the
+    /// stream of events as `after`; `null` at the end.
     pub next_cursor: Option<String>,
 }

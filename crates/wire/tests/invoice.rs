@@ -38,7 +38,7 @@ fn dossier() -> Dossier {
                 )]),
                 chains: BTreeMap::from([("base".parse().expect("a name"), Finality::Depth(12))]),
             },
-            success_url: None,
+            success_url: Some("https://shop.example/ok".into()),
             cancel_url: None,
             options: vec![OptionTerms {
                 id: option,
@@ -158,6 +158,7 @@ fn expected_invoice() -> String {
         TRANSFERS,
         r#"],"exceptions":[],"policy":{"name":"default","tiers":[{"finality":"#,
         r#"{"base":{"depth":12},"btc@bitcoin-regtest":{"depth":3}}}]},"#,
+        r#""success_url":"https://shop.example/ok","cancel_url":null,"#,
         r#""metadata":{"b": 1.10, "a": [18446744073709551616]},"version":3,"checkout_url":null}"#,
     ]
     .concat()
