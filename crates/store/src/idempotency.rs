@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::column::count;
 use crate::keys::MerchantKey;
 use crate::sql::statements;
-use crate::{StoreError, Tx};
+use crate::{Conn, StoreError, Tx};
 
 statements! {
     /// Only one unit at a time may hold a key; whoever comes second is told so at once, instead of
@@ -80,9 +80,31 @@ pub async fn begin(
     if tx.execute(INSERT, &binds).await? == 1 {
         return Ok(Begin::Fresh);
     }
-    let found = tx
-        .fetch_one::<(Vec<u8>, Option<i64>, Option<Vec<u8>>)>(GET, &binds[..4])
-        .await?;
+    let found = tx.fetch_one::<Found>(GET, &binds[..4]).await?;
+    answered(found, body_hash)
+}
+
+/// What was answered to a key that is known, without holding it; `None` for a key that nobody used, or
+/// whose first request is still running.
+pub async fn find(
+    conn: &mut Conn,
+    scope: &Scope,
+    body_hash: &[u8; 32],
+) -> Result<Option<Begin>, StoreError> {
+    let binds = [
+        scope.merchant.into(),
+        scope.mode.as_str().into(),
+        (&scope.path).into(),
+        (&scope.key).into(),
+    ];
+    let found = conn.fetch_optional::<Found>(GET, &binds).await?;
+    found.map(|found| answered(found, body_hash)).transpose()
+}
+
+/// Hash of the body, status and answer.
+type Found = (Vec<u8>, Option<i64>, Option<Vec<u8>>);
+
+fn answered(found: Found, body_hash: &[u8; 32]) -> Result<Begin, StoreError> {
     Ok(match found {
         (hash, _, _) if hash != body_hash => Begin::Reused,
         (_, Some(status), Some(answer)) => Begin::Replay {

@@ -1,0 +1,146 @@
+//! Blocks connected and disconnected: facts, statuses, events and the cursor in one transaction.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use paywatch_domain::{BlockRef, Cause, CauseKind, ChainName, Family, Place, UnixMillis, limits};
+use paywatch_store::placements::{self, LeftReason};
+use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, awaited, blocks, chains};
+
+use super::Applied;
+use super::credits::{Placed, Placing, place};
+use crate::error::EngineError;
+use crate::follower::ChainEvent;
+use crate::ids::Ids;
+use crate::refold::{Pass, refold};
+
+/// One chain event as a unit of work. The number of statements does not depend on the number of blocks
+/// or of open invoices.
+#[derive(Debug)]
+pub struct ApplyBlocks {
+    /// Which chain.
+    pub chain: ChainName,
+    /// Its family, whose watch table the keys belong to.
+    pub family: Family,
+    /// The lease under which the blocks were read.
+    pub fence: i64,
+    /// What the chain is now.
+    pub event: ChainEvent,
+    /// Whether the blocks were read as they came. Then our clock says when money was first seen; in
+    /// catch-up the earlier of block time and our clock does.
+    pub live: bool,
+    /// Headers below this height are forgotten.
+    pub keep_from: u64,
+    /// The time.
+    pub now: UnixMillis,
+    /// Where new ids come from.
+    pub seed: [u8; 32],
+    /// Checks seals.
+    pub master: Arc<MasterKey>,
+}
+
+impl Unit for ApplyBlocks {
+    type Output = Applied;
+    type Error = EngineError;
+    const NAME: &'static str = "apply_blocks";
+
+    async fn run(&self, tx: &mut Tx) -> Result<Applied, EngineError> {
+        let Some(to) = self.event.to() else {
+            return Ok(Applied::default());
+        };
+        self.move_cursor(tx, to).await?;
+        let mut ids = Ids::new(self.seed);
+        let mut touched = self.disconnect(tx).await?;
+        let credits = self.credits();
+        let mut placing = Placing {
+            chain: &self.chain,
+            family: self.family,
+            now: self.now,
+            ids: &mut ids,
+        };
+        touched.extend(place(tx, &credits, &mut placing).await?);
+        touched.extend(awaited::due(tx, &self.chain, Some(to.height), None).await?);
+        let cause = Cause {
+            kind: if self.event.undoes() {
+                CauseKind::Reorg
+            } else {
+                CauseKind::Block
+            },
+            chain: Some(self.chain.clone()),
+            height: Some(to.height),
+        };
+        let views = chains::views(tx).await?;
+        let mut pass = Pass {
+            master: &self.master,
+            views: &views,
+            now: self.now,
+            cause: &cause,
+            ids: &mut ids,
+        };
+        let touched: Vec<InvoiceKey> = touched.into_iter().collect();
+        let events = refold(tx, &touched, &mut pass).await?;
+        Ok(Applied {
+            events,
+            credits: credits.len(),
+        })
+    }
+}
+
+impl ApplyBlocks {
+    async fn move_cursor(&self, tx: &mut Tx, to: &BlockRef) -> Result<(), EngineError> {
+        let from = self.event.from.as_ref();
+        chains::advance(tx, &self.chain, self.fence, from, to, self.now).await?;
+        let headers: Vec<blocks::Header> = self
+            .event
+            .blocks
+            .iter()
+            .map(|block| blocks::Header {
+                at: block.at.clone(),
+                parent: block.parent.clone(),
+                time: block.time,
+            })
+            .collect();
+        let fork = self.event.fork.as_ref().map_or(0, |fork| fork.height);
+        blocks::replace_above(tx, &self.chain, fork, &headers, self.keep_from).await?;
+        Ok(())
+    }
+
+    /// Closes the placements of blocks that left the chain; they stay as history.
+    async fn disconnect(&self, tx: &mut Tx) -> Result<BTreeSet<InvoiceKey>, EngineError> {
+        let Some(fork) = self.event.fork.as_ref().filter(|_| self.event.undoes()) else {
+            return Ok(BTreeSet::new());
+        };
+        let open = placements::open_above(tx, &self.chain, fork.height).await?;
+        if !open.is_empty() {
+            placements::close_above(tx, &self.chain, fork.height, self.now, LeftReason::Reorged)
+                .await?;
+        }
+        let mut touched: BTreeSet<InvoiceKey> =
+            open.into_iter().map(|(_, invoice)| invoice).collect();
+        // A shorter chain takes depth from what stands below the fork too.
+        let height = |block: Option<&BlockRef>| block.map(|block| block.height);
+        if height(self.event.to()) < height(self.event.from.as_ref()) {
+            let lowest = fork.height.saturating_sub(u64::from(limits::DEPTH_MAX));
+            let below = placements::open_above(tx, &self.chain, lowest).await?;
+            touched.extend(below.into_iter().map(|(_, invoice)| invoice));
+        }
+        Ok(touched)
+    }
+
+    fn credits(&self) -> Vec<Placed<'_>> {
+        let blocks = self.event.blocks.iter();
+        let credits = blocks.flat_map(|block| {
+            let at = if self.live {
+                self.now
+            } else {
+                block.time.min(self.now)
+            };
+            block.credits.iter().map(move |credit| Placed {
+                credit,
+                place: Place::Block(block.at.clone()),
+                sighted_at: at,
+            })
+        });
+        credits.collect()
+    }
+}

@@ -1,0 +1,168 @@
+//! Facts from credits: which option was paid, whether it is known, where it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use paywatch_chain::Credit;
+use paywatch_domain::{ChainName, Family, Place, Position, TransferId, TxId, UnixMillis};
+use paywatch_store::placements::{self, LeftReason};
+use paywatch_store::transfers::{self, NewTransfer};
+use paywatch_store::watched::{self, Owner};
+use paywatch_store::{InvoiceKey, OptionKey, StoreError, TransferKey, Tx};
+
+use crate::ids::Ids;
+
+/// A credit, where it stands, and when it was seen if nobody saw it before.
+pub(crate) struct Placed<'a> {
+    pub(crate) credit: &'a Credit,
+    pub(crate) place: Place,
+    pub(crate) sighted_at: UnixMillis,
+}
+
+/// Where and when a set of credits is placed.
+pub(crate) struct Placing<'a> {
+    pub(crate) chain: &'a ChainName,
+    pub(crate) family: Family,
+    pub(crate) now: UnixMillis,
+    pub(crate) ids: &'a mut Ids,
+}
+
+/// Records credits as facts and moves their placements; answers the invoices that were touched.
+///
+/// Credits to keys that are not ours (a fingerprint that fits by chance) fall out here.
+pub(crate) async fn place(
+    tx: &mut Tx,
+    placed: &[Placed<'_>],
+    placing: &mut Placing<'_>,
+) -> Result<BTreeSet<InvoiceKey>, StoreError> {
+    let owned = owned(tx, placed, placing).await?;
+    if owned.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let new = new_transfers(tx, &owned, placing).await?;
+    if !new.is_empty() {
+        transfers::insert(tx, &new).await?;
+        let spends = owned.iter().flat_map(|(_, one)| {
+            one.credit
+                .spends
+                .iter()
+                .map(|outpoint| (one.credit.tx_id.clone(), outpoint.to_string()))
+        });
+        let spends: BTreeSet<(TxId, String)> = spends.collect();
+        let spends: Vec<_> = spends.into_iter().collect();
+        transfers::spends_insert(tx, placing.chain, &spends).await?;
+    }
+    let keys = known(tx, &owned, placing.chain).await?;
+    let (mut leaving, mut entering) = (Vec::new(), Vec::new());
+    for ((owner, one), key) in owned.iter().zip(keys) {
+        let Some(key) = key else {
+            let credit = format!("{} {}", one.credit.tx_id, one.credit.position);
+            tracing::error!(%credit, option = %owner.option_id, "a transfer was not stored");
+            continue;
+        };
+        leaving.push((key, LeftReason::Mined));
+        entering.push((key, one.place.clone()));
+    }
+    placements::close(tx, &leaving, placing.now).await?;
+    placements::open(tx, placing.chain, &entering, placing.now).await?;
+    Ok(owned.iter().map(|(owner, _)| owner.invoice).collect())
+}
+
+/// Pairs each credit with the option that it pays: same key, same asset.
+async fn owned<'a, 'b>(
+    tx: &mut Tx,
+    placed: &'a [Placed<'b>],
+    placing: &Placing<'_>,
+) -> Result<Vec<(Owner, &'a Placed<'b>)>, StoreError> {
+    if placed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let keys: BTreeSet<&[u8]> = placed.iter().map(|one| &*one.credit.key).collect();
+    let keys: Vec<&[u8]> = keys.into_iter().collect();
+    let owners = watched::owners(tx, placing.family, &keys).await?;
+    let mut by_key: BTreeMap<&[u8], Vec<&Owner>> = BTreeMap::new();
+    for owner in &owners {
+        by_key.entry(&owner.key).or_default().push(owner);
+    }
+    let mut owned = Vec::new();
+    for one in placed {
+        let owners = by_key.get(&*one.credit.key).into_iter().flatten();
+        let payee = owners.filter(|owner| owner.asset == one.credit.asset);
+        owned.extend(payee.map(|owner| ((*owner).clone(), one)));
+    }
+    Ok(owned)
+}
+
+async fn known(
+    tx: &mut Tx,
+    owned: &[(Owner, &Placed<'_>)],
+    chain: &ChainName,
+) -> Result<Vec<Option<TransferKey>>, StoreError> {
+    let wanted: Vec<(TxId, Position, OptionKey)> = owned.iter().map(identity).collect();
+    let found = transfers::find(tx, chain, &wanted).await?;
+    let found: BTreeMap<_, _> = found
+        .into_iter()
+        .map(|one| ((one.tx_id, one.position, one.option), one.transfer))
+        .collect();
+    Ok(wanted
+        .iter()
+        .map(|identity| found.get(identity).copied())
+        .collect())
+}
+
+/// What makes a transfer the same transfer.
+fn identity((owner, one): &(Owner, &Placed<'_>)) -> (TxId, Position, OptionKey) {
+    (
+        one.credit.tx_id.clone(),
+        one.credit.position.clone(),
+        owner.option,
+    )
+}
+
+/// The transfers that are not known yet. One that spends what an earlier one to the same option spent
+/// replaces it, and inherits when that was first seen.
+async fn new_transfers(
+    tx: &mut Tx,
+    owned: &[(Owner, &Placed<'_>)],
+    placing: &mut Placing<'_>,
+) -> Result<Vec<NewTransfer>, StoreError> {
+    let keys = known(tx, owned, placing.chain).await?;
+    let unknown: Vec<_> = owned
+        .iter()
+        .zip(keys)
+        .filter(|(_, key)| key.is_none())
+        .map(|(pair, _)| pair)
+        .collect();
+    let outpoints = unknown
+        .iter()
+        .flat_map(|(_, one)| one.credit.spends.iter().map(|text| &**text));
+    let outpoints: Vec<&str> = outpoints.collect::<BTreeSet<_>>().into_iter().collect();
+    let earlier = if outpoints.is_empty() {
+        Vec::new()
+    } else {
+        transfers::sighted_by_spends(tx, placing.chain, &outpoints).await?
+    };
+    let new = unknown.into_iter().map(|(owner, one)| {
+        let replaced = earlier.iter().filter(|seen| {
+            seen.option == owner.option
+                && one
+                    .credit
+                    .spends
+                    .iter()
+                    .any(|outpoint| **outpoint == *seen.outpoint)
+        });
+        let first = replaced.map(|seen| seen.sighted_at).min();
+        NewTransfer {
+            id: TransferId::from_bits(placing.ids.bits()),
+            invoice: owner.invoice,
+            option: owner.option,
+            chain: placing.chain.clone(),
+            asset: one.credit.asset.clone(),
+            amount: one.credit.amount,
+            tx_id: one.credit.tx_id.clone(),
+            position: one.credit.position.clone(),
+            sighted_at: first.map_or(one.sighted_at, |first| first.min(one.sighted_at)),
+            created_at: placing.now,
+        }
+    });
+    Ok(new.collect())
+}

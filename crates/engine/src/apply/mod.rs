@@ -1,0 +1,17 @@
+//! Applying what a chain says: one transaction per chain event.
+
+mod blocks;
+mod credits;
+mod poll;
+
+pub use blocks::ApplyBlocks;
+pub use poll::ApplyPoll;
+
+/// What one transaction did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Events that were said.
+    pub events: usize,
+    /// Credits to watched keys that were placed.
+    pub credits: usize,
+}

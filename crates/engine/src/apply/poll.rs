@@ -1,0 +1,150 @@
+//! A poll that found everything read: the mempool as it is, and the chain covered up to the poll.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use paywatch_chain::Credit;
+use paywatch_domain::{Cause, CauseKind, ChainName, Family, Place, UnixMillis};
+use paywatch_store::placements::{self, LeftReason, OpenInMempool};
+use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, awaited, chains};
+
+use super::Applied;
+use super::credits::{Placed, Placing, place};
+use crate::error::EngineError;
+use crate::ids::Ids;
+use crate::refold::{Pass, refold};
+
+/// One poll at the node's tip as a unit of work.
+#[derive(Debug)]
+pub struct ApplyPoll {
+    /// Which chain.
+    pub chain: ChainName,
+    /// Its family, whose watch table the keys belong to.
+    pub family: Family,
+    /// The lease under which it was read.
+    pub fence: i64,
+    /// Height of the node's tip, which is the cursor's.
+    pub tip_height: u64,
+    /// When the poll began: the chain is covered up to here.
+    pub begun_at: UnixMillis,
+    /// Every unconfirmed credit to a watched key; `None` for a chain without a mempool.
+    pub pool: Option<Vec<Credit>>,
+    /// The time.
+    pub now: UnixMillis,
+    /// Where new ids come from.
+    pub seed: [u8; 32],
+    /// Checks seals.
+    pub master: Arc<MasterKey>,
+}
+
+impl Unit for ApplyPoll {
+    type Output = Applied;
+    type Error = EngineError;
+    const NAME: &'static str = "apply_poll";
+
+    async fn run(&self, tx: &mut Tx) -> Result<Applied, EngineError> {
+        chains::cover(tx, &self.chain, self.fence, self.begun_at, self.tip_height).await?;
+        let mut ids = Ids::new(self.seed);
+        let (touched, credits) = match &self.pool {
+            Some(pool) => self.compare(tx, pool, &mut ids).await?,
+            None => (BTreeSet::new(), 0),
+        };
+        let views = chains::views(tx).await?;
+        let mut events = 0;
+        let due = awaited::due(tx, &self.chain, None, Some(self.begun_at)).await?;
+        let due = due
+            .into_iter()
+            .filter(|key| !touched.contains(key))
+            .collect::<Vec<_>>();
+        let touched = touched.into_iter().collect::<Vec<_>>();
+        for (kind, keys) in [(CauseKind::Mempool, touched), (CauseKind::Expiry, due)] {
+            let chain = Some(self.chain.clone());
+            let cause = Cause {
+                kind,
+                chain,
+                height: Some(self.tip_height),
+            };
+            let mut pass = Pass {
+                master: &self.master,
+                views: &views,
+                now: self.now,
+                cause: &cause,
+                ids: &mut ids,
+            };
+            events += refold(tx, &keys, &mut pass).await?;
+        }
+        Ok(Applied { events, credits })
+    }
+}
+
+impl ApplyPoll {
+    /// Holds the pool against what stands in the mempool by our facts; places what is new, closes what
+    /// has gone. Our tip is the node's, so what is gone was not mined.
+    async fn compare(
+        &self,
+        tx: &mut Tx,
+        pool: &[Credit],
+        ids: &mut Ids,
+    ) -> Result<(BTreeSet<InvoiceKey>, usize), EngineError> {
+        let open = placements::open_in_mempool(tx, &self.chain).await?;
+        let in_pool: BTreeSet<(&str, &str)> = pool.iter().map(identity).collect();
+        let spenders: BTreeMap<&str, &str> = pool
+            .iter()
+            .flat_map(|credit| {
+                credit
+                    .spends
+                    .iter()
+                    .map(|outpoint| (&**outpoint, credit.tx_id.as_str()))
+            })
+            .collect();
+        let gone: Vec<&OpenInMempool> = open
+            .iter()
+            .filter(|one| !in_pool.contains(&(one.tx_id.as_str(), one.position.as_str())))
+            .collect();
+        let leaving: Vec<_> = gone
+            .iter()
+            .map(|one| (one.transfer, reason(one, &spenders)))
+            .collect();
+        placements::close(tx, &leaving, self.now).await?;
+        let held: BTreeSet<(&str, &str)> = open
+            .iter()
+            .map(|one| (one.tx_id.as_str(), one.position.as_str()))
+            .collect();
+        let new: Vec<Placed<'_>> = pool
+            .iter()
+            .filter(|credit| !held.contains(&identity(credit)))
+            .map(|credit| Placed {
+                credit,
+                place: Place::Mempool,
+                sighted_at: self.now,
+            })
+            .collect();
+        let mut placing = Placing {
+            chain: &self.chain,
+            family: self.family,
+            now: self.now,
+            ids,
+        };
+        let mut touched = place(tx, &new, &mut placing).await?;
+        touched.extend(gone.iter().map(|one| one.invoice));
+        Ok((touched, new.len()))
+    }
+}
+
+fn identity(credit: &Credit) -> (&str, &str) {
+    (credit.tx_id.as_str(), credit.position.as_str())
+}
+
+/// Why a transfer left the mempool: another transaction spends what it spent, or it was dropped.
+fn reason(gone: &OpenInMempool, spenders: &BTreeMap<&str, &str>) -> LeftReason {
+    let replaced = gone.spends.iter().any(|outpoint| {
+        spenders
+            .get(outpoint.as_str())
+            .is_some_and(|spender| *spender != gone.tx_id.as_str())
+    });
+    if replaced {
+        LeftReason::Replaced
+    } else {
+        LeftReason::Evicted
+    }
+}

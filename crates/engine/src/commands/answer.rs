@@ -1,0 +1,160 @@
+//! Answers, and carrying out a request once however often it is sent.
+
+use std::sync::Arc;
+
+use paywatch_domain::{Entropy, UnixMillis};
+use paywatch_store::idempotency::{self, Begin, Scope};
+use paywatch_store::secrets::NONCE_BYTES;
+use paywatch_store::{MasterKey, Store, Tx, Unit};
+
+use super::{Caller, CommandError};
+
+const PURPOSE: &str = "idempotency-answer";
+
+/// What makes two requests the same.
+#[derive(Clone, Debug)]
+pub struct Idempotent {
+    /// The request's path.
+    pub path: String,
+    /// The caller's key.
+    pub key: String,
+    /// SHA-256 of the body.
+    pub body_hash: [u8; 32],
+}
+
+/// What a caller gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON text.
+    pub body: String,
+}
+
+/// An answer, and whether it was given before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// The request was carried out now.
+    Fresh(Answer),
+    /// The request was carried out before; this is what was answered then.
+    Replayed(Answer),
+}
+
+/// What a request does to the database, and what it answers.
+pub(super) trait Effect: Send + Sync + 'static {
+    const NAME: &'static str;
+
+    fn run(&self, tx: &mut Tx) -> impl Future<Output = Result<Answer, CommandError>> + Send;
+}
+
+/// An effect and the record of its answer, in one transaction: a crash leaves neither or both.
+struct Once<E> {
+    effect: E,
+    record: Option<Record>,
+    master: Arc<MasterKey>,
+}
+
+struct Record {
+    key: Scope,
+    body_hash: [u8; 32],
+    now: UnixMillis,
+    nonce: [u8; NONCE_BYTES],
+}
+
+impl<E: Effect> Unit for Once<E> {
+    type Output = Answered;
+    type Error = CommandError;
+    const NAME: &'static str = E::NAME;
+
+    async fn run(&self, tx: &mut Tx) -> Result<Answered, CommandError> {
+        let Some(record) = &self.record else {
+            return self.effect.run(tx).await.map(Answered::Fresh);
+        };
+        match idempotency::begin(tx, &record.key, &record.body_hash, record.now).await? {
+            Begin::Fresh => {}
+            Begin::Running => return Err(CommandError::IdempotencyInUse),
+            Begin::Reused => return Err(CommandError::IdempotencyReused),
+            Begin::Replay { status, answer } => {
+                return replay(&self.master, &record.key, status, &answer);
+            }
+        }
+        let answer = self.effect.run(tx).await?;
+        let context = record.key.key.as_bytes();
+        let sealed = self
+            .master
+            .encrypt(PURPOSE, context, record.nonce, answer.body.as_bytes())?;
+        idempotency::finish(tx, &record.key, answer.status, &sealed).await?;
+        Ok(Answered::Fresh(answer))
+    }
+}
+
+fn replay(
+    master: &MasterKey,
+    key: &Scope,
+    status: u16,
+    sealed: &[u8],
+) -> Result<Answered, CommandError> {
+    let body = master.decrypt(PURPOSE, key.key.as_bytes(), sealed)?;
+    let body = String::from_utf8(body).map_err(|_| paywatch_store::SecretError::NotReadable)?;
+    Ok(Answered::Replayed(Answer { status, body }))
+}
+
+fn stored_key(caller: &Caller, idempotent: &Idempotent) -> Scope {
+    Scope {
+        merchant: caller.merchant,
+        mode: caller.mode,
+        path: idempotent.path.clone(),
+        key: idempotent.key.clone(),
+    }
+}
+
+/// The answer of a request that was carried out before, without doing anything: asked before a request
+/// takes something that cannot be given back.
+pub(super) async fn answered_before(
+    store: &Store,
+    master: &MasterKey,
+    caller: &Caller,
+    idempotent: Option<&Idempotent>,
+) -> Result<Option<Answered>, CommandError> {
+    let Some(idempotent) = idempotent else {
+        return Ok(None);
+    };
+    let key = stored_key(caller, idempotent);
+    let found = idempotency::find(&mut store.read().await?, &key, &idempotent.body_hash).await?;
+    match found {
+        None | Some(Begin::Fresh) => Ok(None),
+        Some(Begin::Running) => Err(CommandError::IdempotencyInUse),
+        Some(Begin::Reused) => Err(CommandError::IdempotencyReused),
+        Some(Begin::Replay { status, answer }) => replay(master, &key, status, &answer).map(Some),
+    }
+}
+
+/// Carries out an effect, once for each idempotency key.
+pub(super) async fn once<E: Effect>(
+    store: &Store,
+    master: &Arc<MasterKey>,
+    caller: &Caller,
+    idempotent: Option<Idempotent>,
+    now: UnixMillis,
+    entropy: &mut dyn Entropy,
+    effect: E,
+) -> Result<Answered, CommandError> {
+    let record = idempotent.map(|idempotent| {
+        let mut nonce = [0; NONCE_BYTES];
+        entropy.fill(&mut nonce);
+        let key = stored_key(caller, &idempotent);
+        Record {
+            key,
+            body_hash: idempotent.body_hash,
+            now,
+            nonce,
+        }
+    });
+    store
+        .write(Once {
+            effect,
+            record,
+            master: Arc::clone(master),
+        })
+        .await
+}

@@ -1,0 +1,122 @@
+//! Webhook endpoints: registered with a secret that is shown once.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use paywatch_domain::{EndpointId, Entropy, EventType, UnixMillis, limits};
+use paywatch_store::endpoints::{self, NewEndpoint};
+use paywatch_store::secrets::NONCE_BYTES;
+use paywatch_store::{Cursor, Listed, StoreError, Tx, endpoints::Endpoint as Row};
+use paywatch_wire::endpoint::Endpoint;
+use paywatch_wire::json_text;
+use paywatch_wire::request::CreateEndpoint;
+
+use super::answer::{Answer, Answered, Effect, Idempotent, once};
+use super::{Caller, CommandError, Commands};
+
+/// Under which purpose endpoint secrets are encrypted; the context is the endpoint's id.
+const SECRET_PURPOSE: &str = "webhook-secret";
+
+struct InsertEndpoint {
+    endpoint: NewEndpoint,
+    secret: String,
+}
+
+impl Effect for InsertEndpoint {
+    const NAME: &'static str = "create_endpoint";
+
+    async fn run(&self, tx: &mut Tx) -> Result<Answer, CommandError> {
+        let new = &self.endpoint;
+        if limits::ENDPOINTS_MAX <= endpoints::count(tx, new.merchant, new.mode).await? {
+            let detail = format!(
+                "at most {} endpoints are possible; delete one that is not needed",
+                limits::ENDPOINTS_MAX
+            );
+            return Err(CommandError::refused(409, "endpoints_too_many", detail));
+        }
+        endpoints::insert(tx, new).await?;
+        let row = endpoints::get(tx, new.merchant, new.mode, new.id).await?;
+        let row = row.ok_or_else(|| StoreError::Damaged(format!("{} is not there", new.id)))?;
+        let mut endpoint = render(&row);
+        endpoint.secret = Some(self.secret.clone());
+        Ok(Answer {
+            status: 201,
+            body: json_text(&endpoint),
+        })
+    }
+}
+
+/// An endpoint as merchants see it, without its secret.
+fn render(row: &Row) -> Endpoint {
+    Endpoint::render(
+        row.id,
+        row.mode,
+        &row.url,
+        &row.types,
+        row.disabled_reason.as_deref(),
+        row.failing_since,
+        row.created_at,
+    )
+}
+
+impl Commands {
+    /// Registers an endpoint; the answer alone shows its secret.
+    pub async fn create_endpoint(
+        &self,
+        caller: &Caller,
+        request: CreateEndpoint,
+        idempotent: Option<Idempotent>,
+        now: UnixMillis,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Answered, CommandError> {
+        let parts = &self.parts;
+        (parts.url_check)(&request.url)
+            .map_err(|detail| CommandError::field("/url", "url_not_allowed", detail))?;
+        let id = EndpointId::random(entropy);
+        let mut secret = [0; 32];
+        entropy.fill(&mut secret);
+        let mut nonce = [0; NONCE_BYTES];
+        entropy.fill(&mut nonce);
+        let context = id.to_string();
+        let sealed = parts
+            .master
+            .encrypt(SECRET_PURPOSE, context.as_bytes(), nonce, &secret)?;
+        let types: Vec<EventType> = request.types().collect();
+        let endpoint = NewEndpoint {
+            id,
+            merchant: caller.merchant,
+            mode: caller.mode,
+            types,
+            url: request.url,
+            secret: sealed,
+            now,
+        };
+        let secret = format!("whsec_{}", STANDARD.encode(secret));
+        let effect = InsertEndpoint { endpoint, secret };
+        once(
+            &parts.store,
+            &parts.master,
+            caller,
+            idempotent,
+            now,
+            entropy,
+            effect,
+        )
+        .await
+    }
+
+    /// A page of the caller's endpoints, newest first, without their secrets.
+    pub async fn endpoints(
+        &self,
+        caller: &Caller,
+        cursor: &Cursor<EndpointId>,
+        limit: u32,
+    ) -> Result<Listed<Endpoint>, CommandError> {
+        let mut conn = self.parts.store.read().await?;
+        let (merchant, mode) = (caller.merchant, caller.mode);
+        let page = endpoints::list(&mut conn, merchant, mode, cursor, limit).await?;
+        Ok(Listed {
+            rows: page.rows.iter().map(render).collect(),
+            has_more: page.has_more,
+        })
+    }
+}

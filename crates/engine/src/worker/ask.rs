@@ -1,0 +1,98 @@
+//! Requests to a node, and their answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use paywatch_chain::source::{BoxFuture, Health};
+use paywatch_chain::{Source, SourceError};
+use paywatch_domain::{BlockHash, BlockRef, UnixMillis};
+
+/// A request in flight. It knows in which round it was made: what was asked before the follower turned
+/// round is thrown away.
+pub(super) type Request<S> = BoxFuture<'static, Answer<S>>;
+
+/// What a node answered.
+pub(super) struct Answer<S: Source> {
+    /// The round in which it was asked.
+    pub(super) round: u64,
+    /// What was asked, and the answer.
+    pub(super) what: What<S>,
+}
+
+/// The answers by kind.
+pub(super) enum What<S: Source> {
+    /// A poll begun at this time.
+    Health(UnixMillis, Result<Health, SourceError>),
+    /// The node's hash at a height.
+    Hash(u64, Result<Option<BlockHash>, SourceError>),
+    /// The node's block at a height; `None` above its tip.
+    Block(u64, Result<Option<(BlockRef, S::Raw)>, SourceError>),
+    /// The mempool, for the poll begun at this time.
+    Pool(UnixMillis, Result<Option<S::RawPool>, SourceError>),
+    /// The wait for a new block is over.
+    Woken,
+}
+
+pub(super) fn health<S: Source>(source: &Arc<S>, round: u64, begun_at: UnixMillis) -> Request<S> {
+    let source = Arc::clone(source);
+    Box::pin(async move {
+        Answer {
+            round,
+            what: What::Health(begun_at, source.health().await),
+        }
+    })
+}
+
+pub(super) fn hash<S: Source>(source: &Arc<S>, round: u64, height: u64) -> Request<S> {
+    let source = Arc::clone(source);
+    Box::pin(async move {
+        Answer {
+            round,
+            what: What::Hash(height, source.hash_at(height).await),
+        }
+    })
+}
+
+pub(super) fn block<S: Source>(source: &Arc<S>, round: u64, height: u64) -> Request<S> {
+    let source = Arc::clone(source);
+    Box::pin(async move {
+        let read = async {
+            let Some(hash) = source.hash_at(height).await? else {
+                return Ok(None);
+            };
+            let at = BlockRef { height, hash };
+            let raw = source.fetch(at.clone()).await?;
+            Ok(Some((at, raw)))
+        };
+        Answer {
+            round,
+            what: What::Block(height, read.await),
+        }
+    })
+}
+
+pub(super) fn pool<S: Source>(source: &Arc<S>, round: u64, begun_at: UnixMillis) -> Request<S> {
+    let source = Arc::clone(source);
+    Box::pin(async move {
+        Answer {
+            round,
+            what: What::Pool(begun_at, source.fetch_pool().await),
+        }
+    })
+}
+
+pub(super) fn wake<S: Source>(
+    source: &Arc<S>,
+    round: u64,
+    tip: BlockRef,
+    patience: Duration,
+) -> Request<S> {
+    let source = Arc::clone(source);
+    Box::pin(async move {
+        source.wait_for_change(&tip, patience).await;
+        Answer {
+            round,
+            what: What::Woken,
+        }
+    })
+}

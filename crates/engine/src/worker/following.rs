@@ -1,0 +1,437 @@
+//! The state of a worker that holds its chain's lease.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use paywatch_chain::{Credit, Source, SourceError, WatchTable};
+use paywatch_domain::{BlockRef, Entropy, Family, UnixMillis, limits};
+use paywatch_store::chains::{Lease, Problem};
+use paywatch_store::watched::{self, WatchMark};
+use paywatch_store::{Store, StoreError, awaited, blocks};
+
+use super::ask::{self, Answer, Request, What};
+use super::{Fault, Pace, Parts, patience};
+use crate::apply::{ApplyBlocks, ApplyPoll};
+use crate::follower::{Follower, Halt, Header, Want};
+use crate::units::{ClaimLease, HaltChain, ReleaseLease, RenewLease, Report};
+
+/// Blocks count as read as they came while the last complete poll is not older than this, in
+/// milliseconds.
+const LIVE_MS: i64 = 15_000;
+/// Coverage is written at least this often, in milliseconds, when nothing waits for it.
+const COVER_MS: i64 = 5_000;
+
+pub(super) struct Following<S: Source> {
+    lease: Lease,
+    lease_until: UnixMillis,
+    follower: Follower,
+    watched: WatchTable,
+    mark: WatchMark,
+    round: u64,
+    /// Blocks that arrived and wait for their turn; `None` for one that is still on its way.
+    blocks: BTreeMap<u64, Option<(BlockRef, S::Raw)>>,
+    polling: bool,
+    searching: Option<u64>,
+    reading_pool: bool,
+    waking: bool,
+    poll_at: UnixMillis,
+    /// When the poll began whose tip the follower has.
+    polled_at: Option<UnixMillis>,
+    covered_at: UnixMillis,
+    /// What was last recorded of the mempool; `None` when it must be compared again.
+    pool: Option<Vec<Credit>>,
+    waiting_since: Option<UnixMillis>,
+    reported: Option<&'static str>,
+    reported_tip: u64,
+}
+
+fn seed(entropy: &mut dyn Entropy) -> [u8; 32] {
+    let mut seed = [0; 32];
+    entropy.fill(&mut seed);
+    seed
+}
+
+/// Shows a number of blocks; numbers beyond 32 bits are shown as the largest.
+fn set_gauge(name: &'static str, chain: &str, blocks: u64) {
+    let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
+    metrics::gauge!(name, "chain" => chain.to_owned()).set(f64::from(blocks));
+}
+
+impl<S: Source> Following<S> {
+    /// Takes the lease; `None` while another process holds it or the chain is halted.
+    pub(super) async fn begin(parts: &mut Parts, now: UnixMillis) -> Result<Option<Self>, Fault> {
+        let chain = &parts.spec.name;
+        let claim = ClaimLease {
+            chain: chain.clone(),
+            holder: parts.holder.clone(),
+            now,
+            lease_ms: parts.pace.lease_ms,
+        };
+        let lease = parts.store.write(claim).await?;
+        let Some(lease) = lease.filter(|lease| lease.halted.is_none()) else {
+            return Ok(None);
+        };
+        let kept = u32::try_from(parts.spec.reorg_depth_max.saturating_add(1)).unwrap_or(u32::MAX);
+        let window = blocks::window(&mut parts.store.read().await?, chain, kept).await?;
+        let window = window.into_iter().map(|header| Header {
+            at: header.at,
+            parent: header.parent,
+        });
+        let follower = Follower::new(window.collect(), parts.spec.reorg_depth_max)?;
+        if follower.cursor() != lease.cursor.as_ref() {
+            return Err(Halt::Broken("the stored headers do not end at the cursor").into());
+        }
+        tracing::info!(%chain, cursor = ?lease.cursor.as_ref().map(|at| at.height), "following");
+        Ok(Some(Self {
+            lease_until: now.plus_ms(parts.pace.lease_ms),
+            covered_at: lease.covered_until.unwrap_or(UnixMillis(0)),
+            lease,
+            follower,
+            watched: WatchTable::new(parts.entropy.bits()),
+            mark: WatchMark::START,
+            round: 0,
+            blocks: BTreeMap::new(),
+            polling: false,
+            searching: None,
+            reading_pool: false,
+            waking: false,
+            poll_at: now,
+            polled_at: None,
+            pool: None,
+            waiting_since: None,
+            reported: None,
+            reported_tip: 0,
+        }))
+    }
+
+    pub(super) async fn renew(&mut self, parts: &mut Parts, now: UnixMillis) -> Result<(), Fault> {
+        let half = parts.pace.lease_ms / 2;
+        if now < self.lease_until.plus_ms(-half) {
+            return Ok(());
+        }
+        let renew = RenewLease {
+            lease: self.lease.clone(),
+            now,
+            lease_ms: parts.pace.lease_ms,
+        };
+        parts.store.write(renew).await?;
+        self.lease_until = now.plus_ms(parts.pace.lease_ms);
+        Ok(())
+    }
+
+    /// Throws away what was asked and read but not recorded.
+    pub(super) fn forget_reading(&mut self) {
+        self.round = self.round.saturating_add(1);
+        self.blocks.clear();
+        self.polling = false;
+        self.searching = None;
+        self.reading_pool = false;
+        self.waking = false;
+    }
+
+    /// Takes one answer; says whether it led anywhere.
+    pub(super) async fn take(
+        &mut self,
+        source: &Arc<S>,
+        parts: &mut Parts,
+        answer: Answer<S>,
+        now: UnixMillis,
+    ) -> Result<bool, Fault> {
+        if answer.round != self.round {
+            return Ok(false);
+        }
+        match answer.what {
+            What::Health(begun_at, health) => {
+                self.polling = false;
+                self.poll_at = now.plus_ms(parts.pace.poll_ms);
+                let health = health?;
+                self.polled_at = Some(begun_at);
+                let behind = self.follower.cursor() != Some(&health.tip);
+                self.follower.observe(health.tip.clone())?;
+                if self.reported.is_some() || (behind && self.reported_tip != health.tip.height) {
+                    self.reported_tip = health.tip.height;
+                    self.report(parts, None, now).await;
+                }
+                Ok(behind)
+            }
+            What::Hash(height, hash) => {
+                self.searching = None;
+                self.follower.hash(height, hash?.as_ref())?;
+                Ok(true)
+            }
+            What::Block(height, block) => {
+                match block? {
+                    Some(block) => drop(self.blocks.insert(height, Some(block))),
+                    // The node's chain became shorter: ask for its tip again.
+                    None => {
+                        self.forget_reading();
+                        self.poll_at = now;
+                    }
+                }
+                Ok(true)
+            }
+            What::Pool(begun_at, raw) => {
+                self.reading_pool = false;
+                self.record_poll(source, parts, begun_at, raw?, now).await
+            }
+            What::Woken => {
+                self.waking = false;
+                self.poll_at = now;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Scans the blocks whose turn it is, and applies what is ready.
+    pub(super) async fn connect(
+        &mut self,
+        source: &Arc<S>,
+        parts: &mut Parts,
+        now: UnixMillis,
+    ) -> Result<bool, Fault> {
+        let mut progress = false;
+        let mut fresh = false;
+        while let Want::Blocks { from, .. } = self.follower.want() {
+            let (count, bytes) = self.follower.waiting();
+            if limits::CHAIN_EVENT_BLOCKS_MAX <= count || limits::CHAIN_EVENT_BYTES_MAX <= bytes {
+                break;
+            }
+            if !matches!(self.blocks.get(&from), Some(Some(_))) {
+                break;
+            }
+            let Some(Some((at, raw))) = self.blocks.remove(&from) else {
+                break;
+            };
+            if !fresh {
+                self.refresh_watched(&parts.store, parts.spec.family)
+                    .await?;
+                fresh = true;
+            }
+            let block = source.scan(&at, raw, &self.watched)?;
+            self.follower.block(block)?;
+            self.waiting_since.get_or_insert(now);
+            progress = true;
+        }
+        if matches!(self.follower.want(), Want::Hash(_)) && !self.blocks.is_empty() {
+            self.forget_reading();
+        }
+        if self.should_apply(now) {
+            self.apply(parts, now).await?;
+            progress = true;
+        }
+        Ok(progress)
+    }
+
+    /// Applies at the tip, when enough has come together, or when enough time has passed.
+    fn should_apply(&self, now: UnixMillis) -> bool {
+        let (count, bytes) = self.follower.waiting();
+        let waited = self
+            .waiting_since
+            .is_some_and(|since| limits::CHAIN_EVENT_MS_MAX <= now.ms_since(since));
+        let full =
+            limits::CHAIN_EVENT_BLOCKS_MAX <= count || limits::CHAIN_EVENT_BYTES_MAX <= bytes;
+        let at_tip = self.follower.want() == Want::Nothing;
+        self.follower.is_ready() && (full || waited || at_tip)
+    }
+
+    async fn apply(&mut self, parts: &mut Parts, now: UnixMillis) -> Result<(), Fault> {
+        let Some(event) = self.follower.take() else {
+            return Ok(());
+        };
+        self.waiting_since = None;
+        let chain = parts.spec.name.clone();
+        let live = now.ms_since(self.covered_at) < LIVE_MS;
+        let to = event.to().map_or(0, |to| to.height);
+        let keep_from = to.saturating_sub(parts.spec.reorg_depth_max);
+        let (count, undoes) = (event.blocks.len(), event.undoes());
+        let unit = ApplyBlocks {
+            chain: chain.clone(),
+            family: parts.spec.family,
+            fence: self.lease.fence,
+            event: event.clone(),
+            live,
+            keep_from,
+            now,
+            seed: seed(&mut *parts.entropy),
+            master: Arc::clone(&parts.master),
+        };
+        let applied = parts.store.write(unit).await?;
+        self.follower.applied(&event)?;
+        self.pool = None;
+        let label = chain.as_str().to_owned();
+        metrics::counter!("pw_chain_blocks_total", "chain" => label.clone())
+            .increment(u64::try_from(count).unwrap_or(0));
+        if undoes && event.from.is_some() {
+            metrics::counter!("pw_reorgs_total", "chain" => label.clone()).increment(1);
+            tracing::warn!(%chain, fork = ?event.fork, to, "the chain was reorganised");
+        }
+        let behind = self
+            .follower
+            .tip()
+            .map_or(0, |tip| tip.height.saturating_sub(to));
+        set_gauge("pw_chain_tip_height", &label, to);
+        set_gauge("pw_chain_lag_blocks", &label, behind);
+        tracing::info!(%chain, height = to, blocks = count, behind, events = applied.events, "blocks applied");
+        Ok(())
+    }
+
+    /// Records a poll that found everything read: the mempool and how far the chain is covered.
+    async fn record_poll(
+        &mut self,
+        source: &Arc<S>,
+        parts: &mut Parts,
+        begun_at: UnixMillis,
+        raw: Option<S::RawPool>,
+        now: UnixMillis,
+    ) -> Result<bool, Fault> {
+        self.refresh_watched(&parts.store, parts.spec.family)
+            .await?;
+        let pool = match raw {
+            Some(raw) => Some(source.scan_pool(raw, &self.watched)?),
+            None => None,
+        };
+        let Some(cursor) = self.follower.cursor().filter(|_| self.follower.is_at_tip()) else {
+            return Ok(false);
+        };
+        if pool.as_ref().is_some_and(|pool| pool.tip != *cursor) {
+            // A block came while the mempool was read: what is gone may have been mined.
+            self.poll_at = now;
+            return Ok(false);
+        }
+        let credits = pool.map(|pool| pool.credits);
+        let same = credits.is_none() || credits == self.pool;
+        let next = awaited::next_covered(&mut parts.store.read().await?, &parts.spec.name).await?;
+        let due = next.is_some_and(|until| until < begun_at);
+        if same && !due && begun_at.ms_since(self.covered_at) < COVER_MS {
+            return Ok(false);
+        }
+        let unit = ApplyPoll {
+            chain: parts.spec.name.clone(),
+            family: parts.spec.family,
+            fence: self.lease.fence,
+            tip_height: cursor.height,
+            begun_at,
+            pool: if same { None } else { credits.clone() },
+            now,
+            seed: seed(&mut *parts.entropy),
+            master: Arc::clone(&parts.master),
+        };
+        parts.store.write(unit).await?;
+        self.covered_at = begun_at;
+        self.pool = credits;
+        Ok(true)
+    }
+
+    /// An address is watched before it is shown: what was committed before this read is in the table,
+    /// and what was fetched before this read cannot pay what was committed after it.
+    async fn refresh_watched(&mut self, store: &Store, family: Family) -> Result<(), StoreError> {
+        let (keys, mark) = watched::since(&mut store.read().await?, family, self.mark).await?;
+        for key in keys {
+            self.watched.insert(&key);
+        }
+        self.mark = mark;
+        Ok(())
+    }
+
+    /// What to ask now.
+    pub(super) fn requests(
+        &mut self,
+        source: &Arc<S>,
+        parts: &Parts,
+        now: UnixMillis,
+    ) -> Vec<Request<S>> {
+        let mut requests = Vec::new();
+        if !self.polling && self.poll_at <= now {
+            self.polling = true;
+            requests.push(ask::health(source, self.round, now));
+        }
+        match self.follower.want() {
+            Want::Hash(height) => {
+                if self.searching != Some(height) {
+                    self.searching = Some(height);
+                    requests.push(ask::hash(source, self.round, height));
+                }
+            }
+            Want::Blocks { from, to } => {
+                for height in (from..=to).take(limits::PREFETCH_BLOCKS_MAX) {
+                    if !self.blocks.contains_key(&height) {
+                        self.blocks.insert(height, None);
+                        requests.push(ask::block(source, self.round, height));
+                    }
+                }
+            }
+            Want::Nothing => {}
+        }
+        if self.follower.is_at_tip() {
+            if let Some(begun_at) = self.polled_at.take_if(|_| !self.reading_pool) {
+                self.reading_pool = true;
+                requests.push(ask::pool(source, self.round, begun_at));
+            }
+            if let Some(tip) = self.follower.tip().filter(|_| !self.waking) {
+                self.waking = true;
+                requests.push(ask::wake(
+                    source,
+                    self.round,
+                    tip.clone(),
+                    patience(&parts.pace),
+                ));
+            }
+        }
+        requests
+    }
+
+    /// When to step again although nothing arrives.
+    pub(super) fn wake_at(&self, pace: &Pace, now: UnixMillis) -> UnixMillis {
+        let renew = self.lease_until.plus_ms(-pace.lease_ms / 2);
+        let poll = if self.polling { renew } else { self.poll_at };
+        let apply = self
+            .waiting_since
+            .map(|since| since.plus_ms(limits::CHAIN_EVENT_MS_MAX));
+        let first = apply.unwrap_or(renew).min(poll).min(renew);
+        first.max(now.plus_ms(1))
+    }
+
+    /// Shows the node's state to people. What cannot be shown now is shown with the next change.
+    pub(super) async fn report(
+        &mut self,
+        parts: &Parts,
+        problem: Option<&SourceError>,
+        now: UnixMillis,
+    ) {
+        let code = problem.map(SourceError::code);
+        let report = Report {
+            chain: parts.spec.name.clone(),
+            fence: self.lease.fence,
+            tip_height: self.follower.tip().map(|tip| tip.height),
+            problem: problem.map(|error| Problem {
+                code: error.code().into(),
+                text: error.to_string(),
+            }),
+            now,
+        };
+        match parts.store.write(report).await {
+            Ok(()) => self.reported = code,
+            Err(error) => tracing::warn!(%error, "the node's state could not be recorded"),
+        }
+    }
+
+    /// Keeps the reason of a halt; the cursor stays.
+    pub(super) async fn halt(self, parts: &Parts, halt: &Halt) {
+        let unit = HaltChain {
+            chain: parts.spec.name.clone(),
+            fence: self.lease.fence,
+            reason: halt.to_string(),
+        };
+        if let Err(error) = parts.store.write(unit).await {
+            tracing::error!(%error, "the halt could not be recorded; it will be found again");
+        }
+    }
+
+    /// Gives the lease back.
+    pub(super) async fn release(self, parts: &Parts) {
+        let unit = ReleaseLease { lease: self.lease };
+        if let Err(error) = parts.store.write(unit).await {
+            tracing::warn!(%error, "the lease was not given back; it runs out by itself");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The chain worker: one chain, from the node's answers to committed facts.
+//!
+//! A worker owns its requests in flight. [`ChainWorker::step`] never waits for them: it takes what has
+//! arrived, records it, asks for more, and returns. Only [`ChainWorker::ready`] waits.
+
+mod ask;
+mod following;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use paywatch_chain::{Retry, Source, SourceError};
+use paywatch_domain::{ChainSpec, Entropy, UnixMillis};
+use paywatch_store::{MasterKey, Store};
+
+use crate::error::EngineError;
+use ask::{Answer, Request};
+use following::Following;
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There may be more to do at once.
+    Progress,
+    /// Nothing to do before this time, or before something arrives.
+    Idle {
+        /// When to step again at the latest.
+        wake_at: UnixMillis,
+    },
+}
+
+/// How fast a worker goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// The node is asked at least this often, in milliseconds.
+    pub poll_ms: i64,
+    /// How long the chain's lease is held without being renewed, in milliseconds.
+    pub lease_ms: i64,
+    /// The first wait after an error, in milliseconds; doubled up to thirty times.
+    pub retry_ms: i64,
+}
+
+/// What a worker needs besides its node.
+pub struct Parts {
+    /// Where facts go.
+    pub store: Store,
+    /// The chain.
+    pub spec: ChainSpec,
+    /// How fast.
+    pub pace: Pace,
+    /// Checks seals.
+    pub master: Arc<MasterKey>,
+    /// Seeds of ids.
+    pub entropy: Box<dyn Entropy>,
+    /// Who we are to other processes.
+    pub holder: String,
+}
+
+/// Follows one chain.
+pub struct ChainWorker<S: Source> {
+    source: Arc<S>,
+    parts: Parts,
+    following: Option<Following<S>>,
+    in_flight: FuturesUnordered<Request<S>>,
+    arrived: VecDeque<Answer<S>>,
+    failures: u32,
+    /// Nothing is asked before this time.
+    rest_until: UnixMillis,
+}
+
+impl<S: Source> ChainWorker<S> {
+    /// A worker that has not begun.
+    pub fn new(source: Arc<S>, parts: Parts) -> Self {
+        Self {
+            source,
+            parts,
+            following: None,
+            in_flight: FuturesUnordered::new(),
+            arrived: VecDeque::new(),
+            failures: 0,
+            rest_until: UnixMillis(0),
+        }
+    }
+
+    /// Waits until a request in flight has been answered; forever when there is none.
+    pub async fn ready(&mut self) {
+        match self.in_flight.next().await {
+            Some(answer) => self.arrived.push_back(answer),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes what has arrived, records it, and asks for more.
+    ///
+    /// Faults of the node and of the database are reported and waited out here; nothing is skipped.
+    pub async fn step(&mut self, now: UnixMillis) -> Step {
+        while let Some(Some(answer)) = self.in_flight.next().now_or_never() {
+            self.arrived.push_back(answer);
+        }
+        match self.work(now).await {
+            Ok(step) => step,
+            Err(error) => self.fail(error, now).await,
+        }
+    }
+
+    async fn work(&mut self, now: UnixMillis) -> Result<Step, Fault> {
+        let Some(following) = &mut self.following else {
+            return self.begin(now).await;
+        };
+        following.renew(&mut self.parts, now).await?;
+        let mut progress = false;
+        while let Some(answer) = self.arrived.pop_front() {
+            progress |= following
+                .take(&self.source, &mut self.parts, answer, now)
+                .await?;
+        }
+        progress |= following
+            .connect(&self.source, &mut self.parts, now)
+            .await?;
+        if progress {
+            self.failures = 0;
+        }
+        if now < self.rest_until {
+            return Ok(Step::Idle {
+                wake_at: self.rest_until,
+            });
+        }
+        let requests = following.requests(&self.source, &self.parts, now);
+        let asked = !requests.is_empty();
+        self.in_flight.extend(requests);
+        if progress || asked {
+            return Ok(Step::Progress);
+        }
+        Ok(Step::Idle {
+            wake_at: following.wake_at(&self.parts.pace, now),
+        })
+    }
+
+    /// Takes the lease and makes the state from the store.
+    async fn begin(&mut self, now: UnixMillis) -> Result<Step, Fault> {
+        if now < self.rest_until {
+            return Ok(Step::Idle {
+                wake_at: self.rest_until,
+            });
+        }
+        self.arrived.clear();
+        self.in_flight = FuturesUnordered::new();
+        match Following::begin(&mut self.parts, now).await? {
+            Some(following) => {
+                self.following = Some(following);
+                Ok(Step::Progress)
+            }
+            None => {
+                self.rest_until = now.plus_ms(self.parts.pace.lease_ms.min(2_000));
+                Ok(Step::Idle {
+                    wake_at: self.rest_until,
+                })
+            }
+        }
+    }
+
+    /// Reports a fault and decides when to go on.
+    async fn fail(&mut self, fault: Fault, now: UnixMillis) -> Step {
+        let chain = &self.parts.spec.name;
+        self.failures = self.failures.saturating_add(1);
+        let retry_ms = self.parts.pace.retry_ms;
+        let doubled = retry_ms.saturating_mul(1_i64 << self.failures.min(5).saturating_sub(1));
+        let wait_ms = match &fault {
+            Fault::Source(error) if error.retry() == Retry::AfterChange => {
+                retry_ms.saturating_mul(30)
+            }
+            Fault::Source(_) | Fault::Engine(_) => doubled.min(retry_ms.saturating_mul(30)),
+        };
+        self.rest_until = now.plus_ms(wait_ms);
+        match fault {
+            Fault::Source(error) => {
+                tracing::warn!(%chain, code = error.code(), %error, wait_ms, "the node cannot be read");
+                if let Some(following) = &mut self.following {
+                    following.forget_reading();
+                    following.report(&self.parts, Some(&error), now).await;
+                }
+            }
+            Fault::Engine(EngineError::Halt(halt)) => {
+                tracing::error!(%chain, %halt, "the chain is halted");
+                if let Some(following) = self.following.take() {
+                    following.halt(&self.parts, &halt).await;
+                }
+            }
+            Fault::Engine(EngineError::LeaseLost) => {
+                tracing::warn!(%chain, "another process follows this chain now");
+                self.following = None;
+            }
+            Fault::Engine(EngineError::Store(error)) => {
+                tracing::error!(%chain, %error, wait_ms, "the database failed; nothing is lost");
+                self.following = None;
+            }
+        }
+        Step::Idle {
+            wake_at: self.rest_until,
+        }
+    }
+
+    /// Gives the lease back, so that another process need not wait for it to run out.
+    pub async fn stop(&mut self) {
+        if let Some(following) = self.following.take() {
+            following.release(&self.parts).await;
+        }
+    }
+}
+
+/// What can go wrong in one step.
+enum Fault {
+    /// The node.
+    Source(SourceError),
+    /// Ourselves or the database.
+    Engine(EngineError),
+}
+
+impl From<SourceError> for Fault {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl<E: Into<EngineError>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+/// The longest wait for a new block before the node is polled anyway.
+fn patience(pace: &Pace) -> Duration {
+    Duration::from_millis(u64::try_from(pace.poll_ms).unwrap_or(1_000))
+}
