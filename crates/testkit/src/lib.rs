@@ -6,6 +6,7 @@
 //! dropped. What the parts need is installed by `cargo xtask setup`; when something is missing the
 //! error says so, nothing is skipped.
 
+mod api;
 mod bitcoind;
 mod locate;
 mod payer;
@@ -16,7 +17,10 @@ mod purse;
 mod receiver;
 mod verify;
 mod wait;
+mod wallet;
+mod watcher;
 
+pub use api::{Answer, Api};
 pub use bitcoind::{Bitcoind, BlockHash};
 pub use locate::{cache, http_client};
 pub use payer::{DEFAULT_FEE_RATE, Payer};
@@ -26,6 +30,8 @@ pub use process::{Process, free_port};
 pub use receiver::{Behaviour, Received, Receiver};
 pub use verify::{Delivery, Verifier};
 pub use wait::{eventually, sleep};
+pub use wallet::WalletKey;
+pub use watcher::{Watcher, WatcherOptions};
 
 /// The library of which the payer is made, for callers that look into a transaction.
 pub use bitcoin;
