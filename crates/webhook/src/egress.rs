@@ -42,6 +42,12 @@ pub enum UrlRefused {
     Blocked(#[from] Blocked),
 }
 
+impl From<url::ParseError> for UrlRefused {
+    fn from(error: url::ParseError) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
 /// What the operator allows beyond https to public addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressRules {
@@ -78,7 +84,7 @@ impl Guard {
             let problem = format!("longer than {URL_CHARS_MAX} characters");
             return Err(UrlRefused::Malformed(problem));
         }
-        let url = Url::parse(text).map_err(|error| UrlRefused::Malformed(error.to_string()))?;
+        let url = Url::parse(text)?;
         self.check_url(&url)?;
         Ok(url)
     }

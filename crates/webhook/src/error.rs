@@ -1,5 +1,7 @@
 //! What can go wrong in this crate, named by what the caller can do about it.
 
+use paywatch_store::{SecretError, StoreError};
+
 use crate::egress::UrlRefused;
 
 /// Errors of secrets, addresses, schedules and of the deliverer.
@@ -21,4 +23,10 @@ pub enum WebhookError {
     /// cryptography provider are installed: correct the installation.
     #[error("the HTTP client for webhooks cannot be built: {0}")]
     ClientUnavailable(String),
+    /// A stored secret cannot be decrypted: correct the master key.
+    #[error("the secret of the endpoint: {0}")]
+    SecretUnreadable(#[source] SecretError),
+    /// The store did not do what was asked; nothing is lost, step again later.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }

@@ -1,29 +1,13 @@
 //! What one attempt means for its delivery and its endpoint. Pure.
 
 use paywatch_domain::UnixMillis;
+use paywatch_store::deliveries::Outcome as Fate;
 
 use crate::schedule::Schedule;
 use crate::send::Outcome;
 
 /// The answer by which a receiver says that it wants no more events (RFC 9110, section 15.5.11).
 const GONE: u16 = 410;
-/// An endpoint that only failed for this long is disabled, in milliseconds: five days.
-pub const FAILING_MS_MAX: i64 = 5 * 24 * 3_600_000;
-
-/// What becomes of the delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// A 2xx answer: done.
-    Delivered,
-    /// Another attempt at this time.
-    Retry {
-        /// When.
-        due_at: UnixMillis,
-    },
-    /// That was the last attempt.
-    Exhausted,
-}
-
 /// What one attempt comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
