@@ -73,6 +73,7 @@ fn transfer(number: u128, amount: u64, sighted_at: i64, place: Option<Place>) ->
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what a transfer holds")]
 fn in_block(height: u64) -> Option<Place> {
     Some(Place::Block(BlockRef {
         height,

@@ -1,7 +1,7 @@
 //! Goal: from what was last said and what is true now follows exactly one event, or none. Method: every
 //! pair of statuses is listed in a text matrix.
 
-use paywatch_domain::{Amount, ChainName, OptionId, Said, Status, Sums};
+use paywatch_domain::{Amount, ChainName, EventType, OptionId, Said, Status, Sums};
 
 fn said(status: Status) -> Said {
     let option = OptionId::from_bits(1);
@@ -44,7 +44,7 @@ fn every_pair_of_statuses_has_its_event() {
                 "n" => Some(named.as_str()),
                 other => panic!("{other} is not a cell"),
             };
-            let event = said(before).news(&said(now)).map(|event| event.as_str());
+            let event = said(before).news(&said(now)).map(EventType::as_str);
             assert_eq!(event, expected, "{before:?} -> {now:?}");
             pairs += 1;
         }
@@ -68,7 +68,7 @@ fn changed_sums_a_closed_window_and_a_silent_chain_are_news() {
     };
     for now in [sums, closed, waiting] {
         assert_eq!(
-            before.news(&now).map(|event| event.as_str()),
+            before.news(&now).map(EventType::as_str),
             Some("invoice.updated")
         );
     }

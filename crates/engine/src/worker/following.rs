@@ -1,32 +1,31 @@
 //! The state of a worker that holds its chain's lease.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use paywatch_chain::{Credit, Source, SourceError, WatchTable};
-use paywatch_domain::{BlockRef, Entropy, Family, UnixMillis, limits};
+use paywatch_domain::{BlockRef, Entropy, UnixMillis, limits};
+use paywatch_store::blocks;
 use paywatch_store::chains::{Lease, Problem};
-use paywatch_store::watched::{self, WatchMark};
-use paywatch_store::{Store, StoreError, awaited, blocks};
+use paywatch_store::watched::WatchMark;
 
 use super::ask::{self, Answer, Request, What};
 use super::{Fault, Pace, Parts, patience};
-use crate::apply::{ApplyBlocks, ApplyPoll};
+use crate::apply::ApplyBlocks;
 use crate::follower::{Follower, Halt, Header, Want};
 use crate::units::{ClaimLease, HaltChain, ReleaseLease, RenewLease, Report};
 
 /// Blocks count as read as they came while the last complete poll is not older than this, in
 /// milliseconds.
 const LIVE_MS: i64 = 15_000;
-/// Coverage is written at least this often, in milliseconds, when nothing waits for it.
-const COVER_MS: i64 = 5_000;
 
 pub(super) struct Following<S: Source> {
-    lease: Lease,
+    pub(super) lease: Lease,
     lease_until: UnixMillis,
-    follower: Follower,
-    watched: WatchTable,
-    mark: WatchMark,
+    pub(super) follower: Follower,
+    pub(super) watched: WatchTable,
+    pub(super) mark: WatchMark,
     round: u64,
     /// Blocks that arrived and wait for their turn; `None` for one that is still on its way.
     blocks: BTreeMap<u64, Option<(BlockRef, S::Raw)>>,
@@ -34,18 +33,18 @@ pub(super) struct Following<S: Source> {
     searching: Option<u64>,
     reading_pool: bool,
     waking: bool,
-    poll_at: UnixMillis,
+    pub(super) poll_at: UnixMillis,
     /// When the poll began whose tip the follower has.
     polled_at: Option<UnixMillis>,
-    covered_at: UnixMillis,
+    pub(super) covered_at: UnixMillis,
     /// What was last recorded of the mempool; `None` when it must be compared again.
-    pool: Option<Vec<Credit>>,
+    pub(super) pool: Option<Vec<Credit>>,
     waiting_since: Option<UnixMillis>,
     reported: Option<&'static str>,
     reported_tip: u64,
 }
 
-fn seed(entropy: &mut dyn Entropy) -> [u8; 32] {
+pub(super) fn seed(entropy: &mut dyn Entropy) -> [u8; 32] {
     let mut seed = [0; 32];
     entropy.fill(&mut seed);
     seed
@@ -275,64 +274,6 @@ impl<S: Source> Following<S> {
         Ok(())
     }
 
-    /// Records a poll that found everything read: the mempool and how far the chain is covered.
-    async fn record_poll(
-        &mut self,
-        source: &Arc<S>,
-        parts: &mut Parts,
-        begun_at: UnixMillis,
-        raw: Option<S::RawPool>,
-        now: UnixMillis,
-    ) -> Result<bool, Fault> {
-        self.refresh_watched(&parts.store, parts.spec.family)
-            .await?;
-        let pool = match raw {
-            Some(raw) => Some(source.scan_pool(raw, &self.watched)?),
-            None => None,
-        };
-        let Some(cursor) = self.follower.cursor().filter(|_| self.follower.is_at_tip()) else {
-            return Ok(false);
-        };
-        if pool.as_ref().is_some_and(|pool| pool.tip != *cursor) {
-            // A block came while the mempool was read: what is gone may have been mined.
-            self.poll_at = now;
-            return Ok(false);
-        }
-        let credits = pool.map(|pool| pool.credits);
-        let same = credits.is_none() || credits == self.pool;
-        let next = awaited::next_covered(&mut parts.store.read().await?, &parts.spec.name).await?;
-        let due = next.is_some_and(|until| until < begun_at);
-        if same && !due && begun_at.ms_since(self.covered_at) < COVER_MS {
-            return Ok(false);
-        }
-        let unit = ApplyPoll {
-            chain: parts.spec.name.clone(),
-            family: parts.spec.family,
-            fence: self.lease.fence,
-            tip_height: cursor.height,
-            begun_at,
-            pool: if same { None } else { credits.clone() },
-            now,
-            seed: seed(&mut *parts.entropy),
-            master: Arc::clone(&parts.master),
-        };
-        parts.store.write(unit).await?;
-        self.covered_at = begun_at;
-        self.pool = credits;
-        Ok(true)
-    }
-
-    /// An address is watched before it is shown: what was committed before this read is in the table,
-    /// and what was fetched before this read cannot pay what was committed after it.
-    async fn refresh_watched(&mut self, store: &Store, family: Family) -> Result<(), StoreError> {
-        let (keys, mark) = watched::since(&mut store.read().await?, family, self.mark).await?;
-        for key in keys {
-            self.watched.insert(&key);
-        }
-        self.mark = mark;
-        Ok(())
-    }
-
     /// What to ask now.
     pub(super) fn requests(
         &mut self,
@@ -354,8 +295,8 @@ impl<S: Source> Following<S> {
             }
             Want::Blocks { from, to } => {
                 for height in (from..=to).take(limits::PREFETCH_BLOCKS_MAX) {
-                    if !self.blocks.contains_key(&height) {
-                        self.blocks.insert(height, None);
+                    if let Entry::Vacant(place) = self.blocks.entry(height) {
+                        place.insert(None);
                         requests.push(ask::block(source, self.round, height));
                     }
                 }

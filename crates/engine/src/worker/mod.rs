@@ -5,6 +5,7 @@
 
 mod ask;
 mod following;
+mod poll;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

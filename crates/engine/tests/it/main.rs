@@ -1,3 +1,4 @@
 //! Tests of the engine against its ports.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod follower;

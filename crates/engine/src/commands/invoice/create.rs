@@ -233,7 +233,7 @@ fn compose(
     parts: &CommandParts,
     caller: &Caller,
     draft: Draft,
-    placed: Vec<Placed>,
+    placed: &[Placed],
     id: InvoiceId,
     now: UnixMillis,
 ) -> Result<Composed, CommandError> {
