@@ -112,7 +112,7 @@ impl Commands {
             parts,
             caller,
             draft,
-            placed,
+            &placed,
             InvoiceId::random(entropy),
             now,
         )?;
