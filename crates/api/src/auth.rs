@@ -1,0 +1,69 @@
+//! Who asks: the API key of a request, and what it may do.
+
+use axum::extract::FromRequestParts;
+use http::header;
+use http::request::Parts;
+use paywatch_engine::commands::Caller;
+use paywatch_store::api_keys;
+use subtle::ConstantTimeEq;
+
+use crate::fault::Fault;
+use crate::key::ApiKeyText;
+use crate::request_id::CurrentRequest;
+use crate::scope::Scope;
+use crate::state::ApiState;
+
+/// A request with a valid key. Its caller comes out only through a scope, so that no handler can
+/// forget to ask for one.
+#[derive(Debug)]
+pub(crate) struct Auth {
+    caller: Caller,
+    scopes: Vec<String>,
+}
+
+impl Auth {
+    /// The caller, if the key has this scope.
+    pub(crate) fn may(self, scope: Scope) -> Result<Caller, Fault> {
+        if self.scopes.iter().any(|has| has == scope.as_str()) {
+            Ok(self.caller)
+        } else {
+            Err(Fault::ScopeMissing(scope))
+        }
+    }
+}
+
+impl FromRequestParts<ApiState> for Auth {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, Fault> {
+        let header = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .ok_or(Fault::KeyMissing)?;
+        let text = header.to_str().map_err(|_| Fault::KeyInvalid)?;
+        let (scheme, given) = text.trim().split_once(' ').ok_or(Fault::KeyMissing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(Fault::KeyMissing);
+        }
+        let given = ApiKeyText::parse(given.trim()).map_err(|_| Fault::KeyInvalid)?;
+        let mut conn = state.store.read().await?;
+        let stored = api_keys::by_id(&mut conn, given.id())
+            .await?
+            .ok_or(Fault::KeyInvalid)?;
+        let same = bool::from(stored.hash.ct_eq(&given.hash()));
+        if !same || stored.revoked_at.is_some() || stored.mode != given.mode() {
+            return Err(Fault::KeyInvalid);
+        }
+        let request_id = parts.extensions.get::<CurrentRequest>();
+        Ok(Self {
+            caller: Caller {
+                merchant: stored.merchant,
+                merchant_id: stored.merchant_id,
+                mode: stored.mode,
+                actor: stored.id.to_string(),
+                request_id: request_id.map(|id| id.0.to_string()).unwrap_or_default(),
+            },
+            scopes: stored.scopes,
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! API keys as text: `pw_test_<id>_<secret><checksum>`, generated once and never stored.
+//!
+//! The id is public and finds the row; the database holds the SHA-256 of the whole text, which is
+//! enough because the secret is random (43 characters, more than 255 bits). The checksum lets
+//! scanners and people tell a mistyped key from an unknown one, as GitHub's tokens do
+//! (<https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/>).
+
+use std::fmt;
+
+use paywatch_domain::{Entropy, KeyId, Mode};
+use sha2::{Digest, Sha256};
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// Characters of the secret: 62^43 is more than 2^256.
+const SECRET_CHARS: usize = 43;
+/// Characters of the checksum: 62^6 is more than 2^32.
+const CHECKSUM_CHARS: usize = 6;
+
+/// An API key as its owner holds it. Prints without its secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKeyText {
+    mode: Mode,
+    id: KeyId,
+    text: String,
+}
+
+/// A text that is not an API key: another form, or a character is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyTextError {
+    /// Not of the form of a key.
+    #[error("not of the form pw_live_… or pw_test_…")]
+    Form,
+    /// The checksum does not fit.
+    #[error("the checksum of the key does not fit; a character is wrong or missing")]
+    Checksum,
+}
+
+impl ApiKeyText {
+    /// A new key.
+    pub fn generate(mode: Mode, entropy: &mut dyn Entropy) -> Self {
+        let id = KeyId::random(entropy);
+        let mut text = format!("pw_{}_{}_", mode.as_str(), bare(id));
+        while text.len() < head_chars(mode) + SECRET_CHARS {
+            let mut bytes = [0; 64];
+            entropy.fill(&mut bytes);
+            // 248 is the largest multiple of 62 in a byte: each character is equally likely.
+            let fair = bytes.iter().filter(|byte| **byte < 248);
+            let missing = head_chars(mode) + SECRET_CHARS - text.len();
+            let symbols = fair.map(|byte| char::from(BASE62[usize::from(byte % 62)]));
+            text.extend(symbols.take(missing));
+        }
+        let checksum = checksum(text.as_bytes());
+        text.push_str(&checksum);
+        Self { mode, id, text }
+    }
+
+    /// Reads a key.
+    ///
+    /// # Errors
+    /// [`KeyTextError`] when it cannot be one; nothing was looked up yet.
+    pub fn parse(text: &str) -> Result<Self, KeyTextError> {
+        let (mode, rest) = [Mode::Live, Mode::Test]
+            .into_iter()
+            .find_map(|mode| {
+                let rest = text.strip_prefix("pw_")?.strip_prefix(mode.as_str())?;
+                Some((mode, rest.strip_prefix('_')?))
+            })
+            .ok_or(KeyTextError::Form)?;
+        let (id, secret) = rest.split_once('_').ok_or(KeyTextError::Form)?;
+        let id = format!("{}_{id}", KeyId::PREFIX)
+            .parse()
+            .map_err(|_| KeyTextError::Form)?;
+        let base62 = secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !base62 || secret.len() != SECRET_CHARS + CHECKSUM_CHARS {
+            return Err(KeyTextError::Form);
+        }
+        let (signed, given) = text.split_at(text.len() - CHECKSUM_CHARS);
+        if checksum(signed.as_bytes()) != given {
+            return Err(KeyTextError::Checksum);
+        }
+        Ok(Self {
+            mode,
+            id,
+            text: text.into(),
+        })
+    }
+
+    /// Which chains it may see.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Its public part.
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// What the database keeps of it.
+    pub fn hash(&self) -> [u8; 32] {
+        Sha256::digest(self.text.as_bytes()).into()
+    }
+
+    /// The whole key, to be shown once.
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Debug for ApiKeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pw_{}_{}_(not shown)", self.mode.as_str(), bare(self.id))
+    }
+}
+
+fn bare(id: KeyId) -> String {
+    let text = id.to_string();
+    text.trim_start_matches(KeyId::PREFIX)
+        .trim_start_matches('_')
+        .to_owned()
+}
+
+fn head_chars(mode: Mode) -> usize {
+    // pw, the mode, 26 characters of the id, and their underscores.
+    "pw_".len() + mode.as_str().len() + "_".len() + 26 + "_".len()
+}
+
+/// CRC-32 (ISO-HDLC, the one of zip) in base 62.
+fn checksum(bytes: &[u8]) -> String {
+    let mut register = u32::MAX;
+    for byte in bytes {
+        register ^= u32::from(*byte);
+        for _ in 0..8 {
+            let carry = register & 1;
+            register >>= 1;
+            if carry == 1 {
+                register ^= 0xedb8_8320;
+            }
+        }
+    }
+    let mut rest = !register;
+    let mut symbols = [b'0'; CHECKSUM_CHARS];
+    for symbol in symbols.iter_mut().rev() {
+        let digit = usize::try_from(rest % 62).unwrap_or_default();
+        *symbol = BASE62[digit];
+        rest /= 62;
+    }
+    symbols.iter().map(|symbol| char::from(*symbol)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts up, so that each run is the same.
+    struct Counting(u8);
+
+    impl Entropy for Counting {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            for byte in bytes {
+                self.0 = self.0.wrapping_add(37);
+                *byte = self.0;
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_reads_back_with_its_mode_and_id() {
+        for mode in [Mode::Live, Mode::Test] {
+            let key = ApiKeyText::generate(mode, &mut Counting(1));
+            assert_eq!(key.reveal().len(), 3 + 4 + 1 + 26 + 1 + 43 + 6);
+            let read = ApiKeyText::parse(key.reveal()).unwrap();
+            assert_eq!(read, key);
+            assert_eq!((read.mode(), read.hash()), (mode, key.hash()));
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_the_common_crc32() {
+        // The check value of CRC-32/ISO-HDLC for "123456789" is 0xcbf43926 = 3421780262.
+        assert_eq!(checksum(b"123456789"), "3jZRME");
+    }
+
+    #[test]
+    fn a_wrong_character_is_found_without_a_look_up() {
+        let key = ApiKeyText::generate(Mode::Test, &mut Counting(1));
+        let text = key.reveal();
+        for place in text.len() - 20..text.len() {
+            let old = &text[place..=place];
+            let new = if old == "x" { "y" } else { "x" };
+            let mut wrong = text.to_owned();
+            wrong.replace_range(place..=place, new);
+            assert_eq!(
+                ApiKeyText::parse(&wrong),
+                Err(KeyTextError::Checksum),
+                "{place}"
+            );
+        }
+        let forms = [
+            "",
+            "pw_",
+            "pw_prod_x",
+            "Bearer",
+            &text[..text.len() - 1],
+            &text.replacen("test", "live", 1),
+        ];
+        for form in forms {
+            assert!(ApiKeyText::parse(form).is_err(), "{form}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_not_printed() {
+        let key = ApiKeyText::generate(Mode::Test, &mut Counting(1));
+        let secret = key.reveal().rsplit('_').next().unwrap();
+        assert!(!format!("{key:?}").contains(secret));
+    }
+}

@@ -1,0 +1,97 @@
+//! `/v1/chains` and `/v1/assets`: what can be paid, and how far it was read.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use paywatch_domain::{ChainSpec, Mode, UnixMillis};
+use paywatch_store::chains::{self, ChainRow};
+use paywatch_wire::time::rfc3339;
+use paywatch_wire::{AssetForm, Chain, ChainCursor, ChainProblem, Page};
+
+use crate::auth::Auth;
+use crate::fault::Fault;
+use crate::query::Query;
+use crate::scope::Scope;
+use crate::state::ApiState;
+
+/// A list that is as long as the configuration: one page.
+fn whole<T>(data: Vec<T>) -> Json<Page<T>> {
+    Json(Page {
+        data,
+        has_more: false,
+        next_cursor: None,
+    })
+}
+
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    auth: Auth,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Chain>>, Fault> {
+    let caller = auth.may(Scope::ChainsRead)?;
+    Query::new(query.as_deref()).finish()?;
+    let rows = chains::all(&mut state.store.read().await?).await?;
+    let own = state
+        .catalogue
+        .chains()
+        .filter(|chain| chain.mode == caller.mode);
+    let now = state.now();
+    let shown = own.map(|chain| {
+        let row = rows.iter().find(|row| row.chain == chain.name);
+        show(chain, row, now)
+    });
+    Ok(whole(shown.collect()))
+}
+
+fn show(chain: &ChainSpec, row: Option<&ChainRow>, now: UnixMillis) -> Chain {
+    let cursor = row.and_then(|row| row.cursor.as_ref());
+    let tip_height = row.and_then(|row| row.tip_height);
+    let lag = cursor
+        .zip(tip_height)
+        .map(|(cursor, tip)| tip.saturating_sub(cursor.height));
+    let covered_until = row.and_then(|row| row.covered_until);
+    let fresh = covered_until.is_some_and(|until| now.ms_since(until) <= chain.lag_ms_max);
+    let halted = row.and_then(|row| row.halted.clone());
+    let problem = row.and_then(|row| row.problem.as_ref());
+    Chain {
+        chain: chain.name.to_string(),
+        object: "chain".into(),
+        caip2: chain.caip2.to_string(),
+        family: chain.family.as_str().into(),
+        livemode: chain.mode == Mode::Live,
+        finality: (&chain.finality).into(),
+        cursor: cursor.map(|block| ChainCursor {
+            height: block.height,
+            hash: block.hash.to_string(),
+        }),
+        covered_until: covered_until.map(rfc3339),
+        tip_height,
+        lag_blocks: lag,
+        accepting: cursor.is_some() && fresh && halted.is_none(),
+        halted,
+        problem: problem.map(|problem| ChainProblem {
+            code: problem.code.clone(),
+            detail: problem.text.clone(),
+        }),
+        updated_at: row.map(|row| rfc3339(row.updated_at)),
+    }
+}
+
+pub(super) async fn assets(
+    State(state): State<ApiState>,
+    auth: Auth,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<AssetForm>>, Fault> {
+    let caller = auth.may(Scope::ChainsRead)?;
+    Query::new(query.as_deref()).finish()?;
+    let own = state
+        .catalogue
+        .chains()
+        .filter(|chain| chain.mode == caller.mode);
+    let shown = own.flat_map(|chain| {
+        chain
+            .assets
+            .iter()
+            .map(move |asset| AssetForm::render(chain, asset))
+    });
+    Ok(whole(shown.collect()))
+}

@@ -1,0 +1,85 @@
+//! `/v1/events` and the history of an invoice: the same bytes that webhooks carry.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use paywatch_domain::{EventId, InvoiceId};
+use paywatch_store::{Listed, events, invoices};
+use paywatch_wire::Page;
+use serde_json::value::RawValue;
+
+use super::{IdPath, known};
+use crate::auth::Auth;
+use crate::fault::Fault;
+use crate::page::page;
+use crate::query::Query;
+use crate::scope::Scope;
+use crate::state::ApiState;
+
+/// The stored bytes of an event. They were JSON when they were written.
+fn bytes(body: String) -> Result<Box<RawValue>, Fault> {
+    RawValue::from_string(body).map_err(|error| {
+        tracing::error!(%error, "a stored event is damaged");
+        Fault::Internal
+    })
+}
+
+/// Everything that was said, in the order of commits. `next_cursor` is never `null` once there was an
+/// event: whoever polls with it as `after` misses nothing.
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    auth: Auth,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Box<RawValue>>>, Fault> {
+    let caller = auth.may(Scope::EventsRead)?;
+    let mut query = Query::new(query.as_deref());
+    let limit = query.limit();
+    let after = query.sequence("after").unwrap_or(0);
+    query.finish()?;
+    let mut conn = state.store.read().await?;
+    let asked = limit.saturating_add(1);
+    let mut rows = events::after(&mut conn, caller.merchant, caller.mode, after, asked).await?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = limit < rows.len();
+    rows.truncate(limit);
+    let last = rows.last().map_or(after, |row| row.seq);
+    Ok(Json(Page {
+        data: rows
+            .into_iter()
+            .map(|row| bytes(row.body))
+            .collect::<Result<_, _>>()?,
+        has_more,
+        next_cursor: (last != 0).then(|| last.to_string()),
+    }))
+}
+
+/// The numbered history of one invoice, newest first.
+pub(super) async fn of_invoice(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Box<RawValue>>>, Fault> {
+    let caller = auth.may(Scope::InvoicesRead)?;
+    let id = known::<InvoiceId>(id, "invoice")?;
+    let mut query = Query::new(query.as_deref());
+    let window = query.window::<EventId>("an event of this invoice");
+    query.finish()?;
+    let mut conn = state.store.read().await?;
+    let invoice = invoices::find(&mut conn, caller.merchant, caller.mode, id).await?;
+    let invoice = invoice.ok_or(Fault::NotFound("invoice"))?;
+    let listed = events::of_invoice(&mut conn, invoice, &window.cursor, window.limit).await?;
+    let has_more = listed.has_more;
+    let named = listed
+        .rows
+        .into_iter()
+        .map(|row| Ok((row.id, bytes(row.body)?)));
+    let rows = named.collect::<Result<Vec<_>, Fault>>()?;
+    let shown = page(Listed { rows, has_more }, &window.cursor, |(id, _)| {
+        id.to_string()
+    });
+    Ok(Json(Page {
+        data: shown.data.into_iter().map(|(_, body)| body).collect(),
+        has_more: shown.has_more,
+        next_cursor: shown.next_cursor,
+    }))
+}

@@ -1,0 +1,114 @@
+//! `/v1/invoices`: what is to be paid, and what happened to the money.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use paywatch_domain::{InvoiceId, Status, UnixMillis};
+use paywatch_store::invoices::By;
+use paywatch_wire::{CreateInvoice, Invoice, NoFields, Page};
+
+use super::{IdPath, known};
+use crate::auth::Auth;
+use crate::fault::Fault;
+use crate::page::page;
+use crate::post::{Post, answer};
+use crate::query::Query;
+use crate::scope::Scope;
+use crate::state::ApiState;
+
+pub(super) async fn create(
+    State(state): State<ApiState>,
+    auth: Auth,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::InvoicesWrite)?;
+    let (request, idempotent) = post.decode::<CreateInvoice>()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .create_invoice(&caller, request, idempotent, now, &mut entropy)
+            .await?,
+    )
+}
+
+pub(super) async fn one(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+) -> Result<Json<Invoice>, Fault> {
+    let caller = auth.may(Scope::InvoicesRead)?;
+    let id = known::<InvoiceId>(id, "invoice")?;
+    let invoice = state.commands.invoice(&caller, id, state.now()).await?;
+    invoice.map(Json).ok_or(Fault::NotFound("invoice"))
+}
+
+pub(super) async fn list(
+    State(state): State<ApiState>,
+    auth: Auth,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<Invoice>>, Fault> {
+    let caller = auth.may(Scope::InvoicesRead)?;
+    let mut query = Query::new(query.as_deref());
+    let window = query.window("an invoice");
+    let by = filter(&mut query);
+    query.finish()?;
+    let (commands, cursor, limit) = (&state.commands, &window.cursor, window.limit);
+    let listed = commands
+        .invoices(&caller, by, cursor, limit, state.now())
+        .await?;
+    Ok(Json(page(listed, cursor, |invoice| invoice.id.clone())))
+}
+
+/// One filter at a time: each has an index of its own.
+fn filter(query: &mut Query) -> By {
+    let statuses: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
+    let status = query.word("status", &statuses.join(", "), Status::parse);
+    let asset = query.word("asset", "the assets, such as btc@bitcoin", |text| {
+        text.parse().ok()
+    });
+    let (from, to) = (query.time("created_after"), query.time("created_before"));
+    let created = (from.is_some() || to.is_some()).then(|| {
+        let (from, to) = (
+            from.unwrap_or(UnixMillis(i64::MIN)),
+            to.unwrap_or(UnixMillis(i64::MAX)),
+        );
+        By::CreatedBetween(from, to)
+    });
+    let named = [
+        status.map(By::Status),
+        query.text("order_id").map(By::OrderId),
+        asset.map(By::Asset),
+        query.text("tx_id").map(By::TxId),
+        query.text("address").map(By::Address),
+        created,
+    ];
+    let mut named = named.into_iter().flatten();
+    let by = named.next().unwrap_or(By::All);
+    if named.next().is_some() {
+        query.refuse(
+            "status",
+            "filters_combined",
+            "one filter at a time is possible",
+        );
+    }
+    by
+}
+
+pub(super) async fn cancel(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::InvoicesWrite)?;
+    let id = known::<InvoiceId>(id, "invoice")?;
+    let (NoFields {}, idempotent) = post.decode()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .cancel_invoice(&caller, id, idempotent, now, &mut entropy)
+            .await?,
+    )
+}

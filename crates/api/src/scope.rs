@@ -1,0 +1,71 @@
+//! What an API key may do.
+
+/// One permission of an API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Read invoices and their events.
+    InvoicesRead,
+    /// Create and cancel invoices.
+    InvoicesWrite,
+    /// Read wallets.
+    WalletsRead,
+    /// Register wallets; they stay pending until someone with `admin` confirms them.
+    WalletsWrite,
+    /// Read webhook endpoints and deliveries.
+    EndpointsRead,
+    /// Register and remove webhook endpoints.
+    EndpointsWrite,
+    /// Pull events.
+    EventsRead,
+    /// Read chains and assets.
+    ChainsRead,
+    /// Everything that operators do.
+    Admin,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 9] = [
+        Self::InvoicesRead,
+        Self::InvoicesWrite,
+        Self::WalletsRead,
+        Self::WalletsWrite,
+        Self::EndpointsRead,
+        Self::EndpointsWrite,
+        Self::EventsRead,
+        Self::ChainsRead,
+        Self::Admin,
+    ];
+
+    /// What a merchant's backend gets when nothing else is asked for: all but `admin`.
+    pub const MERCHANT: [Self; 8] = [
+        Self::InvoicesRead,
+        Self::InvoicesWrite,
+        Self::WalletsRead,
+        Self::WalletsWrite,
+        Self::EndpointsRead,
+        Self::EndpointsWrite,
+        Self::EventsRead,
+        Self::ChainsRead,
+    ];
+
+    /// The name in keys, answers and the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvoicesRead => "invoices.read",
+            Self::InvoicesWrite => "invoices.write",
+            Self::WalletsRead => "wallets.read",
+            Self::WalletsWrite => "wallets.write",
+            Self::EndpointsRead => "endpoints.read",
+            Self::EndpointsWrite => "endpoints.write",
+            Self::EventsRead => "events.read",
+            Self::ChainsRead => "chains.read",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The scope with this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+    }
+}
