@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A source of random bytes. Injected; only the binary asks the operating system.
-pub trait Entropy: Send {
+pub trait Entropy: Send + Sync {
     /// Fills `bytes` with unpredictable bytes.
     fn fill(&mut self, bytes: &mut [u8]);
 

@@ -19,6 +19,8 @@ statements! {
         FROM endpoints WHERE merchant = $1 AND mode = $2 AND id < $3 ORDER BY id DESC LIMIT $4";
     NEWER = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
         FROM endpoints WHERE merchant = $1 AND mode = $2 AND id > $3 ORDER BY id LIMIT $4";
+    DISABLED = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
+        FROM endpoints WHERE state = 'disabled' ORDER BY id LIMIT 100";
     COUNT = "SELECT COUNT(*) FROM endpoints WHERE merchant = $1 AND mode = $2";
     UPDATE = "UPDATE endpoints SET url = $2, types = $3 WHERE id = $1";
     DISABLE = "UPDATE endpoints SET state = 'disabled', disabled_reason = $2 WHERE id = $1 AND state = 'enabled'";
@@ -164,6 +166,12 @@ pub async fn list(
     let window = Window::find(conn, cursor, limit, FIND, &scope).await?;
     let rows = window.fetch(conn, (OLDER, NEWER), &scope, &[]).await?;
     rows.try_map(Raw::read)
+}
+
+/// Endpoints of all merchants that are switched off, a hundred at the most: for the operator.
+pub async fn disabled(conn: &mut Conn) -> Result<Vec<Endpoint>, StoreError> {
+    let rows = conn.fetch::<Raw>(DISABLED, &[]).await?;
+    rows.into_iter().map(Raw::read).collect()
 }
 
 /// How many endpoints a merchant has.

@@ -1,0 +1,75 @@
+//! The command line as a client of `/v1`.
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::Value;
+
+/// Where the API is and who asks.
+#[derive(Args, Clone)]
+pub(crate) struct Connection {
+    /// Address of the API.
+    #[arg(long, env = "PAYWATCH_URL", default_value = "http://127.0.0.1:8080", global = true)]
+    url: String,
+    /// API key; `paywatch keys create` makes one.
+    #[arg(long, env = "PAYWATCH_KEY", hide_env_values = true, global = true)]
+    key: Option<String>,
+}
+
+/// Sends requests to `/v1`.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: String,
+    key: String,
+}
+
+impl Connection {
+    pub(crate) fn open(self) -> anyhow::Result<Client> {
+        let key = self.key.context(
+            "an API key is needed: set PAYWATCH_KEY, or make one with `paywatch keys create`",
+        )?;
+        let http = reqwest::Client::builder().build().context("the HTTP client cannot be made")?;
+        Ok(Client { http, url: self.url.trim_end_matches('/').to_owned(), key })
+    }
+}
+
+impl Client {
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.http.get(format!("{}{path}", self.url));
+        self.send(request).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = self
+            .http
+            .post(format!("{}{path}", self.url))
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        self.send(request).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+        let answer = request.bearer_auth(&self.key).send().await;
+        let answer = answer.with_context(|| {
+            format!("{} does not answer; is `paywatch serve` running there?", self.url)
+        })?;
+        let status = answer.status();
+        let body = answer.text().await.context("the answer broke off")?;
+        let value: Value = serde_json::from_str(&body)
+            .with_context(|| format!("the answer ({status}) is not JSON; is this paywatch?"))?;
+        if status.is_success() {
+            return Ok(value);
+        }
+        bail!("{}", problem(&value))
+    }
+}
+
+/// A problem document in words.
+fn problem(value: &Value) -> String {
+    let word = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
+    let mut text = format!("{} ({})", word("detail"), word("code"));
+    for error in value["errors"].as_array().into_iter().flatten() {
+        let part = |field: &str| error[field].as_str().unwrap_or_default().to_owned();
+        text.push_str(&format!("\n  {}: {} ({})", part("pointer"), part("detail"), part("code")));
+    }
+    text
+}

@@ -1,0 +1,153 @@
+//! `paywatch invoice`: made, shown, listed and watched.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::client::{Client, Connection};
+use crate::output::{Output, data, text};
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make an invoice.
+    Create {
+        /// What is to be paid, for example btc@bitcoin.
+        #[arg(long)]
+        asset: String,
+        /// How much, for example 0.0015.
+        #[arg(long)]
+        amount: String,
+        /// Your own reference.
+        #[arg(long)]
+        order_id: Option<String>,
+        /// Seconds until it expires.
+        #[arg(long)]
+        expires_in: Option<u64>,
+        /// The policy's name.
+        #[arg(long)]
+        policy: Option<String>,
+    },
+    /// Show one invoice.
+    Show {
+        /// The invoice's id.
+        id: String,
+    },
+    /// List the newest invoices.
+    List {
+        /// Only those of this status.
+        #[arg(long)]
+        status: Option<String>,
+    },
+    /// Print an invoice each time it changes, until it is paid, expired or canceled.
+    Watch {
+        /// The invoice's id.
+        id: String,
+    },
+}
+
+pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<()> {
+    let client = arguments.connection.open()?;
+    match arguments.action {
+        Action::Create { asset, amount, order_id, expires_in, policy } => {
+            let mut body = json!({ "options": [{ "asset": asset, "amount": amount }] });
+            let fields = [
+                ("order_id", order_id.map(Value::from)),
+                ("expires_in_s", expires_in.map(Value::from)),
+                ("policy", policy.map(Value::from)),
+            ];
+            for (name, value) in fields {
+                if let Some(value) = value {
+                    body[name] = value;
+                }
+            }
+            let invoice = client.post("/v1/invoices", &body).await?;
+            output.say(&invoice, || describe(&invoice));
+        }
+        Action::Show { id } => {
+            let invoice = client.get(&format!("/v1/invoices/{id}")).await?;
+            output.say(&invoice, || describe(&invoice));
+        }
+        Action::List { status } => {
+            let filter = status.map_or_else(String::new, |status| format!("?status={status}"));
+            let page = client.get(&format!("/v1/invoices{filter}")).await?;
+            let rows = data(&page)?.iter().map(row).collect();
+            let head = ["id", "status", "amount", "asset", "order", "created", "expires"];
+            output.table(&page, &head, rows);
+        }
+        Action::Watch { id } => watch(output, &client, &id).await?,
+    }
+    Ok(())
+}
+
+async fn watch(output: Output, client: &Client, id: &str) -> anyhow::Result<()> {
+    let mut version = None;
+    loop {
+        let invoice = client.get(&format!("/v1/invoices/{id}")).await?;
+        if version != invoice["version"].as_u64() {
+            version = invoice["version"].as_u64();
+            output.say(&invoice, || describe(&invoice));
+        }
+        let open = ["created", "detected", "confirming", "underpaid"];
+        if !open.contains(&invoice["status"].as_str().unwrap_or_default()) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn row(invoice: &Value) -> Vec<String> {
+    let fields = [
+        "/id",
+        "/status",
+        "/options/0/amount",
+        "/options/0/asset",
+        "/order_id",
+        "/created_at",
+        "/expires_at",
+    ];
+    fields.iter().map(|field| text(invoice, field)).collect()
+}
+
+fn describe(invoice: &Value) -> String {
+    let mut lines = vec![format!(
+        "{}  {}  (version {}, expires {})",
+        text(invoice, "/id"),
+        text(invoice, "/status"),
+        text(invoice, "/version"),
+        text(invoice, "/expires_at")
+    )];
+    for option in invoice["options"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "  pay {} {} to {}",
+            text(option, "/amount"),
+            text(option, "/asset"),
+            text(option, "/address")
+        ));
+        lines.push(format!(
+            "  seen {}, final {}, remaining {}",
+            text(option, "/tally/seen"),
+            text(option, "/tally/final"),
+            text(option, "/tally/remaining")
+        ));
+    }
+    for transfer in invoice["transfers"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "  {} {} in {} ({} of {})",
+            text(transfer, "/certainty"),
+            text(transfer, "/amount"),
+            text(transfer, "/tx_id"),
+            text(transfer, "/finality/have"),
+            text(transfer, "/finality/need")
+        ));
+    }
+    lines.join("\n")
+}

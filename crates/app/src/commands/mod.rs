@@ -1,0 +1,10 @@
+//! One file a subcommand.
+
+pub(crate) mod check;
+pub(crate) mod doctor;
+pub(crate) mod init;
+pub(crate) mod invoice;
+pub(crate) mod keys;
+pub(crate) mod migrate;
+pub(crate) mod serve;
+pub(crate) mod wallet;

@@ -1,0 +1,156 @@
+//! Configuration: the compiled-in defaults, a file, the environment; all problems at once.
+
+mod chains;
+mod merge;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use paywatch_domain::{Catalogue, Policy};
+
+pub(crate) use chains::{BitcoinEndpoint, Chains};
+pub(crate) use settings::{LogFormat, Settings};
+
+/// The commented defaults, which `init` writes out.
+pub(crate) const DEFAULT_SETTINGS: &str = include_str!("../../../../paywatch.default.toml");
+/// The chains that paywatch knows, which `init` writes out.
+pub(crate) const DEFAULT_CHAINS: &str = include_str!("../../../../chains.toml");
+/// The file that is read when no other is named.
+pub(crate) const FILE: &str = "paywatch.toml";
+
+/// One thing that is wrong, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// File and key, or the environment variable.
+    pub(crate) place: String,
+    /// What is wrong and what to do.
+    pub(crate) detail: String,
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug)]
+pub(crate) struct Problems(pub(crate) Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration cannot be used:")?;
+        for problem in &self.0 {
+            write!(f, "\n  {}: {}", problem.place, problem.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// A configuration that was read and found good.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// What stands in `paywatch.toml`.
+    pub(crate) settings: Settings,
+    /// Chains and assets, those without an endpoint too.
+    pub(crate) catalogue: Catalogue,
+    /// How to reach the nodes of the Bitcoin chains that are followed.
+    pub(crate) bitcoin: Vec<BitcoinEndpoint>,
+    /// Policies by name.
+    pub(crate) policies: BTreeMap<String, Policy>,
+}
+
+/// Reads the configuration. `file` is what the command line names; a missing default file means the
+/// defaults alone.
+pub(crate) fn load(
+    file: Option<&Path>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, Problems> {
+    let path = file.map_or_else(|| PathBuf::from(FILE), Path::to_owned);
+    let mut problems = Vec::new();
+    let mut table = merge::parse(DEFAULT_SETTINGS, "built-in defaults", &mut problems);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let place = path.display().to_string();
+            let own = merge::parse(&text, &place, &mut problems);
+            merge::overlay(&mut table, own, &place, &mut problems);
+        }
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => problems.push(Problem {
+            place: path.display().to_string(),
+            detail: format!("cannot be read: {error}; `paywatch init` writes a commented one"),
+        }),
+    }
+    merge::environment(&mut table, environment, &mut problems);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    let settings = settings::read(&table, folder, environment, &mut problems);
+    let chains = match &settings {
+        Some(settings) => chains::load(&settings.chains_file, environment, &mut problems),
+        None => Chains::default(),
+    };
+    let policies = settings::policies(&table, &chains.catalogue, &mut problems);
+    match settings {
+        Some(settings) if problems.is_empty() => Ok(Config {
+            settings,
+            catalogue: chains.catalogue,
+            bitcoin: chains.bitcoin,
+            policies,
+        }),
+        Some(_) | None => Err(Problems(problems)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(settings: &str, chains: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        std::fs::write(&file, settings).unwrap();
+        std::fs::write(folder.path().join("chains.toml"), chains).unwrap();
+        std::fs::write(folder.path().join("master.key"), "ab".repeat(32)).unwrap();
+        (folder, file)
+    }
+
+    #[test]
+    fn the_shipped_files_are_good_and_name_no_node() {
+        let (_folder, file) = written(DEFAULT_SETTINGS, DEFAULT_CHAINS);
+        let config = load(Some(&file), &BTreeMap::new()).unwrap();
+        assert_eq!(config.bitcoin.len(), 0);
+        assert_eq!(config.catalogue.chains().count(), 4);
+        assert!(config.policies.contains_key("default"));
+        assert_eq!(config.settings.listen.port(), 8080);
+    }
+
+    #[test]
+    fn all_problems_are_said_at_once() {
+        let settings = "colour = 1\n[server]\nlisten = \"nowhere\"\nport = 1\n[webhooks]\ntimeout_ms = \"soon\"\n\
+                        [policies.slow]\nchains = { dogecoin = { depth = 3 } }\n";
+        let chains = "[chains.bitcoin]\nfamily = \"bitcoin\"\nnetwork = \"mainet\"\nmode = \"live\"\n\
+                      caip2 = \"x\"\nfinality = { depth = 0 }\n";
+        let (_folder, file) = written(settings, chains);
+        let Problems(problems) = load(Some(&file), &BTreeMap::new()).unwrap_err();
+        let said = problems.iter().map(|problem| format!("{}: {}", problem.place, problem.detail));
+        let said = said.collect::<Vec<_>>().join("\n");
+        for needle in ["colour", "server.port", "server.listen", "webhooks.timeout_ms", "dogecoin", "mainet"] {
+            assert!(said.contains(needle), "{needle} is missing in\n{said}");
+        }
+    }
+
+    #[test]
+    fn the_environment_comes_on_top_and_secrets_come_from_there_or_from_files() {
+        let (_folder, file) = written("", DEFAULT_CHAINS);
+        let environment = BTreeMap::from([
+            ("PAYWATCH__SERVER__LISTEN".to_owned(), "127.0.0.1:9999".to_owned()),
+            ("PAYWATCH__WEBHOOKS__SCHEDULE_S".to_owned(), "[0, 1]".to_owned()),
+            ("PAYWATCH_MASTER_KEY".to_owned(), "cd".repeat(32)),
+        ]);
+        let config = load(Some(&file), &environment).unwrap();
+        assert_eq!(config.settings.listen.port(), 9999);
+        assert_eq!(config.settings.webhooks.schedule_s, vec![0, 1]);
+        assert!(!format!("{config:?}").contains(&"cd".repeat(32)), "secrets are never printed");
+        let wrong = BTreeMap::from([("PAYWATCH__SERVER__LISTN".to_owned(), "x".to_owned())]);
+        let Problems(problems) = load(Some(&file), &wrong).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+}

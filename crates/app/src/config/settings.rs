@@ -1,0 +1,252 @@
+//! What stands in `paywatch.toml`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use paywatch_domain::{Catalogue, Finality, Policy, limits};
+use paywatch_store::MasterKey;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::Problem;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Webhook settings.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Webhooks {
+    /// Waits before each attempt, in seconds.
+    pub(crate) schedule_s: Vec<u64>,
+    /// How long an endpoint may take to answer.
+    pub(crate) timeout_ms: u64,
+    /// Whether plain http is allowed.
+    pub(crate) allow_http: bool,
+    /// Private networks that endpoints may live in.
+    pub(crate) allow_networks: Vec<IpNet>,
+    /// An endpoint that only failed for this long is switched off.
+    pub(crate) disable_after_s: u64,
+}
+
+/// Settings that were read and found good.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Where the API listens.
+    pub(crate) listen: SocketAddr,
+    /// The database, with a path that does not depend on the working folder.
+    pub(crate) database_url: String,
+    /// Connections of the pool.
+    pub(crate) connections: u32,
+    /// Seals addresses, encrypts secrets. Prints as a placeholder. `None` when there is none yet,
+    /// which only commands that need no secret accept.
+    pub(crate) master_key: Option<MasterKey>,
+    /// Folder for what must survive a restored database.
+    pub(crate) state_folder: PathBuf,
+    /// The file with the chains.
+    pub(crate) chains_file: PathBuf,
+    /// Webhooks.
+    pub(crate) webhooks: Webhooks,
+    /// What is logged.
+    pub(crate) filter: String,
+    /// How it is logged.
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Deserialize)]
+struct Server {
+    listen: SocketAddr,
+}
+
+#[derive(Deserialize)]
+struct Database {
+    url: String,
+    connections: u32,
+}
+
+#[derive(Deserialize)]
+struct Secrets {
+    master_key_file: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct State {
+    folder: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct ChainsFile {
+    file: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Telemetry {
+    filter: String,
+    format: LogFormat,
+}
+
+/// Reads a section key by key, so that one wrong value does not hide the next.
+fn section<T: DeserializeOwned>(table: &Table, name: &str, problems: &mut Vec<Problem>) -> Option<T> {
+    let value = table.get(name).cloned().unwrap_or_else(|| Value::Table(Table::new()));
+    match value.clone().try_into() {
+        Ok(section) => Some(section),
+        Err(error) => {
+            let detail = error.to_string().trim_end().replace('\n', "; ");
+            let key = key_of_error(&value, &detail);
+            problems.push(Problem { place: format!("{name}{key}"), detail });
+            None
+        }
+    }
+}
+
+/// The key that an error of the TOML reader speaks of.
+fn key_of_error(section: &Value, detail: &str) -> String {
+    let keys = section.as_table().into_iter().flat_map(Table::keys);
+    let named = |key: &&String| detail.contains(&format!("`{key}`"));
+    keys.into_iter().find(named).map_or_else(String::new, |key| format!(".{key}"))
+}
+
+pub(super) fn read(
+    table: &Table,
+    folder: &Path,
+    environment: &BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<Settings> {
+    let server: Option<Server> = section(table, "server", problems);
+    let database: Option<Database> = section(table, "database", problems);
+    let secrets: Option<Secrets> = section(table, "secrets", problems);
+    let state: Option<State> = section(table, "state", problems);
+    let chains: Option<ChainsFile> = section(table, "chains", problems);
+    let webhooks: Option<Webhooks> = section(table, "webhooks", problems);
+    let telemetry: Option<Telemetry> = section(table, "telemetry", problems);
+    let secrets = secrets?;
+    let key_file = folder.join(secrets.master_key_file);
+    let master_key = master_key(&key_file, environment, problems);
+    let (database, telemetry, webhooks) = (database?, telemetry?, webhooks?);
+    if webhooks.schedule_s.is_empty() {
+        problems.push(Problem {
+            place: "webhooks.schedule_s".to_owned(),
+            detail: "needs at least one attempt, for example [0, 5, 300]".to_owned(),
+        });
+    }
+    Some(Settings {
+        listen: server?.listen,
+        database_url: database_url(&database.url, folder),
+        connections: database.connections,
+        master_key,
+        state_folder: folder.join(state?.folder),
+        chains_file: folder.join(chains?.file),
+        webhooks,
+        filter: telemetry.filter,
+        format: telemetry.format,
+    })
+}
+
+/// Makes a SQLite file relative to the configuration's folder.
+fn database_url(url: &str, folder: &Path) -> String {
+    match url.strip_prefix("sqlite:") {
+        Some(file) if !file.starts_with('/') && file != ":memory:" => {
+            format!("sqlite:{}", folder.join(file).display())
+        }
+        Some(_) | None => url.to_owned(),
+    }
+}
+
+fn master_key(
+    file: &Path,
+    environment: &BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) -> Option<MasterKey> {
+    let (place, text) = match environment.get("PAYWATCH_MASTER_KEY") {
+        Some(text) => ("PAYWATCH_MASTER_KEY".to_owned(), text.clone()),
+        None => match std::fs::read_to_string(file) {
+            Ok(text) => (file.display().to_string(), text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                let detail = format!("the master key cannot be read: {error}");
+                problems.push(Problem { place: file.display().to_string(), detail });
+                return None;
+            }
+        },
+    };
+    match text.trim().parse() {
+        Ok(key) => Some(key),
+        Err(_) => {
+            let detail = "the master key must be 32 random bytes in hexadecimal or base64; \
+                          `paywatch init` makes one"
+                .to_owned();
+            problems.push(Problem { place, detail });
+            None
+        }
+    }
+}
+
+/// `{ depth = 3 }`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FinalityForm {
+    depth: u32,
+}
+
+impl FinalityForm {
+    pub(super) fn read(self, place: &str, problems: &mut Vec<Problem>) -> Finality {
+        if !(1..=limits::DEPTH_MAX).contains(&self.depth) {
+            let detail = format!("a depth must be from 1 to {}", limits::DEPTH_MAX);
+            problems.push(Problem { place: place.to_owned(), detail });
+        }
+        Finality::Depth(self.depth)
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PolicyForm {
+    chains: BTreeMap<String, FinalityForm>,
+    assets: BTreeMap<String, FinalityForm>,
+}
+
+/// Reads the named policies and holds them against the chains that there are.
+pub(super) fn policies(
+    table: &Table,
+    catalogue: &Catalogue,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Policy> {
+    let forms: BTreeMap<String, PolicyForm> = section(table, "policies", problems).unwrap_or_default();
+    let mut policies = BTreeMap::new();
+    for (name, form) in forms {
+        let mut policy =
+            Policy { name: Some(name.as_str().into()), assets: BTreeMap::new(), chains: BTreeMap::new() };
+        for (chain, finality) in form.chains {
+            let place = format!("policies.{name}.chains.{chain}");
+            let finality = finality.read(&place, problems);
+            match chain.parse().ok().filter(|chain| catalogue.chain(chain).is_some()) {
+                Some(chain) => drop(policy.chains.insert(chain, finality)),
+                None => problems.push(not_configured(place, "chain")),
+            }
+        }
+        for (asset, finality) in form.assets {
+            let place = format!("policies.{name}.assets.{asset}");
+            let finality = finality.read(&place, problems);
+            match asset.parse().ok().filter(|asset| catalogue.asset(asset).is_some()) {
+                Some(asset) => drop(policy.assets.insert(asset, finality)),
+                None => problems.push(not_configured(place, "asset")),
+            }
+        }
+        policies.insert(name, policy);
+    }
+    policies
+}
+
+fn not_configured(place: String, what: &str) -> Problem {
+    Problem { place, detail: format!("there is no such {what} in the chains file") }
+}
