@@ -8,10 +8,22 @@ use serde_json::Value;
 #[derive(Args, Clone)]
 pub(crate) struct Connection {
     /// Address of the API.
-    #[arg(long, env = "PAYWATCH_URL", default_value = "http://127.0.0.1:8080", global = true)]
+    #[arg(
+        id = "api_url",
+        long = "url",
+        env = "PAYWATCH_URL",
+        default_value = "http://127.0.0.1:8080",
+        global = true
+    )]
     url: String,
     /// API key; `paywatch keys create` makes one.
-    #[arg(long, env = "PAYWATCH_KEY", hide_env_values = true, global = true)]
+    #[arg(
+        id = "api_key",
+        long = "key",
+        env = "PAYWATCH_KEY",
+        hide_env_values = true,
+        global = true
+    )]
     key: Option<String>,
 }
 
@@ -27,8 +39,14 @@ impl Connection {
         let key = self.key.context(
             "an API key is needed: set PAYWATCH_KEY, or make one with `paywatch keys create`",
         )?;
-        let http = reqwest::Client::builder().build().context("the HTTP client cannot be made")?;
-        Ok(Client { http, url: self.url.trim_end_matches('/').to_owned(), key })
+        let http = reqwest::Client::builder()
+            .build()
+            .context("the HTTP client cannot be made")?;
+        Ok(Client {
+            http,
+            url: self.url.trim_end_matches('/').to_owned(),
+            key,
+        })
     }
 }
 
@@ -50,7 +68,10 @@ impl Client {
     async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
         let answer = request.bearer_auth(&self.key).send().await;
         let answer = answer.with_context(|| {
-            format!("{} does not answer; is `paywatch serve` running there?", self.url)
+            format!(
+                "{} does not answer; is `paywatch serve` running there?",
+                self.url
+            )
         })?;
         let status = answer.status();
         let body = answer.text().await.context("the answer broke off")?;
@@ -69,7 +90,12 @@ fn problem(value: &Value) -> String {
     let mut text = format!("{} ({})", word("detail"), word("code"));
     for error in value["errors"].as_array().into_iter().flatten() {
         let part = |field: &str| error[field].as_str().unwrap_or_default().to_owned();
-        text.push_str(&format!("\n  {}: {} ({})", part("pointer"), part("detail"), part("code")));
+        text.push_str(&format!(
+            "\n  {}: {} ({})",
+            part("pointer"),
+            part("detail"),
+            part("code")
+        ));
     }
     text
 }

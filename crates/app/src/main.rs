@@ -21,7 +21,13 @@ use crate::output::Output;
 #[command(name = "paywatch", version, propagate_version = true)]
 struct Arguments {
     /// Configuration file; `paywatch.toml` in this folder when there is one.
-    #[arg(long, short, env = "PAYWATCH_CONFIG", global = true, value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        env = "PAYWATCH_CONFIG",
+        global = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     /// Print JSON instead of tables and sentences.
     #[arg(long, global = true)]
@@ -52,11 +58,17 @@ enum Command {
 
 fn main() -> ExitCode {
     // alloy, sqlx and others enable two providers between them; TLS needs one to be chosen.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         return fail(&anyhow::anyhow!("a TLS provider was installed already"));
     }
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("no runtime")),
     };
@@ -67,13 +79,18 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let output = Output { json: arguments.json };
+    let output = Output {
+        json: arguments.json,
+    };
     let file = arguments.config.as_deref();
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let load = || config::load(file, &environment);
-    match arguments.command.unwrap_or(Command::Serve(commands::serve::Arguments::default())) {
+    match arguments
+        .command
+        .unwrap_or(Command::Serve(commands::serve::Arguments::default()))
+    {
         Command::Serve(arguments) => commands::serve::run(load()?, arguments).await,
         Command::Init(arguments) => commands::init::run(output, &arguments),
         Command::Check => commands::check::run(output, load()),
@@ -85,7 +102,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "errors of the command line go to standard error")]
+#[expect(
+    clippy::print_stderr,
+    reason = "errors of the command line go to standard error"
+)]
 fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");
     ExitCode::FAILURE

@@ -33,7 +33,9 @@ impl Output {
             return;
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table
+            .load_preset(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(head.iter().map(|name| name.to_uppercase()));
         table.add_rows(rows);
         println!("{}", table.to_string().trim_end());

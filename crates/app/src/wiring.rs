@@ -41,13 +41,20 @@ pub(crate) async fn open_store(settings: &Settings) -> anyhow::Result<(Store, Wr
         write_connections: settings.connections,
         ..Options::default()
     };
-    Store::open(&settings.database_url, options).await.context("the database cannot be opened")
+    Store::open(&settings.database_url, options)
+        .await
+        .context("the database cannot be opened")
 }
 
 impl House {
     /// Opens what a running process needs.
     pub(crate) async fn open(config: Config) -> anyhow::Result<(Self, Writer)> {
-        let Config { mut settings, catalogue, bitcoin, policies } = config;
+        let Config {
+            mut settings,
+            catalogue,
+            bitcoin,
+            policies,
+        } = config;
         let master = settings.master_key.take().context(
             "there is no master key: `paywatch init` makes one, or set PAYWATCH_MASTER_KEY",
         )?;
@@ -72,7 +79,10 @@ impl House {
 
     /// What merchants and operators ask for.
     pub(crate) fn commands(&self) -> anyhow::Result<Commands> {
-        let bitcoin = self.catalogue.chains().filter(|chain| chain.family == Family::Bitcoin);
+        let bitcoin = self
+            .catalogue
+            .chains()
+            .filter(|chain| chain.family == Family::Bitcoin);
         let networks = bitcoin.filter_map(|chain| {
             let network = paywatch_chain_bitcoin::Network::from_caip2(&chain.caip2)?;
             Some((chain.name.clone(), network))
@@ -89,7 +99,10 @@ impl House {
             master: Arc::clone(&self.master),
             high_water: Arc::new(high_water),
             url_check: Arc::new(move |url| {
-                guard.read_url(url).map(drop).map_err(|refused| refused.to_string())
+                guard
+                    .read_url(url)
+                    .map(drop)
+                    .map_err(|refused| refused.to_string())
             }),
         }))
     }
@@ -120,7 +133,10 @@ impl House {
             if !wanted(name.as_str()) {
                 continue;
             }
-            let spec = self.catalogue.chain(name).context("a followed chain is in the catalogue")?;
+            let spec = self
+                .catalogue
+                .chain(name)
+                .context("a followed chain is in the catalogue")?;
             let source = BitcoinSource::new(endpoint.config.clone())
                 .with_context(|| format!("chain {name}"))?;
             let parts = Parts {
@@ -143,7 +159,10 @@ impl House {
     /// Sends webhooks. On SQLite no other process does, so what the last one had begun is due again.
     pub(crate) async fn deliverer(&self) -> anyhow::Result<Deliverer<Sender>> {
         let webhooks = &self.settings.webhooks;
-        let waits = webhooks.schedule_s.iter().map(|wait_s| wait_s.saturating_mul(1000));
+        let waits = webhooks
+            .schedule_s
+            .iter()
+            .map(|wait_s| wait_s.saturating_mul(1000));
         let schedule = Schedule::new(waits.collect()).context("webhooks.schedule_s")?;
         let sender = Sender::new(self.egress(), monotonic_clock())?;
         let settings = paywatch_webhook::Settings {

@@ -48,7 +48,11 @@ pub(crate) async fn run(output: Output, config: Config) -> anyhow::Result<()> {
         };
         findings.iter().map(line).collect::<Vec<_>>().join("\n")
     });
-    anyhow::ensure!(wrong == 0, "{wrong} of {} findings are wrong", findings.len());
+    anyhow::ensure!(
+        wrong == 0,
+        "{wrong} of {} findings are wrong",
+        findings.len()
+    );
     Ok(())
 }
 
@@ -57,7 +61,9 @@ fn master_key(settings: &Settings) -> Finding {
         what: "master key".to_owned(),
         found: match settings.master_key {
             Some(_) => Ok("there".to_owned()),
-            None => Err("missing: `paywatch init` makes one, or set PAYWATCH_MASTER_KEY".to_owned()),
+            None => {
+                Err("missing: `paywatch init` makes one, or set PAYWATCH_MASTER_KEY".to_owned())
+            }
         },
     }
 }
@@ -81,7 +87,12 @@ async fn database(settings: &Settings) -> Vec<Finding> {
     let what = "database".to_owned();
     let (store, _writer) = match open_store(settings).await {
         Ok(opened) => opened,
-        Err(error) => return vec![Finding { what, found: Err(format!("{error:#}")) }],
+        Err(error) => {
+            return vec![Finding {
+                what,
+                found: Err(format!("{error:#}")),
+            }];
+        }
     };
     let seen = match store.read().await {
         Ok(mut conn) => look(&mut conn).await,
@@ -89,10 +100,16 @@ async fn database(settings: &Settings) -> Vec<Finding> {
     };
     match seen {
         Ok(findings) => {
-            let good = Finding { what, found: Ok("the schema is this version's".to_owned()) };
+            let good = Finding {
+                what,
+                found: Ok("the schema is this version's".to_owned()),
+            };
             std::iter::once(good).chain(findings).collect()
         }
-        Err(error) => vec![Finding { what, found: Err(error.to_string()) }],
+        Err(error) => vec![Finding {
+            what,
+            found: Err(error.to_string()),
+        }],
     }
 }
 
@@ -113,7 +130,9 @@ async fn look(conn: &mut Conn) -> Result<Vec<Finding>, StoreError> {
             what: format!("webhook endpoint {}", endpoint.id),
             found: Err(format!(
                 "disabled: {}",
-                endpoint.disabled_reason.unwrap_or_else(|| "no reason was kept".to_owned())
+                endpoint
+                    .disabled_reason
+                    .unwrap_or_else(|| "no reason was kept".to_owned())
             )),
         });
     }
@@ -124,9 +143,10 @@ async fn node(endpoint: &BitcoinEndpoint) -> Finding {
     let what = format!("node of {}", endpoint.config.chain);
     let found = match BitcoinSource::new(endpoint.config.clone()) {
         Ok(source) => match tokio::time::timeout(PATIENCE, source.health()).await {
-            Ok(Ok(health)) => {
-                Ok(format!("{}, at block {}", health.version, health.tip.height))
-            }
+            Ok(Ok(health)) => Ok(format!(
+                "{}, at block {}",
+                health.version, health.tip.height
+            )),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
         },

@@ -38,7 +38,9 @@ pub(crate) fn run(output: Output, arguments: &Arguments) -> anyhow::Result<()> {
         let written = write_new(&path, text, mode)?;
         lines.push((path.display().to_string(), written));
     }
-    let files = lines.iter().map(|(path, written)| json!({ "file": path, "written": written }));
+    let files = lines
+        .iter()
+        .map(|(path, written)| json!({ "file": path, "written": written }));
     let value = json!({ "files": files.collect::<Vec<_>>() });
     output.say(&value, || {
         let mut said: Vec<String> = lines
@@ -61,7 +63,11 @@ pub(crate) fn run(output: Output, arguments: &Arguments) -> anyhow::Result<()> {
 /// Writes a file unless it is there; never overwrites.
 fn write_new(path: &Path, text: &str, mode: u32) -> anyhow::Result<bool> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path);
     match file {
         Ok(mut file) => {
             file.write_all(text.as_bytes())

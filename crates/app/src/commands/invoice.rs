@@ -57,7 +57,13 @@ enum Action {
 pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<()> {
     let client = arguments.connection.open()?;
     match arguments.action {
-        Action::Create { asset, amount, order_id, expires_in, policy } => {
+        Action::Create {
+            asset,
+            amount,
+            order_id,
+            expires_in,
+            policy,
+        } => {
             let mut body = json!({ "options": [{ "asset": asset, "amount": amount }] });
             let fields = [
                 ("order_id", order_id.map(Value::from)),
@@ -80,7 +86,9 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             let filter = status.map_or_else(String::new, |status| format!("?status={status}"));
             let page = client.get(&format!("/v1/invoices{filter}")).await?;
             let rows = data(&page)?.iter().map(row).collect();
-            let head = ["id", "status", "amount", "asset", "order", "created", "expires"];
+            let head = [
+                "id", "status", "amount", "asset", "order", "created", "expires",
+            ];
             output.table(&page, &head, rows);
         }
         Action::Watch { id } => watch(output, &client, &id).await?,

@@ -128,11 +128,21 @@ async fn act(
     now: UnixMillis,
 ) -> anyhow::Result<()> {
     match action {
-        Action::Create { mode, label, scopes } => {
+        Action::Create {
+            mode,
+            label,
+            scopes,
+        } => {
             let scopes = read_scopes(scopes)?;
             let key = ApiKeyText::generate(mode.into(), &mut SystemEntropy);
             let merchant = MerchantId::random(&mut SystemEntropy);
-            let add = AddKey { merchant, key: key.clone(), scopes: scopes.clone(), label, now };
+            let add = AddKey {
+                merchant,
+                key: key.clone(),
+                scopes: scopes.clone(),
+                label,
+                now,
+            };
             store.write(add).await?;
             let value = json!({
                 "id": key.id().to_string(),
@@ -141,7 +151,11 @@ async fn act(
                 "scopes": scopes,
             });
             output.say(&value, || {
-                format!("{}\nThis is shown once. Its id is {}.", key.reveal(), key.id())
+                format!(
+                    "{}\nThis is shown once. Its id is {}.",
+                    key.reveal(),
+                    key.id()
+                )
             });
         }
         Action::List => {
@@ -172,13 +186,21 @@ fn read_scopes(named: Vec<String>) -> anyhow::Result<Vec<String>> {
     }
     for scope in &named {
         let known = all().collect::<Vec<_>>();
-        anyhow::ensure!(known.contains(scope), "{scope} is no scope; known are {}", known.join(", "));
+        anyhow::ensure!(
+            known.contains(scope),
+            "{scope} is no scope; known are {}",
+            known.join(", ")
+        );
     }
     Ok(named)
 }
 
 fn state(key: &api_keys::ApiKey) -> &'static str {
-    if key.revoked_at.is_some() { "revoked" } else { "active" }
+    if key.revoked_at.is_some() {
+        "revoked"
+    } else {
+        "active"
+    }
 }
 
 fn describe(key: &api_keys::ApiKey) -> serde_json::Value {

@@ -30,7 +30,10 @@ impl Selection {
         for part in &arguments.only {
             let chain = part.strip_prefix("chain:");
             let followed = |name: &str| {
-                config.bitcoin.iter().any(|endpoint| endpoint.config.chain.as_str() == name)
+                config
+                    .bitcoin
+                    .iter()
+                    .any(|endpoint| endpoint.config.chain.as_str() == name)
             };
             let known = matches!(part.as_str(), "api" | "webhook") || chain.is_some_and(followed);
             if !known {

@@ -43,7 +43,12 @@ enum Action {
 pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<()> {
     let client = arguments.connection.open()?;
     match arguments.action {
-        Action::Add { key, family, label, start_index } => {
+        Action::Add {
+            key,
+            family,
+            label,
+            start_index,
+        } => {
             let mut body = json!({ "chain_family": family, "key": key });
             if let Some(label) = label {
                 body["label"] = json!(label);
@@ -55,14 +60,24 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             output.say(&wallet, || registered(&wallet));
         }
         Action::Confirm { id } => {
-            let wallet = client.post(&format!("/v1/wallets/{id}/confirm"), &json!({})).await?;
+            let wallet = client
+                .post(&format!("/v1/wallets/{id}/confirm"), &json!({}))
+                .await?;
             output.say(&wallet, || format!("{id} is {}", text(&wallet, "/state")));
         }
         Action::List => {
             let page = client.get("/v1/wallets?limit=100").await?;
             let rows = data(&page)?.iter().map(row).collect();
-            let head =
-                ["id", "family", "kind", "fingerprint", "label", "state", "default", "next index"];
+            let head = [
+                "id",
+                "family",
+                "kind",
+                "fingerprint",
+                "label",
+                "state",
+                "default",
+                "next index",
+            ];
             output.table(&page, &head, rows);
         }
     }

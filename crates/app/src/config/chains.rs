@@ -92,11 +92,19 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn problem(&mut self, key: &str, detail: impl Into<String>) {
         let place = format!("{}.{key}", self.place);
-        self.problems.push(Problem { place, detail: detail.into() });
+        self.problems.push(Problem {
+            place,
+            detail: detail.into(),
+        });
     }
 
     /// Reads one chain; what is wrong with it goes to the problems.
-    fn chain(&mut self, name: &str, form: ChainForm, chains: &mut Vec<ChainSpec>) -> Option<BitcoinEndpoint> {
+    fn chain(
+        &mut self,
+        name: &str,
+        form: ChainForm,
+        chains: &mut Vec<ChainSpec>,
+    ) -> Option<BitcoinEndpoint> {
         let chain: ChainName = match name.parse() {
             Ok(chain) => chain,
             Err(error) => {
@@ -109,20 +117,29 @@ impl Reader<'_> {
             self.problem("mode", "must be \"live\" or \"test\"");
         }
         if Family::parse(&form.family) != Some(Family::Bitcoin) {
-            self.problem("family", "must be \"bitcoin\"; no other adapter is part of this version");
+            self.problem(
+                "family",
+                "must be \"bitcoin\"; no other adapter is part of this version",
+            );
             return None;
         }
         let network = bitcoin::Network::parse(&form.network);
         if network.is_none() {
             let known = "mainnet, testnet3, testnet4, signet, regtest";
-            self.problem("network", format!("{:?} is not one of {known}", form.network));
+            self.problem(
+                "network",
+                format!("{:?} is not one of {known}", form.network),
+            );
         }
         let finality_place = format!("{}.finality", self.place);
         let finality = form.finality.read(&finality_place, self.problems);
         let assets = self.assets(&chain, &form);
         let (mode, network) = (mode?, network?);
         if network.caip2() != form.caip2 {
-            self.problem("caip2", format!("must be {:?} for this network", network.caip2()));
+            self.problem(
+                "caip2",
+                format!("must be {:?} for this network", network.caip2()),
+            );
         }
         let native = assets.iter().find(|asset| asset.kind == AssetKind::Native);
         let native = native.map(|asset| asset.name.clone());
@@ -185,14 +202,20 @@ impl Reader<'_> {
             (Some(file), _) => match std::fs::read_to_string(self.folder.join(file)) {
                 Ok(text) => text.trim_end().to_owned(),
                 Err(error) => {
-                    self.problem("password_file", format!("{} cannot be read: {error}", file.display()));
+                    self.problem(
+                        "password_file",
+                        format!("{} cannot be read: {error}", file.display()),
+                    );
                     return None;
                 }
             },
             (None, Some(variable)) => match self.environment.get(variable) {
                 Some(text) => text.clone(),
                 None => {
-                    self.problem("password_env", format!("the variable {variable} is not set"));
+                    self.problem(
+                        "password_env",
+                        format!("the variable {variable} is not set"),
+                    );
                     return None;
                 }
             },
@@ -227,7 +250,10 @@ pub(super) fn load(
     };
     for key in table.keys() {
         let detail = "is not a known key; chains stand in [chains.NAME]".to_owned();
-        problems.push(Problem { place: format!("{place}: {key}"), detail });
+        problems.push(Problem {
+            place: format!("{place}: {key}"),
+            detail,
+        });
     }
     let folder = file.parent().unwrap_or_else(|| Path::new("."));
     let mut specs = Vec::new();
@@ -236,7 +262,12 @@ pub(super) fn load(
         let place = format!("{place}: chains.{name}");
         match value.try_into::<ChainForm>() {
             Ok(form) => {
-                let mut reader = Reader { place, folder, environment, problems };
+                let mut reader = Reader {
+                    place,
+                    folder,
+                    environment,
+                    problems,
+                };
                 bitcoin.extend(reader.chain(&name, form, &mut specs));
             }
             Err(error) => {
@@ -245,5 +276,8 @@ pub(super) fn load(
             }
         }
     }
-    Chains { catalogue: Catalogue::new(specs), bitcoin }
+    Chains {
+        catalogue: Catalogue::new(specs),
+        bitcoin,
+    }
 }

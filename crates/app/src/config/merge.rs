@@ -14,7 +14,10 @@ const PREFIX: &str = "PAYWATCH__";
 pub(super) fn parse(text: &str, place: &str, problems: &mut Vec<Problem>) -> Table {
     text.parse().unwrap_or_else(|error: toml::de::Error| {
         let detail = error.to_string().trim_end().replace('\n', "\n    ");
-        problems.push(Problem { place: place.to_owned(), detail });
+        problems.push(Problem {
+            place: place.to_owned(),
+            detail,
+        });
         Table::new()
     })
 }
@@ -76,5 +79,8 @@ fn value(text: &str) -> Value {
 
 fn unknown<'a>(place: String, known: impl Iterator<Item = &'a String>) -> Problem {
     let known = known.map(String::as_str).collect::<Vec<_>>().join(", ");
-    Problem { place, detail: format!("is not a known key; known are: {known}") }
+    Problem {
+        place,
+        detail: format!("is not a known key; known are: {known}"),
+    }
 }

@@ -80,7 +80,9 @@ pub(crate) fn load(
         }),
     }
     merge::environment(&mut table, environment, &mut problems);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     let settings = settings::read(&table, folder, environment, &mut problems);
     let chains = match &settings {
@@ -130,9 +132,18 @@ mod tests {
                       caip2 = \"x\"\nfinality = { depth = 0 }\n";
         let (_folder, file) = written(settings, chains);
         let Problems(problems) = load(Some(&file), &BTreeMap::new()).unwrap_err();
-        let said = problems.iter().map(|problem| format!("{}: {}", problem.place, problem.detail));
+        let said = problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.place, problem.detail));
         let said = said.collect::<Vec<_>>().join("\n");
-        for needle in ["colour", "server.port", "server.listen", "webhooks.timeout_ms", "dogecoin", "mainet"] {
+        for needle in [
+            "colour",
+            "server.port",
+            "server.listen",
+            "webhooks.timeout_ms",
+            "dogecoin",
+            "mainet",
+        ] {
             assert!(said.contains(needle), "{needle} is missing in\n{said}");
         }
     }
@@ -141,14 +152,23 @@ mod tests {
     fn the_environment_comes_on_top_and_secrets_come_from_there_or_from_files() {
         let (_folder, file) = written("", DEFAULT_CHAINS);
         let environment = BTreeMap::from([
-            ("PAYWATCH__SERVER__LISTEN".to_owned(), "127.0.0.1:9999".to_owned()),
-            ("PAYWATCH__WEBHOOKS__SCHEDULE_S".to_owned(), "[0, 1]".to_owned()),
+            (
+                "PAYWATCH__SERVER__LISTEN".to_owned(),
+                "127.0.0.1:9999".to_owned(),
+            ),
+            (
+                "PAYWATCH__WEBHOOKS__SCHEDULE_S".to_owned(),
+                "[0, 1]".to_owned(),
+            ),
             ("PAYWATCH_MASTER_KEY".to_owned(), "cd".repeat(32)),
         ]);
         let config = load(Some(&file), &environment).unwrap();
         assert_eq!(config.settings.listen.port(), 9999);
         assert_eq!(config.settings.webhooks.schedule_s, vec![0, 1]);
-        assert!(!format!("{config:?}").contains(&"cd".repeat(32)), "secrets are never printed");
+        assert!(
+            !format!("{config:?}").contains(&"cd".repeat(32)),
+            "secrets are never printed"
+        );
         let wrong = BTreeMap::from([("PAYWATCH__SERVER__LISTN".to_owned(), "x".to_owned())]);
         let Problems(problems) = load(Some(&file), &wrong).unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:?}");

@@ -96,14 +96,24 @@ struct Telemetry {
 }
 
 /// Reads a section key by key, so that one wrong value does not hide the next.
-fn section<T: DeserializeOwned>(table: &Table, name: &str, problems: &mut Vec<Problem>) -> Option<T> {
-    let value = table.get(name).cloned().unwrap_or_else(|| Value::Table(Table::new()));
+fn section<T: DeserializeOwned>(
+    table: &Table,
+    name: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    let value = table
+        .get(name)
+        .cloned()
+        .unwrap_or_else(|| Value::Table(Table::new()));
     match value.clone().try_into() {
         Ok(section) => Some(section),
         Err(error) => {
             let detail = error.to_string().trim_end().replace('\n', "; ");
             let key = key_of_error(&value, &detail);
-            problems.push(Problem { place: format!("{name}{key}"), detail });
+            problems.push(Problem {
+                place: format!("{name}{key}"),
+                detail,
+            });
             None
         }
     }
@@ -113,7 +123,9 @@ fn section<T: DeserializeOwned>(table: &Table, name: &str, problems: &mut Vec<Pr
 fn key_of_error(section: &Value, detail: &str) -> String {
     let keys = section.as_table().into_iter().flat_map(Table::keys);
     let named = |key: &&String| detail.contains(&format!("`{key}`"));
-    keys.into_iter().find(named).map_or_else(String::new, |key| format!(".{key}"))
+    keys.into_iter()
+        .find(named)
+        .map_or_else(String::new, |key| format!(".{key}"))
 }
 
 pub(super) fn read(
@@ -174,7 +186,10 @@ fn master_key(
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
             Err(error) => {
                 let detail = format!("the master key cannot be read: {error}");
-                problems.push(Problem { place: file.display().to_string(), detail });
+                problems.push(Problem {
+                    place: file.display().to_string(),
+                    detail,
+                });
                 return None;
             }
         },
@@ -202,7 +217,10 @@ impl FinalityForm {
     pub(super) fn read(self, place: &str, problems: &mut Vec<Problem>) -> Finality {
         if !(1..=limits::DEPTH_MAX).contains(&self.depth) {
             let detail = format!("a depth must be from 1 to {}", limits::DEPTH_MAX);
-            problems.push(Problem { place: place.to_owned(), detail });
+            problems.push(Problem {
+                place: place.to_owned(),
+                detail,
+            });
         }
         Finality::Depth(self.depth)
     }
@@ -221,15 +239,23 @@ pub(super) fn policies(
     catalogue: &Catalogue,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, Policy> {
-    let forms: BTreeMap<String, PolicyForm> = section(table, "policies", problems).unwrap_or_default();
+    let forms: BTreeMap<String, PolicyForm> =
+        section(table, "policies", problems).unwrap_or_default();
     let mut policies = BTreeMap::new();
     for (name, form) in forms {
-        let mut policy =
-            Policy { name: Some(name.as_str().into()), assets: BTreeMap::new(), chains: BTreeMap::new() };
+        let mut policy = Policy {
+            name: Some(name.as_str().into()),
+            assets: BTreeMap::new(),
+            chains: BTreeMap::new(),
+        };
         for (chain, finality) in form.chains {
             let place = format!("policies.{name}.chains.{chain}");
             let finality = finality.read(&place, problems);
-            match chain.parse().ok().filter(|chain| catalogue.chain(chain).is_some()) {
+            match chain
+                .parse()
+                .ok()
+                .filter(|chain| catalogue.chain(chain).is_some())
+            {
                 Some(chain) => drop(policy.chains.insert(chain, finality)),
                 None => problems.push(not_configured(place, "chain")),
             }
@@ -237,7 +263,11 @@ pub(super) fn policies(
         for (asset, finality) in form.assets {
             let place = format!("policies.{name}.assets.{asset}");
             let finality = finality.read(&place, problems);
-            match asset.parse().ok().filter(|asset| catalogue.asset(asset).is_some()) {
+            match asset
+                .parse()
+                .ok()
+                .filter(|asset| catalogue.asset(asset).is_some())
+            {
                 Some(asset) => drop(policy.assets.insert(asset, finality)),
                 None => problems.push(not_configured(place, "asset")),
             }
@@ -248,5 +278,8 @@ pub(super) fn policies(
 }
 
 fn not_configured(place: String, what: &str) -> Problem {
-    Problem { place, detail: format!("there is no such {what} in the chains file") }
+    Problem {
+        place,
+        detail: format!("there is no such {what} in the chains file"),
+    }
 }
