@@ -47,7 +47,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/invoices/{id}/cancel", post(invoices::cancel))
         .route("/v1/invoices/{id}/events", get(events::of_invoice))
         .route(
-            "/webhook-endpoints",
+            "/v1/webhook-endpoints",
             get(endpoints::list).post(endpoints::create),
         )
         .route("/v1/webhook-endpoints/{id}", get(endpoints::one))

@@ -1,0 +1,183 @@
+//! Who may do what: keys, scopes, modes.
+
+use axum::body::Body;
+use http::{Method, Request};
+use paywatch_api::{ApiKeyText, Scope};
+use paywatch_domain::Mode;
+
+use crate::world::{World, run};
+
+async fn with_authorization(world: &World, value: Option<&str>) -> crate::world::Answer {
+    let mut request = Request::builder().uri("/v1/invoices");
+    if let Some(value) = value {
+        request = request.header("authorization", value);
+    }
+    world
+        .send(request.body(Body::empty()).expect("a request"))
+        .await
+}
+
+#[tokio::test]
+async fn without_a_valid_key_nothing_is_shown() {
+    run(async |world| {
+        for value in [None, Some("Basic dXNlcg=="), Some("Bearer")] {
+            let answer = with_authorization(world, value).await;
+            answer.is_problem(401, "key_missing");
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        }
+        let good = world.key.clone();
+        let mistyped = good.replace("pw_test_", "pw_live_");
+        let unknown = {
+            let other = world.new_key(Mode::Test, &[Scope::InvoicesRead]).await;
+            let id = good.split('_').nth(2).expect("an id").to_owned();
+            // A good key with the id of another one does not even have the right checksum.
+            other.replace(other.split('_').nth(2).expect("an id"), &id)
+        };
+        let revoked = world.new_key(Mode::Test, &Scope::ALL).await;
+        world.revoke(&revoked).await;
+        for key in ["nonsense", &mistyped, &unknown, &revoked] {
+            let answer = with_authorization(world, Some(&format!("Bearer {key}"))).await;
+            answer.is_problem(401, "key_invalid");
+            assert!(!answer.text.contains(key), "a key is never repeated");
+        }
+        with_authorization(world, Some(&format!("bearer {good}")))
+            .await
+            .is(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_was_never_stored_is_refused() {
+    struct Sevens;
+    impl paywatch_domain::Entropy for Sevens {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+    run(async |world| {
+        let key = ApiKeyText::generate(Mode::Test, &mut Sevens);
+        let answer = with_authorization(world, Some(&format!("Bearer {}", key.reveal()))).await;
+        answer.is_problem(401, "key_invalid");
+    })
+    .await;
+}
+
+#[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+async fn every_route_asks_for_its_scope() {
+    let id = "00000000000000000000000000";
+    let table = [
+        (Method::GET, "/v1/wallets".to_owned(), Scope::WalletsRead),
+        (
+            Method::GET,
+            format!("/v1/wallets/wal_{id}"),
+            Scope::WalletsRead,
+        ),
+        (Method::POST, "/v1/wallets".to_owned(), Scope::WalletsWrite),
+        (
+            Method::POST,
+            format!("/v1/wallets/wal_{id}/confirm"),
+            Scope::Admin,
+        ),
+        (Method::GET, "/v1/invoices".to_owned(), Scope::InvoicesRead),
+        (
+            Method::GET,
+            format!("/v1/invoices/inv_{id}"),
+            Scope::InvoicesRead,
+        ),
+        (
+            Method::GET,
+            format!("/v1/invoices/inv_{id}/events"),
+            Scope::InvoicesRead,
+        ),
+        (
+            Method::POST,
+            "/v1/invoices".to_owned(),
+            Scope::InvoicesWrite,
+        ),
+        (
+            Method::POST,
+            format!("/v1/invoices/inv_{id}/cancel"),
+            Scope::InvoicesWrite,
+        ),
+        (
+            Method::GET,
+            "/v1/webhook-endpoints".to_owned(),
+            Scope::EndpointsRead,
+        ),
+        (
+            Method::GET,
+            format!("/v1/webhook-endpoints/whe_{id}"),
+            Scope::EndpointsRead,
+        ),
+        (
+            Method::POST,
+            "/v1/webhook-endpoints".to_owned(),
+            Scope::EndpointsWrite,
+        ),
+        (
+            Method::GET,
+            "/v1/deliveries".to_owned(),
+            Scope::EndpointsRead,
+        ),
+        (
+            Method::GET,
+            format!("/v1/deliveries/dlv_{id}"),
+            Scope::EndpointsRead,
+        ),
+        (Method::GET, "/v1/events".to_owned(), Scope::EventsRead),
+        (Method::GET, "/v1/chains".to_owned(), Scope::ChainsRead),
+        (Method::GET, "/v1/assets".to_owned(), Scope::ChainsRead),
+    ];
+    run(async |world| {
+        for scope in Scope::ALL {
+            let others: Vec<Scope> = Scope::ALL
+                .into_iter()
+                .filter(|other| *other != scope)
+                .collect();
+            world.key = world.new_key(Mode::Test, &others).await;
+            for (method, path, needed) in &table {
+                let answer = world.send(world.request(method.clone(), path, "{}")).await;
+                if *needed == scope {
+                    let problem = answer.is_problem(403, "scope_missing");
+                    let detail = problem["detail"].as_str().expect("a sentence");
+                    assert!(detail.contains(scope.as_str()), "{detail}");
+                } else {
+                    assert_ne!(answer.status.as_u16(), 403, "{method} {path}");
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_sees_only_its_mode() {
+    run(async |world| {
+        world.wallet().await;
+        let body = r#"{"options":[{"asset":"btc@bitcoin-regtest","amount":"0.001"}]}"#;
+        let invoice = world.post("/v1/invoices", body).await.is(201);
+        let path = format!("/v1/invoices/{}", invoice["id"].as_str().expect("an id"));
+        world.get(&path).await.is(200);
+
+        world.key = world.live_key.clone();
+        world.get(&path).await.is_problem(404, "not_found");
+        world
+            .get(&format!("{path}/events"))
+            .await
+            .is_problem(404, "not_found");
+        world
+            .post(&format!("{path}/cancel"), "")
+            .await
+            .is_problem(404, "invoice_unknown");
+        for list in ["/v1/invoices", "/v1/wallets", "/v1/events"] {
+            let page = world.get(list).await.is(200);
+            assert_eq!(page["data"], serde_json::json!([]), "{list}");
+        }
+        let chains = world.get("/v1/chains").await.is(200);
+        assert_eq!(chains["data"][0]["chain"], "bitcoin");
+        assert_eq!(chains["data"].as_array().map(Vec::len), Some(1));
+    })
+    .await;
+}
