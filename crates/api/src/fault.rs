@@ -9,6 +9,39 @@ use paywatch_wire::{DecodeError, FieldError, PROBLEM_MEDIA_TYPE, Problem, json_t
 
 use crate::scope::Scope;
 
+/// What an id in a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// `inv_…`.
+    Invoice,
+    /// `wal_…`.
+    Wallet,
+    /// `whe_…`.
+    Endpoint,
+    /// `dlv_…`.
+    Delivery,
+}
+
+impl Thing {
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice",
+            Self::Wallet => "wallet",
+            Self::Endpoint => "webhook endpoint",
+            Self::Delivery => "delivery",
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice_unknown",
+            Self::Wallet => "wallet_unknown",
+            Self::Endpoint => "endpoint_unknown",
+            Self::Delivery => "delivery_unknown",
+        }
+    }
+}
+
 /// Why a request has no result. Each variant has one stable code, but those that carry their own.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Fault {
@@ -28,8 +61,8 @@ pub enum Fault {
     #[error("this path does not take this method; see the Allow header")]
     MethodNotAllowed,
     /// No such thing for this merchant and mode.
-    #[error("no {0} with this id exists for this key")]
-    NotFound(&'static str),
+    #[error("no {} with this id exists for this key", .0.noun())]
+    NotFound(Thing),
     /// More bytes than are read.
     #[error("the body is larger than {max} bytes")]
     BodyTooLarge {
@@ -124,7 +157,7 @@ impl Fault {
             Self::ScopeMissing(_) => "scope_missing",
             Self::RouteUnknown => "route_unknown",
             Self::MethodNotAllowed => "method_not_allowed",
-            Self::NotFound(_) => "not_found",
+            Self::NotFound(thing) => thing.code(),
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyIncomplete => "body_incomplete",
             Self::BodyNotJson(_) => "body_not_json",

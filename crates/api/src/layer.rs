@@ -8,7 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::{FutureExt, StreamExt};
-use http::header;
+use http::{Method, header};
 use paywatch_domain::limits;
 use tracing::Instrument;
 
@@ -58,13 +58,29 @@ pub(crate) async fn around(
     let took = Duration::from_millis(u64::try_from(took_ms).unwrap_or_default());
     span.in_scope(|| tracing::info!(status, took_ms, "answered"));
     let labels = [
-        ("method", method.as_str().to_owned()),
+        ("method", known_method(&method).to_owned()),
         ("route", route),
         ("status", status.to_string()),
     ];
     metrics::counter!("pw_http_requests_total", &labels).increment(1);
     metrics::histogram!("pw_http_request_duration_seconds", &labels).record(took);
     response
+}
+
+/// A label has few values, whatever clients think of.
+fn known_method(method: &Method) -> &str {
+    let known = [
+        Method::GET,
+        Method::POST,
+        Method::PATCH,
+        Method::DELETE,
+        Method::HEAD,
+    ];
+    if known.contains(method) {
+        method.as_str()
+    } else {
+        "other"
+    }
 }
 
 async fn handle(request: Request, next: Next) -> Response {

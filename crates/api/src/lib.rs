@@ -19,7 +19,7 @@ mod routes;
 pub mod scope;
 mod state;
 
-pub use fault::Fault;
+pub use fault::{Fault, Thing};
 pub use key::{ApiKeyText, KeyTextError};
 pub use request_id::{CurrentRequest, X_REQUEST_ID};
 pub use routes::router;

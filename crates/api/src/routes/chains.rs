@@ -42,7 +42,8 @@ pub(super) async fn list(
     Ok(whole(shown.collect()))
 }
 
-fn show(chain: &ChainSpec, row: Option<&ChainRow>, now: UnixMillis) -> Chain {
+/// A chain as configured, and as far as its follower has written.
+pub(super) fn show(chain: &ChainSpec, row: Option<&ChainRow>, now: UnixMillis) -> Chain {
     let cursor = row.and_then(|row| row.cursor.as_ref());
     let tip_height = row.and_then(|row| row.tip_height);
     let lag = cursor

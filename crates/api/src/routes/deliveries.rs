@@ -10,7 +10,7 @@ use paywatch_wire::{Attempt, Delivery, Page};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
-use crate::fault::Fault;
+use crate::fault::{Fault, Thing};
 use crate::page::page;
 use crate::query::Query;
 use crate::scope::Scope;
@@ -47,10 +47,10 @@ pub(super) async fn one(
     id: IdPath,
 ) -> Result<Json<Delivery>, Fault> {
     let caller = auth.may(Scope::EndpointsRead)?;
-    let id = known::<DeliveryId>(id, "delivery")?;
+    let id = known::<DeliveryId>(id, Thing::Delivery)?;
     let mut conn = state.store.snapshot().await?;
     let row = deliveries::get(&mut conn, caller.merchant, caller.mode, id).await?;
-    let row = row.ok_or(Fault::NotFound("delivery"))?;
+    let row = row.ok_or(Fault::NotFound(Thing::Delivery))?;
     Ok(Json(show(&mut conn, row).await?))
 }
 

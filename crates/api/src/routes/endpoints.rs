@@ -9,7 +9,7 @@ use paywatch_wire::{CreateEndpoint, Endpoint, Page};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
-use crate::fault::Fault;
+use crate::fault::{Fault, Thing};
 use crate::page::page;
 use crate::post::{Post, answer};
 use crate::query::Query;
@@ -50,11 +50,11 @@ pub(super) async fn one(
     id: IdPath,
 ) -> Result<Json<Endpoint>, Fault> {
     let caller = auth.may(Scope::EndpointsRead)?;
-    let id = known::<EndpointId>(id, "webhook endpoint")?;
+    let id = known::<EndpointId>(id, Thing::Endpoint)?;
     let mut conn = state.store.read().await?;
     let row = endpoints::get(&mut conn, caller.merchant, caller.mode, id).await?;
     row.map(|row| Json(show(&row)))
-        .ok_or(Fault::NotFound("webhook endpoint"))
+        .ok_or(Fault::NotFound(Thing::Endpoint))
 }
 
 pub(super) async fn list(

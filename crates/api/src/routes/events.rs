@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{IdPath, known};
 use crate::auth::Auth;
-use crate::fault::Fault;
+use crate::fault::{Fault, Thing};
 use crate::page::page;
 use crate::query::Query;
 use crate::scope::Scope;
@@ -60,13 +60,13 @@ pub(super) async fn of_invoice(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<Box<RawValue>>>, Fault> {
     let caller = auth.may(Scope::InvoicesRead)?;
-    let id = known::<InvoiceId>(id, "invoice")?;
+    let id = known::<InvoiceId>(id, Thing::Invoice)?;
     let mut query = Query::new(query.as_deref());
     let window = query.window::<EventId>("an event of this invoice");
     query.finish()?;
     let mut conn = state.store.read().await?;
     let invoice = invoices::find(&mut conn, caller.merchant, caller.mode, id).await?;
-    let invoice = invoice.ok_or(Fault::NotFound("invoice"))?;
+    let invoice = invoice.ok_or(Fault::NotFound(Thing::Invoice))?;
     let listed = events::of_invoice(&mut conn, invoice, &window.cursor, window.limit).await?;
     let has_more = listed.has_more;
     let named = listed

@@ -9,7 +9,7 @@ use paywatch_wire::{CreateInvoice, Invoice, NoFields, Page};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
-use crate::fault::Fault;
+use crate::fault::{Fault, Thing};
 use crate::page::page;
 use crate::post::{Post, answer};
 use crate::query::Query;
@@ -38,9 +38,9 @@ pub(super) async fn one(
     id: IdPath,
 ) -> Result<Json<Invoice>, Fault> {
     let caller = auth.may(Scope::InvoicesRead)?;
-    let id = known::<InvoiceId>(id, "invoice")?;
+    let id = known::<InvoiceId>(id, Thing::Invoice)?;
     let invoice = state.commands.invoice(&caller, id, state.now()).await?;
-    invoice.map(Json).ok_or(Fault::NotFound("invoice"))
+    invoice.map(Json).ok_or(Fault::NotFound(Thing::Invoice))
 }
 
 pub(super) async fn list(
@@ -102,7 +102,7 @@ pub(super) async fn cancel(
     post: Post,
 ) -> Result<Response, Fault> {
     let caller = auth.may(Scope::InvoicesWrite)?;
-    let id = known::<InvoiceId>(id, "invoice")?;
+    let id = known::<InvoiceId>(id, Thing::Invoice)?;
     let (NoFields {}, idempotent) = post.decode()?;
     let (now, mut entropy) = (state.now(), state.request_entropy());
     let commands = &state.commands;

@@ -15,7 +15,7 @@ use axum::extract::rejection::PathRejection;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Thing};
 use crate::layer;
 use crate::state::ApiState;
 
@@ -23,7 +23,7 @@ use crate::state::ApiState;
 type IdPath = Result<Path<String>, PathRejection>;
 
 /// Reads an id of a path. What cannot be an id is simply not there.
-fn known<I: FromStr>(path: IdPath, what: &'static str) -> Result<I, Fault> {
+fn known<I: FromStr>(path: IdPath, what: Thing) -> Result<I, Fault> {
     let text = path.map_err(|_| Fault::NotFound(what))?;
     text.parse().map_err(|_| Fault::NotFound(what))
 }

@@ -8,7 +8,7 @@ use paywatch_wire::{CreateWallet, NoFields, Page, Wallet};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
-use crate::fault::Fault;
+use crate::fault::{Fault, Thing};
 use crate::page::page;
 use crate::post::{Post, answer};
 use crate::query::Query;
@@ -38,7 +38,7 @@ pub(super) async fn confirm(
     post: Post,
 ) -> Result<Response, Fault> {
     let caller = auth.may(Scope::Admin)?;
-    let id = known::<WalletId>(id, "wallet")?;
+    let id = known::<WalletId>(id, Thing::Wallet)?;
     let (NoFields {}, idempotent) = post.decode()?;
     let (now, mut entropy) = (state.now(), state.request_entropy());
     let commands = &state.commands;
@@ -55,9 +55,9 @@ pub(super) async fn one(
     id: IdPath,
 ) -> Result<Json<Wallet>, Fault> {
     let caller = auth.may(Scope::WalletsRead)?;
-    let id = known::<WalletId>(id, "wallet")?;
+    let id = known::<WalletId>(id, Thing::Wallet)?;
     let wallet = state.commands.wallet(&caller, id).await?;
-    wallet.map(Json).ok_or(Fault::NotFound("wallet"))
+    wallet.map(Json).ok_or(Fault::NotFound(Thing::Wallet))
 }
 
 pub(super) async fn list(

@@ -162,11 +162,11 @@ async fn a_key_sees_only_its_mode() {
         world.get(&path).await.is(200);
 
         world.key = world.live_key.clone();
-        world.get(&path).await.is_problem(404, "not_found");
+        world.get(&path).await.is_problem(404, "invoice_unknown");
         world
             .get(&format!("{path}/events"))
             .await
-            .is_problem(404, "not_found");
+            .is_problem(404, "invoice_unknown");
         world
             .post(&format!("{path}/cancel"), "")
             .await

@@ -53,7 +53,7 @@ async fn unknown_routes_and_methods_are_problems() {
             "/v1/invoices/wal_0",
             "/v1/invoices/%ff",
         ] {
-            world.get(path).await.is_problem(404, "not_found");
+            world.get(path).await.is_problem(404, "invoice_unknown");
         }
         let answer = world
             .send(world.request(Method::PUT, "/v1/invoices", ""))
@@ -71,7 +71,12 @@ async fn health_needs_no_key() {
         let bare = |path: &str| Request::get(path).body(Body::empty()).expect("a request");
         assert_eq!(world.send(bare("/livez")).await.text, "ok");
         let ready = world.send(bare("/readyz")).await.is(200);
-        assert_eq!(ready, json!({"status": "ok", "database": "ok"}));
+        let accepting = |chain: &str| json!({"chain": chain, "accepting": true, "halted": false});
+        let chains = [accepting("bitcoin"), accepting("bitcoin-regtest")];
+        assert_eq!(
+            ready,
+            json!({"status": "ok", "database": "ok", "chains": chains})
+        );
         assert_eq!(world.send(bare("/metrics")).await.text, "pw_build_info 1\n");
         world.store.close().await;
         assert_eq!(world.send(bare("/livez")).await.status, 200);
