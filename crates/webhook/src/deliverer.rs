@@ -168,6 +168,11 @@ impl<S: HttpSend> Deliverer<S> {
         })
     }
 
+    /// How many sends are under way.
+    pub fn sends_under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
     /// Waits until a send finishes; for ever when none is under way. Dropping it loses nothing.
     pub async fn ready(&mut self) {
         match self.under_way.next().await {
