@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::rfc3339;
 
-/// Where a merchant's events are sent (contract, sections 2 and 4).
+/// Where a merchant's events are sent.
 ///
 /// Prints without its secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

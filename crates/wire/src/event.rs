@@ -1,7 +1,7 @@
 //! The envelope of an event: rendered once, stored, and sent byte for byte on every attempt.
 //!
 //! Shape: Standard Webhooks (<https://github.com/standard-webhooks/standard-webhooks>) with the
-//! additions of contract section 4.
+//! additions of `api_version`, `livemode` and the typed `data`.
 
 use paywatch_domain::{Cause, EventId, EventType, Mode, Status, UnixMillis};
 use serde::{Deserialize, Serialize};

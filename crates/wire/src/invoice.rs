@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::forms::{FinalityForm, PolicyForm, PriceForm};
 use crate::time::rfc3339;
 
-/// An invoice (contract, section 3).
+/// An invoice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Invoice {
     /// `inv_…`.

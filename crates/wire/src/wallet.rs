@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A merchant's public key material for one chain family (contract, section 2).
+/// A merchant's public key material for one chain family.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wallet {
     /// `wal_…`.

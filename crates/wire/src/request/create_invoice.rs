@@ -1,4 +1,4 @@
-//! The request that makes an invoice (contract, section 3).
+//! The request that makes an invoice.
 
 use paywatch_domain::{WalletId, limits};
 use serde::{Deserialize, Serialize};
