@@ -56,6 +56,27 @@ fn set_gauge(name: &'static str, chain: &str, blocks: u64) {
     metrics::gauge!(name, "chain" => chain.to_owned()).set(f64::from(blocks));
 }
 
+/// A follower that goes on from where the chain was left.
+fn resume(window: Vec<Header>, depth_max: u64, lease: &Lease) -> Result<Follower, Halt> {
+    let follower = Follower::new(window, depth_max)?;
+    if follower.cursor() == lease.cursor.as_ref() {
+        Ok(follower)
+    } else {
+        Err(Halt::Broken("the stored headers do not end at the cursor"))
+    }
+}
+
+async fn halt_chain(parts: &Parts, lease: &Lease, halt: &Halt) {
+    let unit = HaltChain {
+        chain: parts.spec.name.clone(),
+        fence: lease.fence,
+        reason: halt.to_string(),
+    };
+    if let Err(error) = parts.store.write(unit).await {
+        tracing::error!(%error, "the halt could not be recorded; it will be found again");
+    }
+}
+
 impl<S: Source> Following<S> {
     /// Takes the lease; `None` while another process holds it or the chain is halted.
     pub(super) async fn begin(parts: &mut Parts, now: UnixMillis) -> Result<Option<Self>, Fault> {
@@ -72,14 +93,17 @@ impl<S: Source> Following<S> {
         };
         let kept = u32::try_from(parts.spec.reorg_depth_max.saturating_add(1)).unwrap_or(u32::MAX);
         let window = blocks::window(&mut parts.store.read().await?, chain, kept).await?;
-        let window = window.into_iter().map(|header| Header {
+        let headers = window.into_iter().rev().map(|header| Header {
             at: header.at,
             parent: header.parent,
         });
-        let follower = Follower::new(window.collect(), parts.spec.reorg_depth_max)?;
-        if follower.cursor() != lease.cursor.as_ref() {
-            return Err(Halt::Broken("the stored headers do not end at the cursor").into());
-        }
+        let follower = match resume(headers.collect(), parts.spec.reorg_depth_max, &lease) {
+            Ok(follower) => follower,
+            Err(halt) => {
+                halt_chain(parts, &lease, &halt).await;
+                return Err(halt.into());
+            }
+        };
         tracing::info!(%chain, cursor = ?lease.cursor.as_ref().map(|at| at.height), "following");
         Ok(Some(Self {
             lease_until: now.plus_ms(parts.pace.lease_ms),
@@ -358,14 +382,7 @@ impl<S: Source> Following<S> {
 
     /// Keeps the reason of a halt; the cursor stays.
     pub(super) async fn halt(self, parts: &Parts, halt: &Halt) {
-        let unit = HaltChain {
-            chain: parts.spec.name.clone(),
-            fence: self.lease.fence,
-            reason: halt.to_string(),
-        };
-        if let Err(error) = parts.store.write(unit).await {
-            tracing::error!(%error, "the halt could not be recorded; it will be found again");
-        }
+        halt_chain(parts, &self.lease, halt).await;
     }
 
     /// Gives the lease back.
