@@ -88,6 +88,11 @@ pub enum SchemaError {
         /// Newest version known.
         known: i64,
     },
+    /// A dump was restored on another Postgres server.
+    #[error(
+        "the database was restored from another Postgres server: run `paywatch migrate` before anything writes to it"
+    )]
+    Restored,
     /// A migration was changed after it was applied.
     #[error(
         "migration {name} differs from the one that this database was made with: use the release that made it, or restore a backup; never edit an applied migration"

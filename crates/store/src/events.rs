@@ -242,7 +242,7 @@ pub async fn after(
 ) -> Result<Vec<EventRow>, StoreError> {
     let mode = mode.as_str();
     let commit_order = if after == 0 {
-        0
+        i64::MIN
     } else {
         let binds = [merchant.into(), mode.into(), after.into()];
         let row = conn.fetch_optional::<(i64,)>(CURSOR, &binds).await?;

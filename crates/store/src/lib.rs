@@ -26,6 +26,7 @@ pub mod merchants;
 mod migrate;
 pub mod page;
 pub mod placements;
+mod restored;
 pub mod secrets;
 pub mod settings;
 pub mod sql;
@@ -69,6 +70,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         merchants::STATEMENTS,
         migrate::STATEMENTS,
         placements::STATEMENTS,
+        restored::STATEMENTS,
         settings::STATEMENTS,
         transfers::STATEMENTS,
         wallets::STATEMENTS,

@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, PgConnection};
 use crate::conn::{Conn, Either, Link};
 use crate::dialect::{Dialect, PG_MIGRATION_LOCK, Place, lite_options, pg_migrator};
 use crate::error::{SchemaError, StoreError};
+use crate::restored;
 use crate::sql::statements;
 use crate::store::Options;
 
@@ -88,7 +89,8 @@ pub(crate) fn newest() -> i64 {
 }
 
 /// Brings the database up to the schema of this program, in one transaction, and answers what was
-/// applied. A SQLite file that does not exist is created.
+/// applied. A SQLite file that does not exist is created; a Postgres database that was restored from
+/// another server is made fit for this one.
 ///
 /// # Errors
 ///
@@ -172,6 +174,7 @@ async fn apply(conn: &mut Conn, now: UnixMillis) -> Result<Vec<Applied>, StoreEr
             name: migration.name,
         });
     }
+    restored::adopt(conn).await?;
     conn.command("COMMIT").await.map_err(step)?;
     Ok(applied)
 }
@@ -191,7 +194,7 @@ pub(crate) async fn verify(conn: &mut Conn) -> Result<(), StoreError> {
             needed: newest(),
         }));
     }
-    Ok(())
+    restored::verify(conn).await
 }
 
 /// What was applied must be a beginning of what this program knows.

@@ -1,6 +1,14 @@
 //! Tests on real databases. A test body is written once and stamped for SQLite and for Postgres.
 
 mod bed;
+mod chains;
+mod deliveries;
+mod events;
+mod facts;
+mod idempotency;
+mod invoices;
+mod scene;
 mod schema;
 mod statements;
+mod tenants;
 mod writer;

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
@@ -10,7 +11,7 @@ use tokio::sync::Barrier;
 
 use super::bed::{Bed, drive, on_both};
 use crate::sql::statements;
-use crate::{Store, StoreError, Tx, Unit};
+use crate::{Options, Store, StoreError, Tx, Unit};
 
 statements! {
     INSERT = "INSERT INTO settings (key, value) VALUES ($1, $2)";
@@ -193,9 +194,7 @@ async fn units_that_wait_together_share_one_commit_on_sqlite() {
 }
 
 async fn what_was_sent_is_finished_and_then_the_store_is_closed(bed: &Bed, _: Store) {
-    let (store, writer) = Store::open(&bed.url, crate::Options::default())
-        .await
-        .unwrap();
+    let (store, writer) = Store::open(&bed.url, Options::default()).await.unwrap();
     let sent = store.write(Write("sent", Then::Succeed));
     let (sent, ()) = join(sent, writer.run(std::future::ready(()))).await;
     // Sent before the writer saw the shutdown, because it was polled first.
@@ -309,12 +308,18 @@ async fn a_deadlock_on_postgres_is_run_again() {
 #[tokio::test]
 async fn units_on_postgres_survive_a_restart_of_the_server() {
     let mut bed = Bed::pg().await;
-    let (store, writer) = bed.open().await;
+    crate::migrate(&bed.url, super::bed::NOW).await.unwrap();
+    let options = Options {
+        acquire_timeout: Duration::from_millis(500),
+        ..Options::default()
+    };
+    let (store, writer) = Store::open(&bed.url, options).await.unwrap();
     drive(writer, async {
         store.write(Write("a", Then::Succeed)).await.unwrap();
         let super::bed::Guard::Pg(server) = &mut bed.guard else {
             unreachable!("a Postgres bed");
         };
+        let server = Arc::get_mut(server).expect("a server of its own");
         server.kill().unwrap();
         let during = store.write(Write("b", Then::Succeed)).await;
         assert!(matches!(

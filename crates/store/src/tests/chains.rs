@@ -1,0 +1,213 @@
+//! Leases, fences, cursors, and the window of headers.
+
+use paywatch_domain::{BlockHash, BlockRef, ChainName, ChainView, UnixMillis};
+
+use super::bed::{Bed, NOW, on_both, unit};
+use crate::blocks::Header;
+use crate::chains::{Lease, Problem};
+use crate::{Store, StoreError, blocks, chains};
+
+fn chain() -> ChainName {
+    "bitcoin-regtest".parse().unwrap()
+}
+
+fn at(height: u64) -> BlockRef {
+    BlockRef {
+        height,
+        hash: BlockHash::new(&format!("hash{height}")),
+    }
+}
+
+async fn claim(store: &Store, holder: &'static str, now: UnixMillis) -> Option<Lease> {
+    unit!(store, [], |tx| chains::claim(
+        tx,
+        &chain(),
+        holder,
+        now,
+        1000
+    )
+    .await)
+    .await
+    .unwrap()
+}
+
+async fn advance(store: &Store, fence: i64, from: Option<u64>, to: u64) -> Result<(), StoreError> {
+    unit!(store, [], |tx| {
+        chains::advance(tx, &chain(), fence, from.map(at).as_ref(), &at(to), NOW).await
+    })
+    .await
+}
+
+async fn one_process_at_a_time_moves_the_cursor(_: &Bed, store: Store) {
+    let first = claim(&store, "a", NOW).await.unwrap();
+    assert_eq!(
+        (first.fence, &first.cursor, first.covered_until),
+        (1, &None, None)
+    );
+    assert_eq!(
+        claim(&store, "b", NOW.plus_ms(999)).await,
+        None,
+        "it is taken"
+    );
+    advance(&store, first.fence, None, 100).await.unwrap();
+    advance(&store, first.fence, Some(100), 101).await.unwrap();
+    let wrong = advance(&store, first.fence, Some(100), 102).await;
+    assert!(
+        matches!(wrong, Err(StoreError::LeaseLost)),
+        "the cursor is elsewhere"
+    );
+    let own = claim(&store, "a", NOW).await.unwrap();
+    assert_eq!(
+        (own.fence, own.cursor.clone()),
+        (2, Some(at(101))),
+        "its own it may take again"
+    );
+    let old = advance(&store, first.fence, Some(101), 102).await;
+    assert!(
+        matches!(old, Err(StoreError::LeaseLost)),
+        "but the old fence is over"
+    );
+    let renewed = unit!(store, [own], |tx| chains::renew(tx, &own, NOW, 5000).await);
+    assert!(renewed.await.unwrap());
+    assert_eq!(claim(&store, "b", NOW.plus_ms(4999)).await, None);
+    let taken = claim(&store, "b", NOW.plus_ms(5000)).await.unwrap();
+    assert_eq!((taken.fence, taken.cursor.clone()), (3, Some(at(101))));
+    let renewed = unit!(store, [own], |tx| chains::renew(tx, &own, NOW, 5000).await);
+    assert!(!renewed.await.unwrap(), "it has passed on");
+    unit!(store, [own], |tx| chains::release(tx, &own).await)
+        .await
+        .unwrap();
+    assert_eq!(
+        claim(&store, "a", NOW.plus_ms(5001)).await,
+        None,
+        "an old lease frees nothing"
+    );
+    unit!(store, [taken], |tx| chains::release(tx, &taken).await)
+        .await
+        .unwrap();
+    assert!(claim(&store, "a", NOW).await.is_some());
+}
+
+async fn coverage_never_goes_back_and_ends_problems(_: &Bed, store: Store) {
+    let lease = claim(&store, "a", NOW).await.unwrap();
+    let fence = lease.fence;
+    let problem = Problem {
+        code: "node_unreachable".into(),
+        text: "connection refused".into(),
+    };
+    unit!(store, [problem], |tx| {
+        chains::report(tx, &chain(), fence, None, Some(&problem), NOW).await
+    })
+    .await
+    .unwrap();
+    let mut conn = store.read().await.unwrap();
+    let row = chains::all(&mut conn).await.unwrap().remove(0);
+    assert_eq!(
+        (row.problem, row.tip_height, row.covered_until),
+        (Some(problem), None, None)
+    );
+    advance(&store, fence, None, 7).await.unwrap();
+    for (until, expected) in [(50, 50), (40, 50), (60, 60)] {
+        let until = NOW.plus_ms(until);
+        unit!(store, [], |tx| chains::cover(tx, &chain(), fence, until, 9)
+            .await)
+        .await
+        .unwrap();
+        let views = chains::views(&mut conn).await.unwrap();
+        let view = ChainView {
+            tip: Some(7),
+            covered_until: Some(NOW.plus_ms(expected)),
+        };
+        assert_eq!(views.get(&chain()), Some(&view), "coverage never goes back");
+    }
+    let row = chains::all(&mut conn).await.unwrap().remove(0);
+    assert_eq!((row.problem, row.tip_height), (None, Some(9)));
+}
+
+async fn a_halt_stays_until_somebody_has_looked(_: &Bed, store: Store) {
+    let fence = claim(&store, "a", NOW).await.unwrap().fence;
+    let mut conn = store.read().await.unwrap();
+    unit!(store, [], |tx| chains::halt(
+        tx,
+        &chain(),
+        fence,
+        "reorg too deep"
+    )
+    .await)
+    .await
+    .unwrap();
+    let row = chains::all(&mut conn).await.unwrap().remove(0);
+    assert_eq!(row.halted.as_deref(), Some("reorg too deep"));
+    assert_eq!(row.holder.as_deref(), Some("a"));
+    let lease = claim(&store, "a", NOW).await.unwrap();
+    assert_eq!(lease.halted.as_deref(), Some("reorg too deep"));
+    for expected in [true, false] {
+        let resumed = unit!(store, [], |tx| chains::resume(tx, &chain()).await);
+        assert_eq!(resumed.await.unwrap(), expected);
+    }
+    let lost = [
+        unit!(store, [], |tx| chains::cover(tx, &chain(), fence, NOW, 9)
+            .await)
+        .await,
+        unit!(store, [], |tx| chains::halt(tx, &chain(), fence, "x").await).await,
+        unit!(store, [], |tx| chains::report(
+            tx,
+            &chain(),
+            fence,
+            Some(1),
+            None,
+            NOW
+        )
+        .await)
+        .await,
+    ];
+    assert!(
+        lost.iter()
+            .all(|result| matches!(result, Err(StoreError::LeaseLost)))
+    );
+}
+
+async fn the_window_of_headers_follows_the_chain(_: &Bed, store: Store) {
+    let header = |height: u64, branch: &str| Header {
+        at: BlockRef {
+            height,
+            hash: BlockHash::new(&format!("{branch}{height}")),
+        },
+        parent: BlockHash::new(&format!("{branch}{}", height - 1)),
+        time: NOW,
+    };
+    let replace = |fork: u64, headers: Vec<Header>, keep_from: u64| {
+        unit!(store, [headers], |tx| {
+            blocks::replace_above(tx, &chain(), fork, &headers, keep_from).await
+        })
+    };
+    replace(0, (1..=5).map(|height| header(height, "a")).collect(), 0)
+        .await
+        .unwrap();
+    replace(3, (4..=6).map(|height| header(height, "b")).collect(), 3)
+        .await
+        .unwrap();
+    let mut conn = store.read().await.unwrap();
+    let window = blocks::window(&mut conn, &chain(), 10).await.unwrap();
+    assert_eq!(
+        window,
+        [
+            header(6, "b"),
+            header(5, "b"),
+            header(4, "b"),
+            header(3, "a")
+        ]
+    );
+    let newest = blocks::window(&mut conn, &chain(), 1).await.unwrap();
+    assert_eq!(newest, [header(6, "b")]);
+    replace(4, Vec::new(), 0).await.unwrap();
+    let window = blocks::window(&mut conn, &chain(), 10).await.unwrap();
+    assert_eq!(window, [header(4, "b"), header(3, "a")], "a bare rollback");
+}
+
+on_both!(
+    one_process_at_a_time_moves_the_cursor,
+    coverage_never_goes_back_and_ends_problems,
+    a_halt_stays_until_somebody_has_looked,
+    the_window_of_headers_follows_the_chain,
+);

@@ -1,0 +1,310 @@
+//! Transfers and placements: opened, closed, never lost; the watch table never misses a key.
+
+use std::sync::Arc;
+
+use futures_util::future::join;
+use paywatch_domain::{
+    Amount, BlockHash, BlockRef, ChainName, Family, InvoiceId, Mode, OptionId, Place, Position,
+    TransferId, TxId,
+};
+use tokio::sync::Notify;
+
+use super::bed::{Bed, NOW, on_both, unit};
+use super::scene::{Scene, dossier};
+use crate::invoices::{By, Filter, NewInvoice, NewOption};
+use crate::placements::LeftReason;
+use crate::transfers::NewTransfer;
+use crate::watched::{self, WatchMark};
+use crate::{
+    Conn, Cursor, InvoiceKey, OptionKey, Store, StoreError, TransferKey, invoices, placements,
+    transfers,
+};
+
+fn chain() -> ChainName {
+    "bitcoin-regtest".parse().unwrap()
+}
+
+fn block(height: u64) -> Place {
+    Place::Block(BlockRef {
+        height,
+        hash: BlockHash::new(&format!("hash{height}")),
+    })
+}
+
+async fn option_of(conn: &mut Conn, number: u8) -> OptionKey {
+    let key = [0, 20, number];
+    let owners = watched::owners(conn, Family::Bitcoin, &[&key])
+        .await
+        .unwrap();
+    owners[0].option
+}
+
+fn transfer(number: u128, tx_id: &str, invoice: InvoiceKey, option: OptionKey) -> NewTransfer {
+    NewTransfer {
+        id: TransferId::from_bits(number),
+        invoice,
+        option,
+        chain: chain(),
+        asset: "btc@bitcoin-regtest".parse().unwrap(),
+        amount: Amount::MAX,
+        tx_id: TxId::new(tx_id),
+        position: Position::new("vout:0"),
+        sighted_at: NOW,
+        created_at: NOW.plus_ms(1),
+    }
+}
+
+/// An invoice with two transfers in the mempool.
+async fn two_in_mempool(scene: &Scene) -> (InvoiceKey, OptionKey, [TransferKey; 2]) {
+    let store = scene.store.clone();
+    let invoice = scene.invoice(1).await;
+    let option = option_of(&mut store.read().await.unwrap(), 1).await;
+    let new = vec![
+        transfer(1, "aa", invoice, option),
+        transfer(2, "bb", invoice, option),
+    ];
+    let keys = unit!(store, [new], |tx| {
+        let inserted = transfers::insert(tx, &new).await?;
+        assert_eq!(inserted, 2);
+        let again = transfers::insert(tx, &new).await?;
+        assert_eq!(again, 0, "a fact is stored once");
+        let spends = [("aa", "x:0"), ("aa", "y:1"), ("bb", "z:0")]
+            .map(|(tx_id, outpoint)| (TxId::new(tx_id), outpoint.to_owned()));
+        transfers::spends_insert(tx, &chain(), &spends).await?;
+        transfers::spends_insert(tx, &chain(), &spends).await?;
+        let position = Position::new("vout:0");
+        let wanted = [("aa", option), ("bb", option), ("cc", option)]
+            .map(|(tx_id, option)| (TxId::new(tx_id), position.clone(), option));
+        let found = transfers::find(tx, &chain(), &wanted).await?;
+        assert_eq!(found.len(), 2);
+        assert_eq!(
+            (found[0].tx_id.as_str(), found[0].amount),
+            ("aa", Amount::MAX)
+        );
+        assert_eq!((found[0].invoice, found[0].option), (invoice, option));
+        let keys = [found[0].transfer, found[1].transfer];
+        let places = keys.map(|key| (key, Place::Mempool));
+        placements::open(tx, &chain(), &places, NOW).await?;
+        Ok(keys)
+    });
+    (invoice, option, keys.await.unwrap())
+}
+
+async fn places(store: &Store, invoice: InvoiceKey) -> Vec<Option<Place>> {
+    let mut conn = store.read().await.unwrap();
+    let loaded = invoices::load(&mut conn, &[invoice])
+        .await
+        .unwrap()
+        .remove(0);
+    let dossier = loaded.dossier.unwrap();
+    assert_eq!(dossier.transfers.len(), loaded.transfer_keys.len());
+    dossier.transfers.into_iter().map(|one| one.place).collect()
+}
+
+async fn a_transfer_moves_from_place_to_place(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let (invoice, option, keys) = two_in_mempool(&scene).await;
+    assert_eq!(
+        places(&store, invoice).await,
+        [Some(Place::Mempool), Some(Place::Mempool)]
+    );
+    let mut conn = store.read().await.unwrap();
+    let mempool = placements::open_in_mempool(&mut conn, &chain())
+        .await
+        .unwrap();
+    assert_eq!(mempool.len(), 2);
+    assert_eq!((mempool[0].transfer, mempool[0].option), (keys[0], option));
+    assert_eq!(mempool[0].spends, ["x:0", "y:1"]);
+    // Mined at 101 and 102, and then the block at 102 goes away.
+    unit!(store, [], |tx| {
+        let mined = keys.map(|key| (key, LeftReason::Mined));
+        assert_eq!(placements::close(tx, &mined, NOW).await?, 2);
+        let places = [(keys[0], block(101)), (keys[1], block(102))];
+        placements::open(tx, &chain(), &places, NOW).await
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        places(&store, invoice).await,
+        [Some(block(101)), Some(block(102))]
+    );
+    assert!(
+        placements::open_in_mempool(&mut conn, &chain())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let above = placements::open_above(&mut conn, &chain(), 101)
+        .await
+        .unwrap();
+    assert_eq!(above, [(keys[1], invoice)]);
+    let closed = unit!(store, [], |tx| {
+        placements::close_above(tx, &chain(), 101, NOW, LeftReason::Reorged).await
+    });
+    assert_eq!(closed.await.unwrap(), 1);
+    assert_eq!(places(&store, invoice).await, [Some(block(101)), None]);
+    let elsewhere: ChainName = "bitcoin".parse().unwrap();
+    assert!(
+        placements::open_above(&mut conn, &elsewhere, 0)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // It comes back in another block.
+    unit!(store, [], |tx| {
+        placements::open(tx, &chain(), &[(keys[1], block(103))], NOW).await
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        places(&store, invoice).await,
+        [Some(block(101)), Some(block(103))]
+    );
+    let twice = unit!(store, [], |tx| {
+        placements::open(tx, &chain(), &[(keys[1], Place::Mempool)], NOW).await
+    });
+    let twice = twice.await;
+    assert!(
+        matches!(twice, Err(StoreError::Conflict("placement_open"))),
+        "{twice:?}"
+    );
+}
+
+async fn a_replacement_finds_the_sighting_of_what_it_replaces(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let (_, option, _) = two_in_mempool(&scene).await;
+    let mut conn = store.read().await.unwrap();
+    let outpoints = ["y:1", "unknown:0"];
+    let sighted = transfers::sighted_by_spends(&mut conn, &chain(), &outpoints)
+        .await
+        .unwrap();
+    assert_eq!(sighted.len(), 1);
+    assert_eq!(
+        (sighted[0].outpoint.as_str(), sighted[0].option),
+        ("y:1", option)
+    );
+    assert_eq!(sighted[0].sighted_at, NOW);
+    let other: ChainName = "bitcoin".parse().unwrap();
+    let elsewhere = transfers::sighted_by_spends(&mut conn, &other, &outpoints).await;
+    assert!(elsewhere.unwrap().is_empty());
+}
+
+async fn invoices_are_found_by_transaction(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let (invoice, _, _) = two_in_mempool(&scene).await;
+    let mut conn = store.read().await.unwrap();
+    let filter = Filter {
+        merchant: scene.merchant,
+        mode: Mode::Test,
+        by: By::TxId("bb".into()),
+    };
+    let page = invoices::page(&mut conn, &filter, &Cursor::Newest, 10)
+        .await
+        .unwrap();
+    assert_eq!(page.rows, [invoice]);
+    let loaded = invoices::load(&mut conn, &[invoice])
+        .await
+        .unwrap()
+        .remove(0);
+    let first = &loaded.dossier.unwrap().transfers[0];
+    assert_eq!(
+        (first.id, first.option),
+        (TransferId::from_bits(1), OptionId::from_bits(1))
+    );
+    assert_eq!((first.amount, first.sighted_at), (Amount::MAX, NOW));
+}
+
+async fn the_watch_table_grows_by_what_is_new(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let mut conn = store.read().await.unwrap();
+    let (keys, mark) = watched::since(&mut conn, Family::Bitcoin, WatchMark::START)
+        .await
+        .unwrap();
+    assert!(keys.is_empty());
+    scene.invoice(1).await;
+    let (keys, mark) = watched::since(&mut conn, Family::Bitcoin, mark)
+        .await
+        .unwrap();
+    assert_eq!(keys, [vec![0, 20, 1]]);
+    scene.invoice(2).await;
+    let (keys, mark) = watched::since(&mut conn, Family::Bitcoin, mark)
+        .await
+        .unwrap();
+    assert_eq!(keys, [vec![0, 20, 2]]);
+    let (keys, _) = watched::since(&mut conn, Family::Bitcoin, mark)
+        .await
+        .unwrap();
+    assert!(keys.is_empty());
+    let (keys, _) = watched::since(&mut conn, Family::Evm, WatchMark::START)
+        .await
+        .unwrap();
+    assert!(keys.is_empty(), "each family has its own");
+}
+
+/// Goal: a key that is committed after a later one is loaded all the same. Method: a unit inserts its
+/// invoice, waits until another one has committed and was loaded, and commits then.
+#[tokio::test]
+async fn a_key_that_is_committed_late_is_not_missed_on_postgres() {
+    super::bed::run(Bed::pg().await, async |_: &Bed, store: Store| {
+        let scene = Scene::new(store.clone()).await;
+        let (inserted, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let late = unit!(store, [scene, inserted, go_on], |tx| {
+            let dossier = dossier(1);
+            let new = NewInvoice {
+                dossier: &dossier,
+                merchant: scene.merchant,
+                seal: b"seal",
+                options: vec![NewOption {
+                    family: Family::Bitcoin,
+                    wallet: scene.wallet,
+                    seal: Vec::new(),
+                }],
+            };
+            invoices::insert(tx, &new).await?;
+            inserted.notify_one();
+            go_on.notified().await;
+            Ok(())
+        });
+        let body = async {
+            inserted.notified().await;
+            scene.invoice(2).await;
+            let mut conn = store.read().await.unwrap();
+            let family = Family::Bitcoin;
+            let (keys, mark) = watched::since(&mut conn, family, WatchMark::START)
+                .await
+                .unwrap();
+            assert_eq!(keys, [vec![0, 20, 2]], "the first is not committed yet");
+            (conn, mark)
+        };
+        let release = async {
+            let found = body.await;
+            go_on.notify_one();
+            found
+        };
+        let (late, (mut conn, mark)) = join(late, release).await;
+        late.unwrap();
+        let (mut keys, mark) = watched::since(&mut conn, Family::Bitcoin, mark)
+            .await
+            .unwrap();
+        keys.sort();
+        assert_eq!(
+            keys,
+            [vec![0, 20, 1], vec![0, 20, 2]],
+            "late, and the other once more"
+        );
+        let (keys, _) = watched::since(&mut conn, Family::Bitcoin, mark)
+            .await
+            .unwrap();
+        assert!(keys.is_empty());
+        let found = invoices::find_public(&mut conn, InvoiceId::from_bits(1)).await;
+        assert!(found.unwrap().is_some());
+    })
+    .await;
+}
+
+on_both!(
+    a_transfer_moves_from_place_to_place,
+    a_replacement_finds_the_sighting_of_what_it_replaces,
+    invoices_are_found_by_transaction,
+    the_watch_table_grows_by_what_is_new,
+);

@@ -1,0 +1,232 @@
+//! Merchants, API keys, wallets, counters, settings.
+
+use futures_util::future::join_all;
+use paywatch_domain::{Family, KeyId, MerchantId, Mode, WalletId};
+
+use super::bed::{Bed, NOW, on_both, unit};
+use super::scene::{Scene, merchant_id, new_wallet, wallet_id};
+use crate::api_keys::NewApiKey;
+use crate::counters::TakeIndex;
+use crate::wallets::WalletState;
+use crate::{Cursor, Store, StoreError, api_keys, merchants, settings, wallets};
+
+async fn a_merchant_is_registered_once(_: &Bed, store: Store) {
+    let mut conn = store.read().await.unwrap();
+    assert_eq!(merchants::default(&mut conn).await.unwrap(), None);
+    let scene = Scene::new(store.clone()).await;
+    let again = unit!(store, [], |tx| merchants::ensure(
+        tx,
+        merchant_id(),
+        "other",
+        NOW
+    )
+    .await);
+    assert_eq!(again.await.unwrap(), scene.merchant);
+    let other = MerchantId::from_bits(2);
+    let other = unit!(store, [], |tx| merchants::ensure(tx, other, "b", NOW).await);
+    let other = other.await.unwrap();
+    let first = merchants::default(&mut conn).await.unwrap().unwrap();
+    assert_eq!(
+        (first.key, first.id, first.name.as_str()),
+        (scene.merchant, merchant_id(), "shop")
+    );
+    let found = merchants::get(&mut conn, other).await.unwrap().unwrap();
+    assert_eq!(found.id, MerchantId::from_bits(2));
+    assert_eq!(
+        merchants::find(&mut conn, found.id).await.unwrap(),
+        Some(found)
+    );
+}
+
+async fn an_api_key_is_found_until_it_is_revoked(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let new = NewApiKey {
+        id: KeyId::from_bits(7),
+        merchant: scene.merchant,
+        mode: Mode::Live,
+        hash: [9; 32],
+        scopes: vec!["invoices:write".into(), "admin".into()],
+        label: "till".into(),
+        now: NOW,
+    };
+    unit!(store, [new], |tx| api_keys::insert(tx, &new).await)
+        .await
+        .unwrap();
+    let mut conn = store.read().await.unwrap();
+    let key = api_keys::by_id(&mut conn, new.id).await.unwrap().unwrap();
+    assert_eq!(
+        (key.merchant_id, key.mode, key.hash),
+        (merchant_id(), Mode::Live, [9; 32])
+    );
+    assert_eq!(key.scopes, new.scopes);
+    assert_eq!(key.revoked_at, None);
+    let unknown = api_keys::by_id(&mut conn, KeyId::from_bits(8))
+        .await
+        .unwrap();
+    assert_eq!(unknown, None);
+    for expected in [true, false] {
+        let id = new.id;
+        let revoked = unit!(store, [], |tx| api_keys::revoke(tx, id, NOW).await);
+        assert_eq!(revoked.await.unwrap(), expected);
+    }
+    let all = api_keys::list(&mut conn).await.unwrap();
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].revoked_at, Some(NOW));
+}
+
+async fn the_first_confirmed_wallet_of_a_family_is_the_default(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let second = new_wallet(scene.merchant, 2);
+    let key = unit!(store, [second], |tx| wallets::insert(tx, &second).await)
+        .await
+        .unwrap();
+    let mut conn = store.read().await.unwrap();
+    let get = async |conn: &mut _, id| {
+        let found = wallets::get(conn, scene.merchant, Mode::Test, WalletId::from_bits(id)).await;
+        found.unwrap()
+    };
+    let pending = get(&mut conn, 2).await.unwrap();
+    assert_eq!(
+        (pending.key, pending.state, pending.is_default),
+        (key, WalletState::Pending, false)
+    );
+    assert_eq!(
+        (pending.canonical.as_str(), pending.next_index),
+        ("tpub2", 5)
+    );
+    assert_eq!(pending.seal, [1, 2, 3]);
+    for expected in [true, false] {
+        let confirmed = unit!(store, [], |tx| wallets::confirm(tx, key, NOW).await);
+        assert_eq!(confirmed.await.unwrap(), expected, "once");
+    }
+    let second = get(&mut conn, 2).await.unwrap();
+    assert_eq!(
+        (second.state, second.is_default),
+        (WalletState::Active, false)
+    );
+    assert_eq!(second.confirmed_at, Some(NOW));
+    let default = wallets::default_of(&mut conn, scene.merchant, Mode::Test, Family::Bitcoin);
+    assert_eq!(default.await.unwrap().unwrap().id, wallet_id());
+    let live = wallets::default_of(&mut conn, scene.merchant, Mode::Live, Family::Bitcoin);
+    assert_eq!(live.await.unwrap(), None);
+    let elsewhere = wallets::get(&mut conn, scene.merchant, Mode::Live, wallet_id()).await;
+    assert_eq!(
+        elsewhere.unwrap(),
+        None,
+        "a wallet is seen in its mode only"
+    );
+}
+
+async fn a_key_is_registered_once_per_merchant_and_its_owners_are_known(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let mut again = new_wallet(scene.merchant, 2);
+    again.node = "node1".into();
+    let refused = unit!(store, [again], |tx| wallets::insert(tx, &again).await).await;
+    assert!(
+        matches!(refused, Err(StoreError::Conflict("wallet_exists"))),
+        "{refused:?}"
+    );
+    let other = MerchantId::from_bits(2);
+    let other = unit!(store, [], |tx| merchants::ensure(tx, other, "b", NOW).await);
+    again.merchant = other.await.unwrap();
+    unit!(store, [again], |tx| wallets::insert(tx, &again).await)
+        .await
+        .unwrap();
+    let mut conn = store.read().await.unwrap();
+    let owners = wallets::owners_of_node(&mut conn, "node1").await.unwrap();
+    assert_eq!(owners, [scene.merchant, again.merchant]);
+    assert!(
+        wallets::owners_of_node(&mut conn, "node9")
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+async fn pages_of_wallets_go_both_ways(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    for number in 2..=5 {
+        let new = new_wallet(scene.merchant, number);
+        unit!(store, [new], |tx| wallets::insert(tx, &new).await)
+            .await
+            .unwrap();
+    }
+    let id = WalletId::from_bits;
+    let cases = [
+        (Cursor::Newest, 3, vec![5, 4, 3], true),
+        (Cursor::Newest, 5, vec![5, 4, 3, 2, 1], false),
+        (Cursor::After(id(3)), 3, vec![2, 1], false),
+        (Cursor::After(id(4)), 2, vec![3, 2], true),
+        (Cursor::Before(id(2)), 2, vec![4, 3], true),
+        (Cursor::Before(id(3)), 2, vec![5, 4], false),
+        (Cursor::Before(id(5)), 2, vec![], false),
+    ];
+    let mut conn = store.read().await.unwrap();
+    for (cursor, limit, expected, has_more) in cases {
+        let page = wallets::list(&mut conn, scene.merchant, Mode::Test, &cursor, limit).await;
+        let page = page.unwrap();
+        let expected: Vec<WalletId> = expected.into_iter().map(id).collect();
+        let found: Vec<WalletId> = page.rows.iter().map(|wallet| wallet.id).collect();
+        assert_eq!((found, page.has_more), (expected, has_more), "{cursor:?}");
+    }
+    let unknown = Cursor::After(id(9));
+    let page = wallets::list(&mut conn, scene.merchant, Mode::Test, &unknown, 2).await;
+    assert!(matches!(page, Err(StoreError::NoSuchCursor)));
+    let other_mode = Cursor::After(id(3));
+    let page = wallets::list(&mut conn, scene.merchant, Mode::Live, &other_mode, 2).await;
+    assert!(matches!(page, Err(StoreError::NoSuchCursor)));
+}
+
+async fn an_index_is_never_taken_twice(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let take = |node: &str, at_least| {
+        store.write(TakeIndex {
+            node: node.into(),
+            at_least,
+        })
+    };
+    assert_eq!(take("node1", 5).await.unwrap(), 5);
+    let mut taken: Vec<u32> = join_all((0..50).map(|_| take("node1", 5)))
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    taken.sort_unstable();
+    assert_eq!(taken, (6..56).collect::<Vec<u32>>());
+    assert_eq!(take("node1", 1000).await.unwrap(), 1000, "raised");
+    assert_eq!(take("node1", 7).await.unwrap(), 1001, "never back");
+    assert_eq!(take("node2", 0).await.unwrap(), 0, "each node has its own");
+    let mut conn = store.read().await.unwrap();
+    let wallet = wallets::get(&mut conn, scene.merchant, Mode::Test, wallet_id()).await;
+    assert_eq!(wallet.unwrap().unwrap().next_index, 1002);
+    assert_eq!(take("node3", 0x7fff_ffff).await.unwrap(), 0x7fff_ffff);
+    let exhausted = take("node3", 0).await;
+    assert!(matches!(
+        exhausted,
+        Err(StoreError::Conflict("node_exhausted"))
+    ));
+}
+
+async fn a_setting_is_replaced(_: &Bed, store: Store) {
+    for value in ["one", "two"] {
+        unit!(store, [], |tx| settings::set(tx, "name", value).await)
+            .await
+            .unwrap();
+    }
+    let mut conn = store.read().await.unwrap();
+    assert_eq!(
+        settings::get(&mut conn, "name").await.unwrap().as_deref(),
+        Some("two")
+    );
+    assert_eq!(settings::get(&mut conn, "none").await.unwrap(), None);
+}
+
+on_both!(
+    a_merchant_is_registered_once,
+    an_api_key_is_found_until_it_is_revoked,
+    the_first_confirmed_wallet_of_a_family_is_the_default,
+    a_key_is_registered_once_per_merchant_and_its_owners_are_known,
+    pages_of_wallets_go_both_ways,
+    an_index_is_never_taken_twice,
+    a_setting_is_replaced,
+);
