@@ -1,4 +1,8 @@
 //! Tests of the engine against its ports.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+mod audit;
+mod chain;
 mod follower;
+mod house;
+mod scenarios;

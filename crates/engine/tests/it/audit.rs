@@ -1,0 +1,224 @@
+//! Random histories, audited.
+//!
+//! Goal: after any history of blocks, forks, mempool changes, outages and restarts, what is said of every
+//! invoice is what a naive auditor computes from the node's final chain. Method: random acts on the
+//! chain in memory; the auditor sums the credits of the best chain and of the mempool itself.
+
+use paywatch_chain::Credit;
+use paywatch_domain::{Amount, InvoiceId};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::chain::payment;
+use crate::house::{DEPTH, House, REORG_DEPTH_MAX, on_sqlite};
+
+const PRICE: u64 = 100_000;
+const INVOICES: usize = 3;
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// A new payment of a share of the price appears in the mempool.
+    Pay { invoice: usize, share: u64 },
+    /// A block takes the first transactions of the mempool.
+    Mine { take: usize },
+    /// The highest blocks leave; their transactions go back to the mempool or are lost.
+    Reorganise {
+        undo: usize,
+        mine: usize,
+        lost: bool,
+    },
+    /// The node forgets a transaction.
+    Evict,
+    /// The node does not answer for a while.
+    Outage,
+    /// The process ends and starts again.
+    Restart,
+    /// The worker gets a turn.
+    Poll,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let pay = (0..INVOICES, 1..=4_u64).prop_map(|(invoice, share)| Act::Pay { invoice, share });
+    let reorganise = (1..4_usize, 0..6_usize, any::<bool>())
+        .prop_map(|(undo, mine, lost)| Act::Reorganise { undo, mine, lost });
+    prop_oneof![
+        4 => pay,
+        4 => (0..3_usize).prop_map(|take| Act::Mine { take }),
+        2 => reorganise,
+        1 => Just(Act::Evict),
+        1 => Just(Act::Outage),
+        1 => Just(Act::Restart),
+        5 => Just(Act::Poll),
+    ]
+}
+
+struct Story {
+    house: House,
+    invoices: Vec<(InvoiceId, Vec<u8>)>,
+    payments: u32,
+}
+
+impl Story {
+    async fn begin(mut house: House) -> Self {
+        let mut invoices = Vec::new();
+        for _ in 0..INVOICES {
+            invoices.push(house.invoice(PRICE, 86_400).await);
+        }
+        for _ in 0..5 {
+            house.mine(Vec::new()).await;
+        }
+        Self {
+            house,
+            invoices,
+            payments: 0,
+        }
+    }
+
+    async fn play(&mut self, act: Act) {
+        let now = self.house.now;
+        match act {
+            Act::Pay { invoice, share } => {
+                self.payments += 1;
+                let (tx, spends) = (
+                    format!("tx{}", self.payments),
+                    format!("in:{}", self.payments),
+                );
+                let paid = payment(&tx, &self.invoices[invoice].1, PRICE / 4 * share, &spends);
+                self.house.chain.node().pool.push(paid);
+            }
+            Act::Mine { take } => {
+                let mut node = self.house.chain.node();
+                let take = take.min(node.pool.len());
+                let taken: Vec<Credit> = node.pool.drain(..take).collect();
+                node.mine(taken, now);
+            }
+            Act::Reorganise { undo, mine, lost } => {
+                let mut node = self.house.chain.node();
+                let dropped = node.drop_blocks(undo);
+                if !lost {
+                    node.pool
+                        .extend(dropped.into_iter().flat_map(|block| block.credits));
+                }
+                for _ in 0..mine {
+                    node.mine(Vec::new(), now);
+                }
+            }
+            Act::Evict => drop(self.house.chain.node().pool.pop()),
+            Act::Outage => {
+                self.house.chain.node().is_down = true;
+                self.house.pass(3_000).await;
+                self.house.chain.node().is_down = false;
+            }
+            Act::Restart => self.house.restart().await,
+            Act::Poll => self.house.poll().await,
+        }
+        self.house.now = self.house.now.plus_ms(10);
+    }
+
+    /// What the auditor knows of an invoice: seen, confirming, final.
+    fn audit(&self, key: &[u8]) -> [Amount; 3] {
+        let node = self.house.chain.node();
+        let height = node.blocks.len();
+        let mut sums = [Amount::ZERO; 3];
+        let mut add = |sum: usize, credit: &Credit| {
+            if *credit.key == *key {
+                sums[sum] = sums[sum].checked_add(credit.amount).unwrap();
+            }
+        };
+        node.pool.iter().for_each(|credit| add(0, credit));
+        for (below, block) in node.blocks.iter().enumerate() {
+            let depth = height - below;
+            let sum = if depth < usize::try_from(DEPTH).unwrap() {
+                1
+            } else {
+                2
+            };
+            block.credits.iter().for_each(|credit| add(sum, credit));
+        }
+        sums
+    }
+
+    async fn check(&mut self) {
+        // Past every pause after an outage, and past the lease of a process that ended.
+        for _ in 0..3 {
+            self.house.pass(20_000).await;
+            self.house.poll().await;
+        }
+        for (id, key) in &self.invoices {
+            let [seen, confirming, finalized] = self.audit(key);
+            let invoice = self.house.show(*id).await;
+            let all = seen
+                .checked_add(confirming)
+                .unwrap()
+                .checked_add(finalized)
+                .unwrap();
+            let tally = &invoice.options[0].tally;
+            let told = (&*tally.seen, &*tally.confirming, &*tally.finalized);
+            let expected = (all.decimal(8), confirming.decimal(8), finalized.decimal(8));
+            assert_eq!(told, (&*expected.0, &*expected.1, &*expected.2), "{id}");
+            let price = Amount::from_atomic(PRICE);
+            let status = if price < finalized {
+                "overpaid"
+            } else if price == finalized {
+                "paid"
+            } else if !confirming.is_zero() {
+                "confirming"
+            } else if !seen.is_zero() {
+                "detected"
+            } else if !finalized.is_zero() {
+                "underpaid"
+            } else {
+                "created"
+            };
+            assert_eq!(invoice.status, status, "{id}");
+            let said = self.house.said(*id).await;
+            assert_eq!(invoice.version, u64::try_from(said.len()).unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_is_said_is_what_an_auditor_computes() {
+    let cases = if std::env::var_os("PAYWATCH_TEST_FULL").is_some() {
+        200
+    } else {
+        24
+    };
+    let config = Config {
+        cases,
+        max_shrink_iters: 60,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new(config);
+    let histories = proptest::collection::vec(act(), 1..30);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let result = runner.run(&histories, |acts| {
+        // The limit is not what is tested here: forks may add up.
+        let deep: usize = acts
+            .iter()
+            .map(|act| {
+                if let Act::Reorganise { undo, .. } = act {
+                    *undo
+                } else {
+                    0
+                }
+            })
+            .sum();
+        prop_assume!(deep < usize::try_from(REORG_DEPTH_MAX).unwrap().min(8));
+        runtime.block_on(on_sqlite(async |house| {
+            let mut story = Story::begin(house).await;
+            for act in acts {
+                story.play(act).await;
+            }
+            story.check().await;
+        }));
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+}

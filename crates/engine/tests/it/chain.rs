@@ -1,0 +1,174 @@
+//! A chain in memory behind the real port: blocks, a mempool, forks, and a node that fails.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use paywatch_chain::source::{BoxFuture, Health};
+use paywatch_chain::{Block, Credit, Pool, Source, SourceError, WatchTable};
+use paywatch_domain::{
+    Amount, AssetName, BlockHash, BlockRef, ChainName, Position, TxId, UnixMillis,
+};
+
+/// What the node knows.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// Its best chain from height 0.
+    pub(crate) blocks: Vec<Block>,
+    /// Its mempool.
+    pub(crate) pool: Vec<Credit>,
+    /// While this holds, it does not answer.
+    pub(crate) is_down: bool,
+    branches: u32,
+}
+
+/// The node and its adapter.
+#[derive(Clone)]
+pub(crate) struct MemoryChain {
+    name: ChainName,
+    node: Arc<Mutex<Node>>,
+}
+
+pub(crate) fn asset() -> AssetName {
+    "btc@bitcoin-regtest".parse().unwrap()
+}
+
+/// A payment of `sat` to the address with this watch key. Payments of one `spends` exclude each other.
+pub(crate) fn payment(tx: &str, key: &[u8], sat: u64, spends: &str) -> Credit {
+    Credit {
+        key: key.into(),
+        asset: asset(),
+        amount: Amount::from_atomic(sat),
+        tx_id: TxId::new(tx),
+        position: Position::new("vout:0"),
+        spends: Box::new([spends.into()]),
+    }
+}
+
+impl Node {
+    /// Mines a block with these credits, which leave the mempool.
+    pub(crate) fn mine(&mut self, credits: Vec<Credit>, time: UnixMillis) -> BlockRef {
+        let height = u64::try_from(self.blocks.len()).unwrap();
+        let hash = BlockHash::new(&format!("block-{height}-{}", self.branches));
+        let at = BlockRef { height, hash };
+        let parent = self.blocks.last().map(|below| below.at.hash.clone());
+        let parent = parent.unwrap_or_else(|| BlockHash::new("none"));
+        self.pool.retain(|waiting| {
+            !credits
+                .iter()
+                .any(|mined| mined.tx_id == waiting.tx_id || mined.spends == waiting.spends)
+        });
+        self.blocks.push(Block {
+            at: at.clone(),
+            parent,
+            time,
+            bytes: 1,
+            credits,
+        });
+        at
+    }
+
+    /// Drops the highest blocks; what comes next is another branch.
+    pub(crate) fn drop_blocks(&mut self, count: usize) -> Vec<Block> {
+        self.branches += 1;
+        self.blocks.split_off(self.blocks.len() - count)
+    }
+}
+
+impl MemoryChain {
+    pub(crate) fn new() -> Self {
+        let node = Node {
+            blocks: Vec::new(),
+            pool: Vec::new(),
+            is_down: false,
+            branches: 0,
+        };
+        Self {
+            name: asset().chain().clone(),
+            node: Arc::new(Mutex::new(node)),
+        }
+    }
+
+    pub(crate) fn node(&self) -> MutexGuard<'_, Node> {
+        self.node.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer<T>(&self, read: impl FnOnce(&Node) -> T) -> Result<T, SourceError> {
+        let node = self.node();
+        if node.is_down {
+            let (chain, detail) = (self.name.clone(), "switched off".to_owned());
+            return Err(SourceError::Unreachable { chain, detail });
+        }
+        Ok(read(&node))
+    }
+}
+
+fn tip(node: &Node) -> BlockRef {
+    node.blocks.last().unwrap().at.clone()
+}
+
+fn at(node: &Node, height: u64) -> Option<Block> {
+    node.blocks.get(usize::try_from(height).unwrap()).cloned()
+}
+
+impl Source for MemoryChain {
+    type Raw = Block;
+    type RawPool = Pool;
+
+    fn chain(&self) -> &ChainName {
+        &self.name
+    }
+
+    fn health(&self) -> BoxFuture<'_, Result<Health, SourceError>> {
+        let health = self.answer(|node| Health {
+            version: "memory".into(),
+            tip: tip(node),
+            lowest: 0,
+        });
+        Box::pin(async { health })
+    }
+
+    fn hash_at(&self, height: u64) -> BoxFuture<'_, Result<Option<BlockHash>, SourceError>> {
+        let hash = self.answer(|node| at(node, height).map(|block| block.at.hash));
+        Box::pin(async { hash })
+    }
+
+    fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Block, SourceError>> {
+        let found = self.answer(|node| at(node, block.height).filter(|found| found.at == block));
+        let missing = SourceError::Missing {
+            chain: self.name.clone(),
+            block,
+        };
+        Box::pin(async { found?.ok_or(missing) })
+    }
+
+    fn scan(
+        &self,
+        _: &BlockRef,
+        mut raw: Block,
+        watched: &WatchTable,
+    ) -> Result<Block, SourceError> {
+        raw.credits
+            .retain(|credit| watched.may_contain(&credit.key));
+        Ok(raw)
+    }
+
+    fn fetch_pool(&self) -> BoxFuture<'_, Result<Option<Pool>, SourceError>> {
+        let pool = self.answer(|node| {
+            Some(Pool {
+                tip: tip(node),
+                credits: node.pool.clone(),
+            })
+        });
+        Box::pin(async { pool })
+    }
+
+    fn scan_pool(&self, mut raw: Pool, watched: &WatchTable) -> Result<Pool, SourceError> {
+        raw.credits
+            .retain(|credit| watched.may_contain(&credit.key));
+        Ok(raw)
+    }
+
+    fn wait_for_change<'a>(&'a self, _: &'a BlockRef, _: Duration) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::pending())
+    }
+}

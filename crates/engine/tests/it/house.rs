@@ -1,0 +1,367 @@
+//! A house for tests: a real database, the real worker and commands, a chain in memory, and a clock that
+//! the test moves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join;
+use paywatch_chain::{Derivation, DerivedAddress, KeyError, WalletKey};
+use paywatch_domain::{
+    Asset, AssetKind, Catalogue, ChainName, ChainSpec, Entropy, Family, Finality, InvoiceId,
+    MerchantId, Mode, UnixMillis,
+};
+use paywatch_engine::commands::{Answered, Caller, CommandParts, Commands};
+use paywatch_engine::high_water::HighWater;
+use paywatch_engine::worker::{ChainWorker, Pace, Parts, Step};
+use paywatch_store::{
+    MasterKey, Options, Store, StoreError, Tx, Unit, events, invoices, merchants,
+};
+use paywatch_testkit::Postgres;
+use paywatch_wire::Invoice;
+use paywatch_wire::request::{NamedPolicies, decode};
+use serde_json::{Value, json};
+
+use crate::chain::{MemoryChain, asset};
+
+/// The time at which tests begin.
+pub(crate) const START: i64 = 1_700_000_000_000;
+/// Blocks that make a payment final here.
+pub(crate) const DEPTH: u32 = 2;
+/// The deepest reorganisation that is followed here.
+pub(crate) const REORG_DEPTH_MAX: u64 = 10;
+const POLL_MS: i64 = 1_000;
+
+/// Counts up: no two numbers are the same, and each run makes the same ones.
+struct Counting(u64);
+
+impl Entropy for Counting {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            self.0 += 1;
+            let number = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+            let length = chunk.len();
+            chunk.copy_from_slice(&number[..length]);
+        }
+    }
+}
+
+/// Addresses that say their index.
+struct PlainDerivation;
+
+impl Derivation for PlainDerivation {
+    fn family(&self) -> Family {
+        Family::Bitcoin
+    }
+
+    fn parse(&self, text: &str, _: bool) -> Result<WalletKey, KeyError> {
+        Ok(WalletKey {
+            kind: "plain",
+            canonical: text.into(),
+            node: format!("{:x}", text.len()),
+            fingerprint: "00000000".into(),
+        })
+    }
+
+    fn derive(&self, key: &str, index: u32, _: &ChainName) -> Result<DerivedAddress, KeyError> {
+        let address = format!("{key}-{index}");
+        Ok(DerivedAddress {
+            key: address.clone().into(),
+            address,
+            path: format!("m/{index}"),
+        })
+    }
+
+    fn payment_uri(&self, _: &ChainName, address: &str, amount: &str) -> String {
+        format!("plain:{address}?amount={amount}")
+    }
+}
+
+/// Marks in memory.
+#[derive(Default)]
+pub(crate) struct Marks(Mutex<BTreeMap<String, u32>>);
+
+impl HighWater for Marks {
+    fn read(&self, node: &str) -> io::Result<u32> {
+        Ok(self.0.lock().unwrap().get(node).copied().unwrap_or(0))
+    }
+
+    fn raise(&self, node: &str, next: u32) -> io::Result<()> {
+        let mut marks = self.0.lock().unwrap();
+        let mark = marks.entry(node.into()).or_insert(0);
+        *mark = next.max(*mark);
+        Ok(())
+    }
+}
+
+struct AddMerchant(MerchantId);
+
+impl Unit for AddMerchant {
+    type Output = paywatch_store::MerchantKey;
+    type Error = StoreError;
+    const NAME: &'static str = "add_merchant";
+
+    async fn run(&self, tx: &mut Tx) -> Result<paywatch_store::MerchantKey, StoreError> {
+        merchants::ensure(tx, self.0, "shop", UnixMillis(START)).await
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) chain: MemoryChain,
+    pub(crate) store: Store,
+    pub(crate) commands: Commands,
+    pub(crate) caller: Caller,
+    pub(crate) now: UnixMillis,
+    pub(crate) url: String,
+    worker: ChainWorker<MemoryChain>,
+    master: Arc<MasterKey>,
+    spec: ChainSpec,
+    entropy: Counting,
+}
+
+fn spec() -> ChainSpec {
+    let asset = Asset {
+        name: asset(),
+        kind: AssetKind::Native,
+        decimals: 8,
+        dust: paywatch_domain::Amount::from_atomic(546),
+        caip19: "test/slip44:1".into(),
+    };
+    ChainSpec {
+        name: asset.name.chain().clone(),
+        caip2: "test".into(),
+        family: Family::Bitcoin,
+        mode: Mode::Test,
+        finality: Finality::Depth(DEPTH),
+        reorg_depth_max: REORG_DEPTH_MAX,
+        lag_ms_max: 60_000,
+        assets: vec![asset],
+    }
+}
+
+/// Runs a test on a fresh SQLite file.
+pub(crate) async fn on_sqlite(test: impl AsyncFnOnce(House)) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("test.sqlite").display());
+    run(&url, test).await;
+}
+
+/// Runs a test on a fresh Postgres.
+pub(crate) async fn on_postgres(test: impl AsyncFnOnce(House)) {
+    let server = Postgres::start().await.unwrap();
+    let url = server.create_database().await.unwrap();
+    run(&url, test).await;
+}
+
+async fn run(url: &str, test: impl AsyncFnOnce(House)) {
+    paywatch_store::migrate(url, UnixMillis(START))
+        .await
+        .unwrap();
+    let (store, writer) = Store::open(url, Options::default()).await.unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let body = async move {
+        test(House::furnish(url, store).await).await;
+        drop(stop);
+    };
+    let stopped = async move { drop(stopped.await) };
+    join(Box::pin(body), writer.run(stopped)).await;
+}
+
+impl House {
+    async fn furnish(url: &str, store: Store) -> Self {
+        let spec = spec();
+        let master = Arc::new(MasterKey::from_bytes([7; 32]));
+        let derivation: Arc<dyn Derivation> = Arc::new(PlainDerivation);
+        let commands = Commands::new(CommandParts {
+            store: store.clone(),
+            catalogue: Arc::new(Catalogue::new([spec.clone()])),
+            derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
+            policies: NamedPolicies::default(),
+            master: Arc::clone(&master),
+            high_water: Arc::new(Marks::default()),
+            url_check: Arc::new(|_| Ok(())),
+        });
+        let merchant_id = MerchantId::from_bits(1);
+        let merchant = store.write(AddMerchant(merchant_id)).await.unwrap();
+        let caller = Caller {
+            merchant,
+            merchant_id,
+            mode: Mode::Test,
+            actor: "test".into(),
+            request_id: "req".into(),
+        };
+        let chain = MemoryChain::new();
+        for height in 0..3 {
+            chain
+                .node()
+                .mine(Vec::new(), UnixMillis(START - 3_000 + height));
+        }
+        let worker = worker(&chain, &store, &spec, &master, "first");
+        let entropy = Counting(0);
+        let now = UnixMillis(START);
+        let url = url.to_owned();
+        let mut house = Self {
+            chain,
+            store,
+            commands,
+            caller,
+            now,
+            url,
+            worker,
+            master,
+            spec,
+            entropy,
+        };
+        house.open_wallet().await;
+        house.settle().await;
+        house
+    }
+
+    async fn open_wallet(&mut self) {
+        let body = json!({ "chain_family": "bitcoin", "key": "shop" }).to_string();
+        let request = decode(body.as_bytes()).unwrap();
+        let (commands, caller) = (&self.commands, &self.caller);
+        let answer = commands
+            .create_wallet(caller, request, None, self.now, &mut self.entropy)
+            .await;
+        let id = answer_json(answer.unwrap())["id"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        commands
+            .confirm_wallet(caller, id, None, self.now, &mut self.entropy)
+            .await
+            .unwrap();
+    }
+
+    /// Makes an invoice of `sat`; answers its id and its watch key.
+    pub(crate) async fn invoice(&mut self, sat: u64, expires_in_s: u64) -> (InvoiceId, Vec<u8>) {
+        let amount = paywatch_domain::Amount::from_atomic(sat).decimal(8);
+        let body = json!({
+            "options": [{ "asset": asset().to_string(), "amount": amount }],
+            "expires_in_s": expires_in_s,
+        });
+        let request = decode(body.to_string().as_bytes()).unwrap();
+        let (commands, caller) = (&self.commands, &self.caller);
+        let answer = commands
+            .create_invoice(caller, request, None, self.now, &mut self.entropy)
+            .await;
+        let invoice = answer_json(answer.unwrap());
+        let id = invoice["id"].as_str().unwrap().parse().unwrap();
+        let address = invoice["options"][0]["address"].as_str().unwrap();
+        (id, address.as_bytes().to_vec())
+    }
+
+    pub(crate) async fn cancel(
+        &mut self,
+        id: InvoiceId,
+    ) -> Result<Value, paywatch_engine::commands::CommandError> {
+        let (commands, caller) = (&self.commands, &self.caller);
+        let answer = commands
+            .cancel_invoice(caller, id, None, self.now, &mut self.entropy)
+            .await;
+        answer.map(answer_json)
+    }
+
+    /// Lets the worker do everything that it can do at this time.
+    pub(crate) async fn settle(&mut self) {
+        for _ in 0..10_000 {
+            match self.worker.step(self.now).await {
+                Step::Progress => {}
+                Step::Idle { .. } => {
+                    let wait = Duration::from_millis(20);
+                    if tokio::time::timeout(wait, self.worker.ready())
+                        .await
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+            }
+        }
+        panic!("the worker does not come to rest");
+    }
+
+    /// Moves the clock, and lets the worker poll.
+    pub(crate) async fn pass(&mut self, milliseconds: i64) {
+        self.now = self.now.plus_ms(milliseconds);
+        self.settle().await;
+    }
+
+    /// One poll later.
+    pub(crate) async fn poll(&mut self) {
+        self.pass(POLL_MS + 1).await;
+    }
+
+    /// Mines a block with these credits and lets the worker read it.
+    pub(crate) async fn mine(&mut self, credits: Vec<paywatch_chain::Credit>) {
+        self.chain.node().mine(credits, self.now);
+        self.poll().await;
+    }
+
+    /// A process that ends without a word, and the next one.
+    pub(crate) async fn restart(&mut self) {
+        self.worker = worker(&self.chain, &self.store, &self.spec, &self.master, "first");
+        self.settle().await;
+    }
+
+    /// Another process that would like to follow the same chain.
+    pub(crate) fn rival(&self) -> ChainWorker<MemoryChain> {
+        worker(&self.chain, &self.store, &self.spec, &self.master, "second")
+    }
+
+    pub(crate) async fn show(&self, id: InvoiceId) -> Invoice {
+        let invoice = self.commands.invoice(&self.caller, id, self.now).await;
+        invoice.unwrap().unwrap()
+    }
+
+    /// The types of all events of an invoice, whose versions must be gapless.
+    pub(crate) async fn said(&self, id: InvoiceId) -> Vec<String> {
+        let mut conn = self.store.read().await.unwrap();
+        let (merchant, mode) = (self.caller.merchant, self.caller.mode);
+        let key = invoices::find(&mut conn, merchant, mode, id)
+            .await
+            .unwrap()
+            .unwrap();
+        let cursor = paywatch_store::Cursor::Newest;
+        let page = events::of_invoice(&mut conn, key, &cursor, 100)
+            .await
+            .unwrap();
+        let mut rows = page.rows;
+        rows.reverse();
+        let versions: BTreeSet<u64> = rows.iter().filter_map(|row| row.version).collect();
+        let expected: BTreeSet<u64> = (1..).take(rows.len()).collect();
+        assert_eq!(versions, expected, "versions have no gaps and no doubles");
+        let name = |row: &events::EventRow| row.kind.as_str().replace("invoice.", "");
+        rows.iter().map(name).collect()
+    }
+}
+
+fn worker(
+    chain: &MemoryChain,
+    store: &Store,
+    spec: &ChainSpec,
+    master: &Arc<MasterKey>,
+    holder: &str,
+) -> ChainWorker<MemoryChain> {
+    let parts = Parts {
+        store: store.clone(),
+        spec: spec.clone(),
+        pace: Pace {
+            poll_ms: POLL_MS,
+            lease_ms: 15_000,
+            retry_ms: 500,
+        },
+        master: Arc::clone(master),
+        entropy: Box::new(Counting(u64::from(holder.as_bytes()[0]) << 40)),
+        holder: holder.into(),
+    };
+    ChainWorker::new(Arc::new(chain.clone()), parts)
+}
+
+fn answer_json(answered: Answered) -> Value {
+    let (Answered::Fresh(answer) | Answered::Replayed(answer)) = answered;
+    serde_json::from_str(&answer.body).unwrap()
+}

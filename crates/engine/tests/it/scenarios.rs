@@ -1,0 +1,404 @@
+//! Whole stories on both databases.
+//!
+//! Goal: status, sums and events are right in every story, and the same on SQLite and Postgres. Method:
+//! the real worker, commands and store; a chain in memory; a clock that the test moves.
+
+use paywatch_domain::{InvoiceId, UnixMillis};
+use paywatch_engine::commands::CommandError;
+use paywatch_engine::worker::Step;
+use paywatch_store::chains;
+
+use crate::chain::payment;
+use crate::house::{House, on_postgres, on_sqlite};
+
+/// Runs each story on both databases.
+macro_rules! stories {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::on_sqlite(super::$name).await;
+            })+
+        }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::on_postgres(super::$name).await;
+            })+
+        }
+    };
+}
+
+stories!(
+    an_exact_payment_is_seen_confirmed_and_paid,
+    a_reorganisation_takes_a_paid_invoice_back_until_the_money_returns,
+    a_double_spend_in_the_new_branch_leaves_nothing,
+    a_bare_rollback_takes_depth_away,
+    nothing_expires_while_the_node_cannot_be_read,
+    a_payment_mined_during_downtime_is_in_time_by_its_block,
+    a_fee_bump_after_expiry_inherits_when_the_money_was_first_seen,
+    an_evicted_payment_is_told_and_can_come_back,
+    late_money_is_late,
+    a_canceled_invoice_stays_canceled,
+    dust_is_counted_and_told_to_nobody,
+    one_chain_has_one_follower,
+    a_reorganisation_beyond_the_limit_halts_the_chain,
+    a_changed_address_in_the_database_is_not_believed,
+    a_restart_in_between_changes_nothing,
+);
+
+async fn expect(house: &House, id: InvoiceId, status: &str, said: &[&str]) {
+    let invoice = house.show(id).await;
+    assert_eq!(invoice.status, status, "{invoice:#?}");
+    assert_eq!(house.said(id).await, said);
+    assert_eq!(invoice.version, u64::try_from(said.len()).unwrap());
+}
+
+async fn an_exact_payment_is_seen_confirmed_and_paid(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    expect(&house, id, "created", &["created"]).await;
+    house
+        .chain
+        .node()
+        .pool
+        .push(payment("a", &key, 100_000, "in:0"));
+    house.poll().await;
+    expect(&house, id, "detected", &["created", "detected"]).await;
+    let paid = house.chain.node().pool.clone();
+    house.mine(paid).await;
+    expect(
+        &house,
+        id,
+        "confirming",
+        &["created", "detected", "confirming"],
+    )
+    .await;
+    house.mine(Vec::new()).await;
+    let said = ["created", "detected", "confirming", "paid"];
+    expect(&house, id, "paid", &said).await;
+    let invoice = house.show(id).await;
+    let option = &invoice.options[0];
+    assert_eq!(
+        (&*option.tally.finalized, &*option.tally.remaining),
+        ("0.00100000", "0")
+    );
+    assert_eq!(invoice.transfers.len(), 1);
+    for _ in 0..5 {
+        house.mine(Vec::new()).await;
+    }
+    house.pass(1_000_000).await;
+    let invoice = house.show(id).await;
+    assert!(!invoice.payable);
+    let said = ["created", "detected", "confirming", "paid", "updated"];
+    expect(&house, id, "paid", &said).await;
+}
+
+async fn a_reorganisation_takes_a_paid_invoice_back_until_the_money_returns(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    let paid = payment("a", &key, 100_000, "in:0");
+    house.mine(vec![paid.clone()]).await;
+    house.mine(Vec::new()).await;
+    expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
+    {
+        let now = house.now;
+        let mut node = house.chain.node();
+        node.drop_blocks(2);
+        node.pool.push(paid.clone());
+        for _ in 0..3 {
+            node.mine(Vec::new(), now);
+        }
+        node.pool = vec![paid.clone()];
+    }
+    house.poll().await;
+    house.poll().await;
+    let said = ["created", "confirming", "paid", "reverted", "detected"];
+    expect(&house, id, "detected", &said).await;
+    house.mine(vec![paid]).await;
+    house.mine(Vec::new()).await;
+    let said = [
+        "created",
+        "confirming",
+        "paid",
+        "reverted",
+        "detected",
+        "confirming",
+        "paid",
+    ];
+    expect(&house, id, "paid", &said).await;
+    assert_eq!(
+        house.show(id).await.transfers.len(),
+        1,
+        "the same transfer, counted once"
+    );
+}
+
+async fn a_double_spend_in_the_new_branch_leaves_nothing(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    house.mine(Vec::new()).await;
+    {
+        let now = house.now;
+        let mut node = house.chain.node();
+        node.drop_blocks(2);
+        node.mine(vec![payment("b", b"somebody else", 100_000, "in:0")], now);
+        node.mine(Vec::new(), now);
+    }
+    house.poll().await;
+    expect(
+        &house,
+        id,
+        "created",
+        &["created", "confirming", "paid", "reverted"],
+    )
+    .await;
+    let invoice = house.show(id).await;
+    assert_eq!(invoice.transfers[0].certainty, "gone");
+    assert_eq!(invoice.options[0].tally.remaining, "0.00100000");
+}
+
+async fn a_bare_rollback_takes_depth_away(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    house.mine(Vec::new()).await;
+    let dropped = house.chain.node().drop_blocks(1);
+    house.poll().await;
+    let said = ["created", "confirming", "paid", "reverted"];
+    expect(&house, id, "confirming", &said).await;
+    house.chain.node().blocks.extend(dropped);
+    house.poll().await;
+    let said = ["created", "confirming", "paid", "reverted", "paid"];
+    expect(&house, id, "paid", &said).await;
+}
+
+async fn nothing_expires_while_the_node_cannot_be_read(mut house: House) {
+    let (id, _) = house.invoice(100_000, 10).await;
+    house.chain.node().is_down = true;
+    for _ in 0..20 {
+        house.pass(5_000).await;
+    }
+    expect(&house, id, "created", &["created"]).await;
+    assert!(!house.show(id).await.payable, "by the clock it is over");
+    let row = chains::all(&mut house.store.read().await.unwrap())
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(row.problem.unwrap().code, "node_unreachable");
+    house.chain.node().is_down = false;
+    house.pass(20_000).await;
+    house.poll().await;
+    expect(&house, id, "expired", &["created", "expired"]).await;
+    let row = chains::all(&mut house.store.read().await.unwrap())
+        .await
+        .unwrap()
+        .remove(0);
+    assert!(row.problem.is_none());
+}
+
+async fn a_payment_mined_during_downtime_is_in_time_by_its_block(mut house: House) {
+    let (id, key) = house.invoice(100_000, 10).await;
+    house.chain.node().is_down = true;
+    house.pass(5_000).await;
+    let mined_at = house.now;
+    house
+        .chain
+        .node()
+        .mine(vec![payment("a", &key, 100_000, "in:0")], mined_at);
+    house.pass(100_000).await;
+    let now = house.now;
+    house.chain.node().mine(Vec::new(), now);
+    house.chain.node().is_down = false;
+    house.pass(20_000).await;
+    house.poll().await;
+    let said = house.said(id).await;
+    assert_eq!(
+        said,
+        ["created", "paid", "updated"],
+        "paid, then the window closes"
+    );
+    assert!(house.show(id).await.transfers[0].in_time);
+}
+
+async fn a_fee_bump_after_expiry_inherits_when_the_money_was_first_seen(mut house: House) {
+    let (id, key) = house.invoice(100_000, 10).await;
+    house.chain.node().pool = vec![payment("a", &key, 100_000, "in:0")];
+    house.poll().await;
+    house.pass(20_000).await;
+    house.chain.node().pool = vec![payment("b", &key, 100_000, "in:0")];
+    house.poll().await;
+    let invoice = house.show(id).await;
+    assert_eq!(invoice.status, "detected");
+    let live = invoice
+        .transfers
+        .iter()
+        .find(|transfer| transfer.certainty == "seen")
+        .unwrap();
+    assert_eq!((&*live.tx_id, live.in_time), ("b", true));
+    house.mine(vec![payment("b", &key, 100_000, "in:0")]).await;
+    house.mine(Vec::new()).await;
+    assert_eq!(house.show(id).await.status, "paid");
+}
+
+async fn an_evicted_payment_is_told_and_can_come_back(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    let paid = payment("a", &key, 100_000, "in:0");
+    house.chain.node().pool = vec![paid.clone()];
+    house.poll().await;
+    house.chain.node().pool.clear();
+    house.poll().await;
+    expect(&house, id, "created", &["created", "detected", "updated"]).await;
+    house.chain.node().pool = vec![paid];
+    house.poll().await;
+    expect(
+        &house,
+        id,
+        "detected",
+        &["created", "detected", "updated", "detected"],
+    )
+    .await;
+}
+
+async fn late_money_is_late(mut house: House) {
+    let (id, key) = house.invoice(100_000, 10).await;
+    house.pass(20_000).await;
+    expect(&house, id, "expired", &["created", "expired"]).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    expect(&house, id, "expired", &["created", "expired", "updated"]).await;
+    house.mine(Vec::new()).await;
+    expect(
+        &house,
+        id,
+        "late_paid",
+        &["created", "expired", "updated", "late_paid"],
+    )
+    .await;
+    assert!(!house.show(id).await.transfers[0].in_time);
+}
+
+async fn a_canceled_invoice_stays_canceled(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    let canceled = house.cancel(id).await.unwrap();
+    assert_eq!(canceled["status"], "canceled");
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    house.mine(Vec::new()).await;
+    assert_eq!(house.show(id).await.status, "canceled");
+    let (paid, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("b", &key, 100_000, "in:1")]).await;
+    house.mine(Vec::new()).await;
+    match house.cancel(paid).await {
+        Err(CommandError::Refused { status, code, .. }) => {
+            assert_eq!((status, code), (409, "invoice_not_cancelable"));
+        }
+        other => panic!("a paid invoice was canceled: {other:?}"),
+    }
+    expect(&house, paid, "paid", &["created", "confirming", "paid"]).await;
+}
+
+async fn dust_is_counted_and_told_to_nobody(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 545, "in:0")]).await;
+    house.mine(Vec::new()).await;
+    expect(&house, id, "created", &["created"]).await;
+    assert_eq!(
+        house.show(id).await.options[0].tally.finalized,
+        "0.00000545"
+    );
+}
+
+async fn one_chain_has_one_follower(mut house: House) {
+    let mut rival = house.rival();
+    assert!(matches!(rival.step(house.now).await, Step::Idle { .. }));
+    assert!(matches!(rival.step(house.now).await, Step::Idle { .. }));
+    // The first one falls silent for longer than its lease: the rival takes over, and what the first
+    // one still wants to write is refused.
+    let later = house.now.plus_ms(16_000);
+    assert_eq!(rival.step(later).await, Step::Progress);
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.now = later.plus_ms(1);
+    let now = house.now;
+    house
+        .chain
+        .node()
+        .mine(vec![payment("a", &key, 100_000, "in:0")], now);
+    house.settle().await;
+    expect(&house, id, "created", &["created"]).await;
+    house.now = now.plus_ms(16_000);
+    house.settle().await;
+    house.poll().await;
+    expect(&house, id, "confirming", &["created", "confirming"]).await;
+}
+
+async fn a_reorganisation_beyond_the_limit_halts_the_chain(mut house: House) {
+    for _ in 0..20 {
+        house.mine(Vec::new()).await;
+    }
+    let (id, _) = house.invoice(100_000, 900).await;
+    {
+        let now = house.now;
+        let mut node = house.chain.node();
+        node.drop_blocks(15);
+        for _ in 0..16 {
+            node.mine(Vec::new(), now);
+        }
+    }
+    house.poll().await;
+    house.pass(2_000_000).await;
+    let row = chains::all(&mut house.store.read().await.unwrap())
+        .await
+        .unwrap()
+        .remove(0);
+    assert!(row.halted.unwrap().contains("deeper than the limit"));
+    assert_eq!(row.cursor.unwrap().height, 22, "the cursor stays");
+    expect(&house, id, "created", &["created"]).await;
+}
+
+async fn a_changed_address_in_the_database_is_not_believed(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    tamper(&house.url, "UPDATE options SET address = 'thief'").await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    match house.commands.invoice(&house.caller, id, house.now).await {
+        Err(CommandError::Refused { code, .. }) => assert_eq!(code, "invoice_quarantined"),
+        other => panic!("a changed address was shown: {other:?}"),
+    }
+    assert_eq!(house.said(id).await, ["created"], "no further claims");
+    // The others go on.
+    tamper(
+        &house.url,
+        "UPDATE options SET address = 'shop-0' WHERE address = 'thief'",
+    )
+    .await;
+    let (other, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("b", &key, 100_000, "in:1")]).await;
+    expect(&house, other, "confirming", &["created", "confirming"]).await;
+}
+
+async fn tamper(url: &str, statement: &'static str) {
+    if let Some(file) = url.strip_prefix("sqlite:") {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+        let mut conn = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options)
+            .await
+            .unwrap();
+        sqlx::query(statement).execute(&mut conn).await.unwrap();
+    } else {
+        let mut conn = <sqlx::PgConnection as sqlx::Connection>::connect(url)
+            .await
+            .unwrap();
+        sqlx::query(statement).execute(&mut conn).await.unwrap();
+    }
+}
+
+async fn a_restart_in_between_changes_nothing(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    let paid = payment("a", &key, 100_000, "in:0");
+    house.chain.node().pool = vec![paid.clone()];
+    house.poll().await;
+    house.restart().await;
+    house.mine(vec![paid]).await;
+    house.restart().await;
+    let now: UnixMillis = house.now;
+    house.chain.node().mine(Vec::new(), now);
+    house.restart().await;
+    house.poll().await;
+    let said = ["created", "detected", "confirming", "paid"];
+    expect(&house, id, "paid", &said).await;
+}
