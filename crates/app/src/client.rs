@@ -84,18 +84,23 @@ impl Client {
     }
 }
 
-/// A problem document in words.
+/// A problem document in words: one line, and one for each field.
 fn problem(value: &Value) -> String {
-    let word = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
-    let mut text = format!("{} ({})", word("detail"), word("code"));
-    for error in value["errors"].as_array().into_iter().flatten() {
-        let part = |field: &str| error[field].as_str().unwrap_or_default().to_owned();
-        text.push_str(&format!(
-            "\n  {}: {} ({})",
-            part("pointer"),
-            part("detail"),
-            part("code")
-        ));
+    let line = |value: &Value, fields: [&str; 2]| {
+        let [detail, code] = fields.map(|field| value[field].as_str().unwrap_or_default());
+        format!("{detail} ({code})")
+    };
+    let fields = value["errors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|error| {
+            let pointer = error["pointer"].as_str().unwrap_or_default();
+            format!("  {pointer}: {}", line(error, ["detail", "code"]))
+        });
+    let fields: Vec<String> = fields.collect();
+    match fields.as_slice() {
+        [] => line(value, ["detail", "code"]),
+        fields => format!("the request was refused\n{}", fields.join("\n")),
     }
-    text
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use paywatch_chain::Source;
 use paywatch_domain::{Clock, UnixMillis};
+use paywatch_engine::housekeeping::Housekeeper;
 use paywatch_engine::worker::{ChainWorker, Step};
 use paywatch_webhook::{Deliverer, HttpSend};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,18 @@ impl<S: HttpSend> Worker for Deliverer<S> {
             tracing::warn!(%error, "some webhooks could not be recorded; they are sent again");
         }
     }
+}
+
+impl Worker for Housekeeper {
+    async fn step(&mut self, now: UnixMillis) -> Option<UnixMillis> {
+        Some(Self::step(self, now).await)
+    }
+
+    async fn ready(&mut self) {
+        std::future::pending::<()>().await;
+    }
+
+    async fn stop(&mut self) {}
 }
 
 /// Drives a worker until it is told to stop.

@@ -36,7 +36,7 @@ pub(crate) async fn run(output: Output, config: Config) -> anyhow::Result<()> {
     let value: Vec<_> = findings
         .iter()
         .map(|one| {
-            let detail = one.found.as_ref().map_or_else(|wrong| wrong, |good| good);
+            let detail = one.found.as_ref().unwrap_or_else(|wrong| wrong);
             json!({ "what": one.what, "ok": one.found.is_ok(), "detail": detail })
         })
         .collect();

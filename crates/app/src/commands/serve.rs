@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use paywatch_domain::Clock as _;
+use paywatch_engine::housekeeping::Housekeeper;
+use paywatch_engine::master_check::CheckMasterKey;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,7 +19,7 @@ use crate::wiring::House;
 
 #[derive(Args, Default)]
 pub(crate) struct Arguments {
-    /// Only these parts: api, webhook, chain:NAME, separated by commas. Everything when it is missing.
+    /// Only these parts: api, webhook, jobs, chain:NAME, separated by commas. Everything when it is missing.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 }
@@ -35,9 +37,12 @@ impl Selection {
                     .iter()
                     .any(|endpoint| endpoint.config.chain.as_str() == name)
             };
-            let known = matches!(part.as_str(), "api" | "webhook") || chain.is_some_and(followed);
+            let known =
+                matches!(part.as_str(), "api" | "webhook" | "jobs") || chain.is_some_and(followed);
             if !known {
-                bail!("--only {part}: must be api, webhook, or chain:NAME of a chain with a url");
+                bail!(
+                    "--only {part}: must be api, webhook, jobs, or chain:NAME of a chain with a url"
+                );
             }
         }
         Ok(Self(arguments.only.into_iter().collect()))
@@ -63,9 +68,22 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
     let tasks = TaskTracker::new();
     let writer_stop = CancellationToken::new();
     let writer = tokio::spawn(writer.run(writer_stop.clone().cancelled_owned()));
+    let check = CheckMasterKey {
+        master: house.master.clone(),
+    };
+    if !house.store.write(check).await? {
+        bail!(
+            "this is not the master key that the database was made with; put the right one into \
+             secrets.master_key_file or PAYWATCH_MASTER_KEY"
+        );
+    }
 
     for worker in house.bitcoin_workers(|chain| selection.has(&format!("chain:{chain}")))? {
         start(&tasks, &stop, drive(worker, stop.clone()));
+    }
+    if selection.has("jobs") {
+        let housekeeper = Housekeeper::new(house.store.clone());
+        start(&tasks, &stop, drive(housekeeper, stop.clone()));
     }
     if selection.has("webhook") {
         start(&tasks, &stop, drive(house.deliverer().await?, stop.clone()));

@@ -28,7 +28,7 @@ impl Effect for InsertEndpoint {
         let new = &self.endpoint;
         if limits::ENDPOINTS_MAX <= endpoints::count(tx, new.merchant, new.mode).await? {
             let detail = format!(
-                "at most {} endpoints are possible; delete one that is not needed",
+                "at most {} endpoints are possible for one merchant",
                 limits::ENDPOINTS_MAX
             );
             return Err(CommandError::refused(409, "endpoints_too_many", detail));
