@@ -1,0 +1,113 @@
+//! Reorganisations of one to six blocks under a paid invoice.
+
+use crate::support::{House, Invoice, statuses, tally};
+use anyhow::{Context, Result, ensure};
+use paywatch_testkit::bitcoin::Txid;
+use serde_json::{Value, json};
+
+const DUE_SAT: u64 = 300_000;
+const DEPTH_MAX: u32 = 6;
+
+/// An invoice whose payment has `depth` blocks, its own included, and is final with them.
+async fn paid_under(house: &House, depth: u32) -> Result<(Invoice, Txid)> {
+    let need = depth.min(2);
+    let policy = json!({ "tiers": [{ "finality": { "bitcoin-regtest": { "depth": need } } }] });
+    let invoice = house
+        .invoice_with(DUE_SAT, json!({ "policy": policy }))
+        .await?;
+    let txid = house.pay(&invoice, DUE_SAT).await?;
+    house.until(&invoice, "detected").await?;
+    house.mine(depth).await?;
+    let paid = house.until(&invoice, "paid").await?;
+    assert_eq!(tally(&paid, "final")?, DUE_SAT);
+    Ok((invoice, txid))
+}
+
+/// The only event of a type, and its place in the history.
+fn only<'a>(events: &'a [Value], kind: &str) -> Result<(usize, &'a Value)> {
+    let mut found = events
+        .iter()
+        .enumerate()
+        .filter(|(_, event)| event["type"] == json!(kind));
+    let one = found
+        .next()
+        .with_context(|| format!("no {kind} in {events:?}"))?;
+    ensure!(found.next().is_none(), "more than one {kind} in {events:?}");
+    Ok(one)
+}
+
+/// The merchant hears once that what was paid is so no more, with the sums of that moment.
+fn check_reverted(events: &[Value], depth: u32) -> Result<usize> {
+    let (place, reverted) = only(events, "invoice.reverted")?;
+    assert_eq!(
+        reverted["data"]["previous_status"], "paid",
+        "{depth} blocks"
+    );
+    assert_eq!(reverted["data"]["cause"]["kind"], "reorg", "{depth} blocks");
+    let told = &reverted["data"]["invoice"];
+    assert_ne!(told["status"], "paid", "{depth} blocks");
+    assert_eq!(tally(told, "final")?, 0, "{depth} blocks");
+    assert_eq!(events[place - 1]["type"], "invoice.paid", "{depth} blocks");
+    Ok(place)
+}
+
+/// Goal: after a reorganisation of 1 to 6 blocks the same payment stands in another block; the
+/// merchant hears `reverted`, then `paid` again, and the money is counted once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_is_mined_again_is_reverted_and_paid() -> Result<()> {
+    let house = House::new().await?;
+    for depth in 1..=DEPTH_MAX {
+        let (invoice, txid) = paid_under(&house, depth).await?;
+        let old = house.shown(&invoice).await?["transfers"][0]["block_hash"].clone();
+        house.node.invalidate_last(depth).await?;
+        house.until(&invoice, "detected").await?;
+        house.mine(depth + 1).await?;
+        let paid = house.until(&invoice, "paid").await?;
+        let transfers = paid["transfers"]
+            .as_array()
+            .context("transfers are a list")?;
+        assert_eq!(transfers.len(), 1, "{depth} blocks: {paid}");
+        assert_eq!(transfers[0]["tx_id"], json!(txid.to_string()));
+        assert_ne!(transfers[0]["block_hash"], old, "{depth} blocks");
+        assert_eq!(tally(&paid, "final")?, DUE_SAT, "{depth} blocks");
+        let events = house.until_told(&invoice).await?;
+        check_reverted(&events, depth)?;
+        assert_eq!(statuses(&events).last(), Some(&"paid"), "{depth} blocks");
+    }
+    Ok(())
+}
+
+/// Goal: after a reorganisation of 1 to 6 blocks the payment is gone, because the customer spent
+/// the same coins elsewhere in the new branch; the merchant hears `reverted`, and nothing counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_is_double_spent_is_reverted_for_good() -> Result<()> {
+    let house = House::new().await?;
+    for depth in 1..=DEPTH_MAX {
+        let (invoice, txid) = paid_under(&house, depth).await?;
+        house.node.invalidate_last(depth).await?;
+        let replacement = house.payer.double_spend(txid, None).await?;
+        assert_eq!(house.node.mempool().await?, [replacement.to_string()]);
+        house.mine(depth + 1).await?;
+        let back = house.until(&invoice, "created").await?;
+        for sum in ["seen", "confirming", "final", "late"] {
+            assert_eq!(tally(&back, sum)?, 0, "{depth} blocks: {sum}");
+        }
+        assert_eq!(tally(&back, "remaining")?, DUE_SAT, "{depth} blocks");
+        assert_eq!(
+            back["payable"], true,
+            "{depth} blocks: it can be paid again"
+        );
+        let transfer = &back["transfers"][0];
+        assert_eq!(
+            transfer["certainty"], "gone",
+            "{depth} blocks: a fact stays as history"
+        );
+        assert_eq!(transfer["counted"], false, "{depth} blocks");
+        let events = house.until_told(&invoice).await?;
+        let place = check_reverted(&events, depth)?;
+        let after = &statuses(&events)[place..];
+        ensure!(!after.contains(&"paid"), "{depth} blocks: {after:?}");
+        assert_eq!(after.last(), Some(&"created"), "{depth} blocks");
+    }
+    Ok(())
+}
