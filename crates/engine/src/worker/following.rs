@@ -235,7 +235,8 @@ impl<S: Source> Following<S> {
             self.waiting_since.get_or_insert(now);
             progress = true;
         }
-        if matches!(self.follower.want(), Want::Hash(_)) && !self.blocks.is_empty() {
+        // What was fetched for a branch that is not read any more must not stand in for the new one.
+        if !matches!(self.follower.want(), Want::Blocks { .. }) && !self.blocks.is_empty() {
             self.forget_reading();
         }
         if self.should_apply(now) {
