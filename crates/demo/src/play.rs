@@ -14,6 +14,8 @@ use crate::stories::{EXACT, Invoice, OVER, PARTS, REORG, STORIES, UNPAID};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A person needs a moment to read what changed.
 const READING: Duration = Duration::from_millis(900);
+/// Lines of a log are written in the order in which things happened.
+const WRITING: Duration = Duration::from_millis(300);
 
 /// What was counted in the end.
 #[derive(Clone, Copy, Debug)]
@@ -116,9 +118,12 @@ impl Play<'_> {
 
     /// Says what comes next, and lets people read.
     async fn beat(&self, text: &str) {
-        if self.screen.is_watched() {
-            sleep(READING).await;
-        }
+        sleep(if self.screen.is_watched() {
+            READING
+        } else {
+            WRITING
+        })
+        .await;
         self.screen.say(text);
     }
 

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use comfy_table::{Attribute, Cell, Color, Table, presets};
+use comfy_table::{Attribute, Cell, Color, Table, TableComponent, presets};
 use paywatch_testkit::{Api, sleep};
 use serde_json::Value;
 
@@ -171,7 +171,7 @@ impl Row {
 
     fn sentence(&self) -> String {
         format!(
-            "{}  {:<22}  {:<10}  blocks {:<6}  webhooks {} received, {} verified",
+            "{}  {:<25}  {:<10}  blocks {:<6}  webhooks {} received, {} verified",
             self.id, self.story, self.status, self.confirmations, self.received, self.verified
         )
     }
@@ -180,6 +180,9 @@ impl Row {
 fn table(rows: &[Row]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    // Lines between the rows would double the table.
+    table.remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections);
     let head = [
         "INVOICE", "STORY", "STATUS", "BLOCKS", "WEBHOOKS", "VERIFIED",
     ];

@@ -79,7 +79,7 @@ pub(crate) const STORIES: [Story; 5] = [
         tells: &["created", "expired"],
     },
     Story {
-        name: "block reorganised away",
+        name: "reorganised away and back",
         due_sat: 120_000,
         expires_in_s: HOUR_S,
         // Final after one block, which is less than a merchant should ask for, so that a
