@@ -5,18 +5,19 @@
 //! added to the watch table since a transaction came.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bitcoin_slices::Parse;
 use bitcoin_slices::bsl::Transaction;
-use paywatch_chain::{Pool, WatchTable};
-use paywatch_domain::{AssetName, BlockHash, BlockRef};
+use paywatch_chain::{Pool, Spenders, WatchTable};
+use paywatch_domain::{AssetName, BlockHash, BlockRef, TxId};
 use serde_json::json;
 
 use crate::hash::Hash256;
 use crate::node::ChainInfo;
 use crate::rpc::{Call, CallError, NodeError, Rpc, read};
-use crate::transaction::{body, credits, hits, tx_id};
+use crate::transaction::{body, credits, hits, spends_output, tx_id};
 
 /// Bodies asked for in one request.
 const BATCH_CALLS_MAX: usize = 100;
@@ -27,16 +28,37 @@ const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
 const ATTEMPTS: usize = 5;
 
 /// A transaction of the mempool: its id, its inputs and outputs.
-#[derive(Clone)]
 struct PoolTransaction {
     id: Hash256,
     body: Arc<[u8]>,
 }
 
+/// Every transaction of the mempool.
+struct Transactions(Vec<PoolTransaction>);
+
+impl fmt::Debug for Transactions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} transactions", self.0.len())
+    }
+}
+
+impl Spenders for Transactions {
+    /// Looks at every input of the mempool: this is asked only when something of ours has gone.
+    fn spender(&self, outpoint: &str) -> Option<TxId> {
+        let (id, output) = outpoint.split_once(':')?;
+        let (id, output) = (Hash256::parse(id)?, output.parse().ok()?);
+        let spender = self
+            .0
+            .iter()
+            .find(|one| spends_output(&one.body, id, output))?;
+        Some(TxId::new(&spender.id.to_string()))
+    }
+}
+
 /// The whole mempool at one tip.
 pub struct RawPool {
     tip: BlockRef,
-    transactions: Vec<PoolTransaction>,
+    transactions: Arc<Transactions>,
 }
 
 /// Bodies by transaction id, of what is or was a moment ago in the mempool.
@@ -64,7 +86,7 @@ impl PoolMemory {
                     height: tip.blocks,
                     hash: BlockHash::new(&tip.tip.to_string()),
                 },
-                transactions: self.take_over(ids),
+                transactions: Arc::new(Transactions(self.take_over(ids))),
             });
         }
         Err(CallError::Unreachable(
@@ -163,13 +185,14 @@ fn read_body(id: Hash256, raw: &serde_json::value::RawValue) -> Option<Arc<[u8]>
 impl RawPool {
     /// The credits to watched keys of everything in the mempool.
     pub(crate) fn scan(&self, asset: &AssetName, watched: &WatchTable) -> Pool {
-        let credits = self.transactions.iter().flat_map(|transaction| {
+        let credits = self.transactions.0.iter().flat_map(|transaction| {
             let hits = hits(&transaction.body, watched);
             credits(asset, transaction.id, &transaction.body, hits)
         });
         Pool {
             tip: self.tip.clone(),
             credits: credits.collect(),
+            spenders: Arc::clone(&self.transactions) as Arc<dyn Spenders>,
         }
     }
 }

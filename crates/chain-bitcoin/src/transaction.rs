@@ -110,3 +110,22 @@ fn spends(body: &[u8]) -> Box<[Box<str>]> {
     let _read = TxIns::visit(body, &mut inputs);
     inputs.0.into()
 }
+
+/// Whether a transaction's body spends this output of that transaction.
+pub(crate) fn spends_output(body: &[u8], id: Hash256, output: u32) -> bool {
+    struct Search(Hash256, u32, bool);
+    impl Visitor for Search {
+        fn visit_tx_in(&mut self, _: usize, input: &TxIn<'_>) -> ControlFlow<()> {
+            let outpoint = input.prevout();
+            self.2 |= outpoint.txid() == self.0.as_bytes() && outpoint.vout() == self.1;
+            if self.2 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        }
+    }
+    let mut search = Search(id, output, false);
+    let _read = TxIns::visit(body, &mut search);
+    search.2
+}

@@ -1,5 +1,8 @@
 //! What a scan leaves of a block and of the mempool: transfers to watched keys.
 
+use std::fmt;
+use std::sync::Arc;
+
 use paywatch_domain::{Amount, AssetName, BlockHash, BlockRef, Position, TxId, UnixMillis};
 
 /// An amount credited to a watched key by one transaction.
@@ -35,12 +38,21 @@ pub struct Block {
     pub credits: Vec<Credit>,
 }
 
+/// Tells which unconfirmed transaction spends an outpoint, whomever it pays: what left the mempool and
+/// whose inputs another transaction spends was replaced; otherwise it was dropped.
+pub trait Spenders: fmt::Debug + Send + Sync {
+    /// The transaction that spends `outpoint`, in the text form of [`Credit::spends`].
+    fn spender(&self, outpoint: &str) -> Option<TxId>;
+}
+
 /// The whole set of unconfirmed credits to watched keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Pool {
     /// The node's tip while the set was read. "Gone" and "mined" can only be told apart when this is
     /// also our cursor.
     pub tip: BlockRef,
     /// Every unconfirmed credit to a watched key.
     pub credits: Vec<Credit>,
+    /// What every unconfirmed transaction spends.
+    pub spenders: Arc<dyn Spenders>,
 }

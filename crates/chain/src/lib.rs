@@ -9,7 +9,7 @@ pub mod error;
 pub mod source;
 pub mod watch;
 
-pub use block::{Block, Credit, Pool};
+pub use block::{Block, Credit, Pool, Spenders};
 pub use derivation::{Derivation, DerivedAddress, KeyError, WalletKey};
 pub use error::{Retry, SourceError};
 pub use source::{BoxFuture, Health, Source};

@@ -1,9 +1,9 @@
 //! A poll that found everything read: the mempool as it is, and the chain covered up to the poll.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use paywatch_chain::Credit;
+use paywatch_chain::{Credit, Pool, Spenders};
 use paywatch_domain::{Cause, CauseKind, ChainName, Family, Place, UnixMillis};
 use paywatch_store::placements::{self, LeftReason, OpenInMempool};
 use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, awaited, chains};
@@ -27,8 +27,8 @@ pub struct ApplyPoll {
     pub tip_height: u64,
     /// When the poll began: the chain is covered up to here.
     pub begun_at: UnixMillis,
-    /// Every unconfirmed credit to a watched key; `None` for a chain without a mempool.
-    pub pool: Option<Vec<Credit>>,
+    /// The mempool; `None` when it is as it was, and for a chain without one.
+    pub pool: Option<Pool>,
     /// The time.
     pub now: UnixMillis,
     /// Where new ids come from.
@@ -83,27 +83,18 @@ impl ApplyPoll {
     async fn compare(
         &self,
         tx: &mut Tx,
-        pool: &[Credit],
+        pool: &Pool,
         ids: &mut Ids,
     ) -> Result<(BTreeSet<InvoiceKey>, usize), EngineError> {
         let open = placements::open_in_mempool(tx, &self.chain).await?;
-        let in_pool: BTreeSet<(&str, &str)> = pool.iter().map(identity).collect();
-        let spenders: BTreeMap<&str, &str> = pool
-            .iter()
-            .flat_map(|credit| {
-                credit
-                    .spends
-                    .iter()
-                    .map(|outpoint| (&**outpoint, credit.tx_id.as_str()))
-            })
-            .collect();
+        let in_pool: BTreeSet<(&str, &str)> = pool.credits.iter().map(identity).collect();
         let gone: Vec<&OpenInMempool> = open
             .iter()
             .filter(|one| !in_pool.contains(&(one.tx_id.as_str(), one.position.as_str())))
             .collect();
         let leaving: Vec<_> = gone
             .iter()
-            .map(|one| (one.transfer, reason(one, &spenders)))
+            .map(|one| (one.transfer, reason(one, &*pool.spenders)))
             .collect();
         placements::close(tx, &leaving, self.now).await?;
         let held: BTreeSet<(&str, &str)> = open
@@ -111,6 +102,7 @@ impl ApplyPoll {
             .map(|one| (one.tx_id.as_str(), one.position.as_str()))
             .collect();
         let new: Vec<Placed<'_>> = pool
+            .credits
             .iter()
             .filter(|credit| !held.contains(&identity(credit)))
             .map(|credit| Placed {
@@ -136,11 +128,11 @@ fn identity(credit: &Credit) -> (&str, &str) {
 }
 
 /// Why a transfer left the mempool: another transaction spends what it spent, or it was dropped.
-fn reason(gone: &OpenInMempool, spenders: &BTreeMap<&str, &str>) -> LeftReason {
+fn reason(gone: &OpenInMempool, spenders: &dyn Spenders) -> LeftReason {
     let replaced = gone.spends.iter().any(|outpoint| {
         spenders
-            .get(outpoint.as_str())
-            .is_some_and(|spender| *spender != gone.tx_id.as_str())
+            .spender(outpoint)
+            .is_some_and(|spender| spender != gone.tx_id)
     });
     if replaced {
         LeftReason::Replaced

@@ -38,7 +38,7 @@ impl<S: Source> Following<S> {
             self.poll_at = now;
             return Ok(false);
         }
-        let credits = pool.map(|pool| pool.credits);
+        let credits = pool.as_ref().map(|pool| pool.credits.clone());
         let same = credits.is_none() || credits == self.pool;
         let next = awaited::next_covered(&mut parts.store.read().await?, &parts.spec.name).await?;
         let due = next.is_some_and(|until| until < begun_at);
@@ -51,7 +51,7 @@ impl<S: Source> Following<S> {
             fence: self.lease.fence,
             tip_height: cursor.height,
             begun_at,
-            pool: if same { None } else { credits.clone() },
+            pool: pool.filter(|_| !same),
             now,
             seed: seed(&mut *parts.entropy),
             master: Arc::clone(&parts.master),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use paywatch_chain::source::{BoxFuture, Health};
-use paywatch_chain::{Block, Credit, Pool, Source, SourceError, WatchTable};
+use paywatch_chain::{Block, Credit, Pool, Source, SourceError, Spenders, WatchTable};
 use paywatch_domain::{
     Amount, AssetName, BlockHash, BlockRef, ChainName, Position, TxId, UnixMillis,
 };
@@ -30,6 +30,20 @@ pub(crate) struct MemoryChain {
 
 pub(crate) fn asset() -> AssetName {
     "btc@bitcoin-regtest".parse().unwrap()
+}
+
+/// Every transaction of the mempool, whomever it pays.
+#[derive(Debug)]
+struct Everything(Vec<Credit>);
+
+impl Spenders for Everything {
+    fn spender(&self, outpoint: &str) -> Option<TxId> {
+        let spends = |credit: &&Credit| credit.spends.iter().any(|spent| **spent == *outpoint);
+        self.0
+            .iter()
+            .find(spends)
+            .map(|credit| credit.tx_id.clone())
+    }
 }
 
 /// A payment of `sat` to the address with this watch key. Payments of one `spends` exclude each other.
@@ -157,6 +171,7 @@ impl Source for MemoryChain {
             Some(Pool {
                 tip: tip(node),
                 credits: node.pool.clone(),
+                spenders: Arc::new(Everything(node.pool.clone())),
             })
         });
         Box::pin(async { pool })

@@ -7,6 +7,7 @@ use paywatch_domain::{InvoiceId, UnixMillis};
 use paywatch_engine::commands::CommandError;
 use paywatch_engine::worker::Step;
 use paywatch_store::chains;
+use sqlx::Connection as _;
 
 use crate::chain::payment;
 use crate::house::{House, on_postgres, on_sqlite};
@@ -39,6 +40,7 @@ stories!(
     a_payment_mined_during_downtime_is_in_time_by_its_block,
     a_fee_bump_after_expiry_inherits_when_the_money_was_first_seen,
     an_evicted_payment_is_told_and_can_come_back,
+    a_replacement_that_pays_us_nothing_is_kept_as_one,
     late_money_is_late,
     a_canceled_invoice_stays_canceled,
     dust_is_counted_and_told_to_nobody,
@@ -258,6 +260,35 @@ async fn an_evicted_payment_is_told_and_can_come_back(mut house: House) {
     .await;
 }
 
+async fn a_replacement_that_pays_us_nothing_is_kept_as_one(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.chain.node().pool = vec![payment("a", &key, 100_000, "in:0")];
+    house.poll().await;
+    house.chain.node().pool = vec![payment("b", b"somebody else", 100_000, "in:0")];
+    house.poll().await;
+    expect(&house, id, "created", &["created", "detected", "updated"]).await;
+    assert_eq!(left_reasons(&house.url).await, ["replaced"]);
+    house.chain.node().pool = vec![payment("a", &key, 100_000, "in:0")];
+    house.poll().await;
+    house.chain.node().pool.clear();
+    house.poll().await;
+    assert_eq!(left_reasons(&house.url).await, ["replaced", "evicted"]);
+}
+
+async fn left_reasons(url: &str) -> Vec<String> {
+    const READ: &str = "SELECT left_reason FROM placements WHERE left_at IS NOT NULL ORDER BY id";
+    if let Some(file) = url.strip_prefix("sqlite:") {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+        let mut conn = sqlx::SqliteConnection::connect_with(&options)
+            .await
+            .unwrap();
+        sqlx::query_scalar(READ).fetch_all(&mut conn).await.unwrap()
+    } else {
+        let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
+        sqlx::query_scalar(READ).fetch_all(&mut conn).await.unwrap()
+    }
+}
+
 async fn late_money_is_late(mut house: House) {
     let (id, key) = house.invoice(100_000, 10).await;
     house.pass(20_000).await;
@@ -375,14 +406,12 @@ async fn a_changed_address_in_the_database_is_not_believed(mut house: House) {
 async fn tamper(url: &str, statement: &'static str) {
     if let Some(file) = url.strip_prefix("sqlite:") {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
-        let mut conn = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options)
+        let mut conn = sqlx::SqliteConnection::connect_with(&options)
             .await
             .unwrap();
         sqlx::query(statement).execute(&mut conn).await.unwrap();
     } else {
-        let mut conn = <sqlx::PgConnection as sqlx::Connection>::connect(url)
-            .await
-            .unwrap();
+        let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
         sqlx::query(statement).execute(&mut conn).await.unwrap();
     }
 }
