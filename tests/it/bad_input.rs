@@ -60,6 +60,7 @@ async fn keys_that_must_not_be_taken_are_refused() -> Result<()> {
         seed.join(" "),
         format!("wpkh({}/0/*)", wallet.tprv()),
         format!("  {}\n", wallet.tprv()),
+        seed.join("\n"),
     ];
     for secret in &secrets {
         for api in [&house.api, &live] {
@@ -231,7 +232,10 @@ async fn refused_whole(house: &House) -> Result<()> {
         );
     }
     let answer = house.api.get("/v1/invoices/inv_nobody").await?;
-    assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"));
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (404, "invoice_unknown")
+    );
     Ok(())
 }
 

@@ -215,7 +215,7 @@ async fn order_and_pay(shell: &Shell<'_>, payer: &Payer, node: &Bitcoind, own: &
         json!(id)
     );
     let said = shell.fails("invoice show inv_nobody", 1).await?;
-    ensure!(said.contains("not_found"), "{said}");
+    ensure!(said.contains("invoice_unknown"), "{said}");
     Ok(())
 }
 

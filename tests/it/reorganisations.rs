@@ -1,7 +1,8 @@
 //! Reorganisations of one to six blocks under a paid invoice.
 
-use crate::support::{House, Invoice, statuses, tally};
+use crate::support::{Database, House, Invoice, Relay, statuses, tally};
 use anyhow::{Context, Result, ensure};
+use paywatch_testkit::WatcherOptions;
 use paywatch_testkit::bitcoin::Txid;
 use serde_json::{Value, json};
 
@@ -108,6 +109,54 @@ async fn a_payment_that_is_double_spent_is_reverted_for_good() -> Result<()> {
         let after = &statuses(&events)[place..];
         ensure!(!after.contains(&"paid"), "{depth} blocks: {after:?}");
         assert_eq!(after.last(), Some(&"created"), "{depth} blocks");
+    }
+    Ok(())
+}
+
+/// Goal: a reorganisation that is read in one go says one result. Where the payment only changed
+/// its block there is no news; where it was double spent, one event says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reorganisation_that_is_read_in_one_go_says_one_result() -> Result<()> {
+    let (node, payer) = House::node().await?;
+    let mut relay = Relay::start(&node.url()).await?;
+    let options = WatcherOptions {
+        node_url: Some(relay.url()),
+        ..WatcherOptions::default()
+    };
+    let house = House::on(node, payer, Database::Sqlite, options).await?;
+    for depth in [1, 3, DEPTH_MAX] {
+        let (moved, _) = paid_under(&house, depth).await?;
+        let before = house.until_told(&moved).await?;
+        relay.cut().await;
+        house.node.invalidate_last(depth).await?;
+        let other = house.node.mine(depth + 1).await?;
+        relay.mend().await?;
+        house.until_caught_up().await?;
+        let shown = house.shown(&moved).await?;
+        assert_eq!(shown["status"], "paid", "{depth} blocks");
+        assert_eq!(
+            shown["transfers"][0]["block_hash"],
+            json!(other[0]),
+            "{depth} blocks"
+        );
+        assert_eq!(
+            house.history(&moved).await?,
+            before,
+            "{depth} blocks: it is paid as before"
+        );
+
+        let (spent, txid) = paid_under(&house, depth).await?;
+        let before = house.until_told(&spent).await?.len();
+        relay.cut().await;
+        house.node.invalidate_last(depth).await?;
+        house.payer.double_spend(txid, None).await?;
+        house.node.mine(depth + 1).await?;
+        relay.mend().await?;
+        let back = house.until(&spent, "created").await?;
+        assert_eq!(tally(&back, "seen")?, 0, "{depth} blocks");
+        let events = house.until_told(&spent).await?;
+        assert_eq!(events.len(), before + 1, "{depth} blocks: {events:?}");
+        assert_eq!(check_reverted(&events, depth)?, before, "{depth} blocks");
     }
     Ok(())
 }

@@ -127,6 +127,22 @@ impl<'a> Fields<'a> {
 
     /// A short text: not empty, without control characters, at most `chars_max` characters.
     pub(super) fn text(&mut self, name: &'static str, chars_max: usize) -> Option<String> {
+        self.text_without(name, chars_max, char::is_control)
+    }
+
+    /// A text that people paste: like [`Fields::text`], and it may hold line breaks and tabs.
+    pub(super) fn pasted(&mut self, name: &'static str, chars_max: usize) -> Option<String> {
+        self.text_without(name, chars_max, |letter| {
+            letter.is_control() && !matches!(letter, '\n' | '\r' | '\t')
+        })
+    }
+
+    fn text_without(
+        &mut self,
+        name: &'static str,
+        chars_max: usize,
+        refused: impl Fn(char) -> bool,
+    ) -> Option<String> {
         let value = self.value(name)?;
         let Value::String(text) = value else {
             let at = self.pointer(name);
@@ -138,7 +154,7 @@ impl<'a> Fields<'a> {
             self.refuse(name, Code::TextTooLong, detail);
             return None;
         }
-        if text.trim().is_empty() || text.chars().any(char::is_control) {
+        if text.trim().is_empty() || text.chars().any(refused) {
             let detail = "must not be empty nor hold control characters";
             self.refuse(name, Code::TextInvalid, detail);
             return None;

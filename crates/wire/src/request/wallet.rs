@@ -64,7 +64,8 @@ impl Request for CreateWallet {
             }
             family
         });
-        let key = fields.text("key", limits::KEY_CHARS_MAX);
+        // A seed phrase in several lines must reach those who can tell that it is one.
+        let key = fields.pasted("key", limits::KEY_CHARS_MAX);
         let key = fields.require("key", key);
         let kind = fields.text("kind", limits::TEXT_CHARS_MAX);
         let label = fields.text("label", limits::TEXT_CHARS_MAX);
