@@ -262,3 +262,23 @@ async fn a_stopped_watcher_ends_well_and_goes_on() -> Result<()> {
     house.until_told(&invoice).await?;
     Ok(())
 }
+
+/// Goal: a second watcher on the same SQLite file is refused before it touches anything, and the
+/// first one goes on; on the second's way out nothing is claimed, sent or told twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_watcher_on_one_file_is_refused() -> Result<()> {
+    let mut house = House::new().await?;
+    let invoice = house.invoice(PART_SAT).await?;
+    let second = house.watcher.run(&["serve"]).await?;
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr)?;
+    ensure!(said.contains("another paywatch serves"), "{said}");
+    house.watcher.expect_running()?;
+    house.pay(&invoice, PART_SAT).await?;
+    house.until(&invoice, "detected").await?;
+    house.mine(2).await?;
+    house.until(&invoice, "paid").await?;
+    let events = house.until_told(&invoice).await?;
+    assert_eq!(house.receiver.requests().len(), events.len());
+    Ok(())
+}

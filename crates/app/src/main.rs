@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod drive;
 mod output;
+mod sole;
 mod system;
 mod telemetry;
 mod wiring;

@@ -17,6 +17,7 @@ use paywatch_webhook::{Deliverer, EgressRules, Guard, Schedule, Sender};
 use paywatch_wire::request::NamedPolicies;
 
 use crate::config::{BitcoinEndpoint, Config, Settings};
+use crate::sole::{self, SoleUse};
 use crate::system::{SystemClock, SystemEntropy, monotonic_clock};
 
 /// How long a chain's lease is held without being renewed.
@@ -32,6 +33,8 @@ pub(crate) struct House {
     pub(crate) policies: NamedPolicies,
     pub(crate) master: Arc<MasterKey>,
     pub(crate) store: Store,
+    /// The lock of a database that only one process may serve.
+    sole_use: Option<SoleUse>,
 }
 
 /// Opens the database.
@@ -47,8 +50,11 @@ pub(crate) async fn open_store(settings: &Settings) -> anyhow::Result<(Store, Wr
 }
 
 impl House {
-    /// Opens what a running process needs.
-    pub(crate) async fn open(config: Config) -> anyhow::Result<(Self, Writer)> {
+    /// Opens what a running process needs; `sole_use` is the lock of a database that needs one.
+    pub(crate) async fn open(
+        config: Config,
+        sole_use: Option<SoleUse>,
+    ) -> anyhow::Result<(Self, Writer)> {
         let Config {
             mut settings,
             catalogue,
@@ -66,6 +72,7 @@ impl House {
             policies: NamedPolicies::new(policies.into_values()),
             master: Arc::new(master),
             store,
+            sole_use,
         };
         Ok((house, writer))
     }
@@ -149,14 +156,14 @@ impl House {
                 },
                 master: Arc::clone(&self.master),
                 entropy: Box::new(SystemEntropy),
-                holder: holder(),
+                holder: self.holder(),
             };
             workers.push(ChainWorker::new(Arc::new(source), parts));
         }
         Ok(workers)
     }
 
-    /// Sends webhooks. On SQLite no other process does, so what the last one had begun is due again.
+    /// Sends webhooks. Where no other process does, what the last one had begun is due again.
     pub(crate) async fn deliverer(&self) -> anyhow::Result<Deliverer<Sender>> {
         let webhooks = &self.settings.webhooks;
         let waits = webhooks
@@ -173,14 +180,17 @@ impl House {
         let entropy = Box::new(SystemEntropy);
         let (store, master) = (self.store.clone(), Arc::clone(&self.master));
         let mut deliverer = Deliverer::new(store, master, sender, settings, entropy);
-        if self.settings.database_url.starts_with("sqlite:") {
+        if self.sole_use.is_some() {
             deliverer.release_claims().await?;
         }
         Ok(deliverer)
     }
-}
 
-/// Who this process is to others: distinct for each start.
-fn holder() -> String {
-    format!("{}-{:x}", std::process::id(), SystemEntropy.bits())
+    /// Who this process is to others: distinct for each start where there can be others.
+    fn holder(&self) -> String {
+        match self.sole_use {
+            Some(_) => sole::HOLDER.to_owned(),
+            None => format!("{}-{:x}", std::process::id(), SystemEntropy.bits()),
+        }
+    }
 }

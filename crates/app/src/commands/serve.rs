@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::drive::drive;
+use crate::sole::SoleUse;
 use crate::system::SystemClock;
 use crate::telemetry;
 use crate::wiring::House;
@@ -57,13 +58,15 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
     telemetry::start(&config.settings.filter, config.settings.format)?;
     let metrics = telemetry::metrics()?;
     let selection = Selection::read(arguments, &config)?;
+    // Before anything is changed: another version may be serving this file.
+    let sole_use = SoleUse::take(&config.settings.database_url)?;
     let applied = paywatch_store::migrate(&config.settings.database_url, SystemClock.now())
         .await
         .context("the database's schema cannot be brought up to date")?;
     for migration in applied {
         tracing::info!(migration = migration.name, "schema changed");
     }
-    let (house, writer) = House::open(config).await?;
+    let (house, writer) = House::open(config, sole_use).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let writer_stop = CancellationToken::new();
