@@ -1,8 +1,8 @@
 //! `kill -9` at random moments, while payments and blocks arrive.
 
-use crate::support::{Chance, House, Invoice, PATIENCE, is_full, tally};
+use crate::support::{Chance, Database, House, Invoice, PATIENCE, is_full, tally};
 use anyhow::{Context, Result, ensure};
-use paywatch_testkit::{Answer, Api, Bitcoind, Payer, eventually, sleep};
+use paywatch_testkit::{Answer, Api, Bitcoind, Payer, WatcherOptions, eventually, sleep};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -189,12 +189,9 @@ async fn check_webhooks(house: &House, told: &BTreeMap<String, Vec<Value>>) -> R
     Ok(())
 }
 
-/// Goal: whatever the moment, a crash loses nothing and doubles nothing. Every order exists once,
-/// every payment is counted once, every event is numbered without gaps and arrives at least once
-/// and in order.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_watcher_loses_nothing_and_doubles_nothing() -> Result<()> {
-    let mut house = House::new().await?;
+/// Kills the watcher `kills` times under traffic, and looks at everything afterwards.
+async fn kill_and_check(database: Database, kills: usize) -> Result<()> {
+    let mut house = House::with(database, WatcherOptions::default()).await?;
     let mut chance = Chance::new()?;
     let stop = Arc::new(AtomicBool::new(false));
     let traffic = Traffic {
@@ -204,8 +201,8 @@ async fn a_killed_watcher_loses_nothing_and_doubles_nothing() -> Result<()> {
         chance: chance.fork(),
         stop: Arc::clone(&stop),
     };
-    let kills = async {
-        for _ in 0..if is_full() { KILLS_FULL } else { KILLS } {
+    let killing = async {
+        for _ in 0..kills {
             sleep(chance.pause(50, 1_500)).await;
             house.watcher.kill()?;
             sleep(chance.pause(0, 300)).await;
@@ -214,8 +211,8 @@ async fn a_killed_watcher_loses_nothing_and_doubles_nothing() -> Result<()> {
         stop.store(true, Ordering::Relaxed);
         Ok(())
     };
-    let (orders, ()) = tokio::try_join!(traffic.run(), kills)?;
-    ensure!(orders.len() >= KILLS, "only {} orders", orders.len());
+    let (orders, ()) = tokio::try_join!(traffic.run(), killing)?;
+    ensure!(orders.len() >= kills, "only {} orders", orders.len());
     house.node.mine(3).await?;
     house.until_caught_up().await?;
 
@@ -239,6 +236,25 @@ async fn a_killed_watcher_loses_nothing_and_doubles_nothing() -> Result<()> {
     check_webhooks(&house, &told).await?;
     println!("{} orders, {expected} events", orders.len());
     Ok(())
+}
+
+/// Goal: whatever the moment, a crash loses nothing and doubles nothing. Every order exists once,
+/// every payment is counted once, every event is numbered without gaps and arrives at least once
+/// and in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_watcher_loses_nothing_and_doubles_nothing() -> Result<()> {
+    kill_and_check(Database::Sqlite, if is_full() { KILLS_FULL } else { KILLS }).await
+}
+
+/// Goal: the same on Postgres, where a new process waits until the lease and the claims of the one
+/// that was killed have run out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_watcher_on_postgres_loses_nothing_and_doubles_nothing() -> Result<()> {
+    kill_and_check(
+        Database::Postgres,
+        if is_full() { KILLS_FULL } else { KILLS },
+    )
+    .await
 }
 
 /// Goal: the end by SIGTERM is orderly: exit status 0, and the next start goes on.
