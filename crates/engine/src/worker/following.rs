@@ -16,10 +16,6 @@ use crate::apply::ApplyBlocks;
 use crate::follower::{Follower, Halt, Header, Want};
 use crate::units::{ClaimLease, HaltChain, ReleaseLease, RenewLease, Report};
 
-/// Blocks count as read as they came while the last complete poll is not older than this, in
-/// milliseconds.
-const LIVE_MS: i64 = 15_000;
-
 pub(super) struct Following<S: Source> {
     pub(super) lease: Lease,
     lease_until: UnixMillis,
@@ -36,7 +32,10 @@ pub(super) struct Following<S: Source> {
     pub(super) poll_at: UnixMillis,
     /// When the poll began whose tip the follower has.
     polled_at: Option<UnixMillis>,
+    /// Up to when coverage was last recorded.
     pub(super) covered_at: UnixMillis,
+    /// When the last poll began that found everything read, recorded or not.
+    pub(super) seen_at: UnixMillis,
     /// What was last recorded of the mempool; `None` when it must be compared again.
     pub(super) pool: Option<Vec<Credit>>,
     waiting_since: Option<UnixMillis>,
@@ -108,6 +107,7 @@ impl<S: Source> Following<S> {
         Ok(Some(Self {
             lease_until: now.plus_ms(parts.pace.lease_ms),
             covered_at: lease.covered_until.unwrap_or(UnixMillis(0)),
+            seen_at: lease.covered_until.unwrap_or(UnixMillis(0)),
             lease,
             follower,
             watched: WatchTable::new(parts.entropy.bits()),
@@ -264,7 +264,7 @@ impl<S: Source> Following<S> {
         };
         self.waiting_since = None;
         let chain = parts.spec.name.clone();
-        let live = now.ms_since(self.covered_at) < LIVE_MS;
+        let live = now.ms_since(self.seen_at) < parts.pace.live_ms();
         let to = event.to().map_or(0, |to| to.height);
         let keep_from = to.saturating_sub(parts.spec.reorg_depth_max);
         let (count, undoes) = (event.blocks.len(), event.undoes());

@@ -44,6 +44,18 @@ pub struct Pace {
     pub retry_ms: i64,
 }
 
+/// Allows for slow answers, in milliseconds.
+const LIVE_SLACK_MS: i64 = 2_000;
+
+impl Pace {
+    /// Blocks count as read as they came while the last complete poll is not older than this, in
+    /// milliseconds: two polls, and some. After a longer pause a block's own time says when its
+    /// payments were made.
+    fn live_ms(&self) -> i64 {
+        self.poll_ms.saturating_mul(2).saturating_add(LIVE_SLACK_MS)
+    }
+}
+
 /// What a worker needs besides its node.
 pub struct Parts {
     /// Where facts go.
