@@ -1,23 +1,38 @@
-//! `cargo xtask bench [NAME]`: runs the crate `bench`, once there is one.
+//! `cargo xtask bench [NAME]`: sets up, builds the program `bench` as released, and hands over to it.
 
+use crate::setup::{self, Purpose};
 use crate::{paths, run};
-use anyhow::Result;
-use std::process::ExitCode;
+use anyhow::{Context, Result};
+use std::process::{Command, ExitCode};
 
-/// Nothing was measured, which must not look like success.
-const NO_BENCHMARKS: u8 = 2;
+/// The cargo profile whose speed is measured, and the folder of what it builds.
+const PROFILE: &str = "bench-run";
+/// The rows as JSON, in the target folder.
+const RESULTS: &str = "bench.json";
 
-/// `bench [NAME]`
+/// `bench [NAME] [ARGUMENTS OF THE BENCHMARKS]`
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
-    if !paths::root().join("crates/bench/Cargo.toml").is_file() {
-        eprintln!("xtask bench: this repository has no benchmarks yet");
-        return Ok(ExitCode::from(NO_BENCHMARKS));
-    }
+    let environment = setup::ensure(Purpose::Demo)?;
+    eprintln!("build: the first time takes some minutes");
     run::show(
         run::cargo()
-            .args(["run", "--release", "--package", "paywatch-bench", "--"])
-            .args(arguments)
+            .args(["build", "--profile", PROFILE])
+            .args(["--package", "paywatch-bench"])
+            .envs(environment.clone())
             .current_dir(paths::root()),
     )?;
-    Ok(ExitCode::SUCCESS)
+    // xtask lies in the folder of another profile, beside that one.
+    let own = paths::built("xtask")?;
+    let target = own.ancestors().nth(2).context("find the target folder")?;
+    let status = Command::new(target.join(PROFILE).join("bench"))
+        .args(arguments)
+        .arg("--json")
+        .arg(target.join(RESULTS))
+        .envs(environment)
+        .status()
+        .context("start the benchmarks")?;
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
 }

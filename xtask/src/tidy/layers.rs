@@ -28,6 +28,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("app", ALL),
     ("testkit", &[]),
     ("demo", &["testkit"]),
+    (
+        "bench",
+        &[
+            "domain",
+            "wire",
+            "chain",
+            "chain-bitcoin",
+            "store",
+            "engine",
+            "webhook",
+            "testkit",
+        ],
+    ),
 ];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {

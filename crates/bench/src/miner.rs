@@ -1,0 +1,136 @@
+//! Full blocks: thousands of segwit transactions of one input and two outputs.
+//!
+//! They have the form and the size of the payments that fill real blocks. What stands in the place
+//! of signature and key is checked by nobody: whoever follows a chain does not check signatures
+//! either, and blocks are made quickly.
+
+use anyhow::{Context, Result};
+use bitcoin::absolute::LockTime;
+use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
+use bitcoin::hashes::Hash as _;
+use bitcoin::opcodes::all::{OP_2DROP, OP_PUSHNUM_1};
+use bitcoin::transaction::Version;
+use bitcoin::{
+    Address, Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, WPubkeyHash,
+    Witness,
+};
+use paywatch_domain::{BlockHash, BlockRef};
+use paywatch_testkit::Bitcoind;
+use serde_json::json;
+
+use crate::numbers::Numbers;
+
+/// Transactions of a block: about 1 MB of them.
+pub(crate) const TRANSACTIONS: u32 = 4_200;
+/// What each transaction pays, in satoshi.
+pub(crate) const PAYMENT_SATOSHI: u64 = 1_000;
+/// Blocks on top of a coinbase transaction before it can be spent.
+const MATURITY: u32 = 100;
+/// Bytes of a usual signature and of a public key.
+const SIGNATURE_BYTES: usize = 72;
+const KEY_BYTES: usize = 33;
+
+/// Mines full blocks on one node.
+pub(crate) struct Miner {
+    node: Bitcoind,
+    numbers: Numbers,
+    /// What every coin of the miner is locked with: drops two values and agrees.
+    lock: ScriptBuf,
+    /// One coin for each transaction of the next block.
+    coins: Vec<(OutPoint, Amount)>,
+}
+
+impl Miner {
+    /// Splits the first coin of an empty chain. Mines 102 blocks.
+    pub(crate) async fn new(node: &Bitcoind) -> Result<Self> {
+        let lock = ScriptBuf::builder()
+            .push_opcode(OP_2DROP)
+            .push_opcode(OP_PUSHNUM_1)
+            .into_script();
+        let mut miner = Self {
+            node: node.clone(),
+            numbers: Numbers(1),
+            lock,
+            coins: Vec::new(),
+        };
+        let address = Address::from_script(&miner.lock.to_p2wsh(), Network::Regtest)?;
+        let first = node.mine_to(&address.to_string(), 1).await?;
+        node.mine(MATURITY).await?;
+        let first = first.first().context("one block was mined")?;
+        let block = node.rpc("getblock", json!([first, 2])).await?;
+        let coinbase = block["tx"][0]["hex"].as_str();
+        let coinbase: Transaction =
+            deserialize_hex(coinbase.context("a block begins with a coinbase")?)?;
+        let coin = OutPoint::new(coinbase.compute_txid(), 0);
+        let value = coinbase.output.first().context("it has an output")?.value;
+        let share = value
+            .checked_div(u64::from(TRANSACTIONS))
+            .context("a share of the first coin")?;
+        let outputs = (0..TRANSACTIONS).map(|_| miner.own(share)).collect();
+        let split = miner.spend(coin, outputs);
+        let id = split.compute_txid();
+        node.mine_with(&[serialize_hex(&split)]).await?;
+        miner.coins = (0..TRANSACTIONS)
+            .map(|number| (OutPoint::new(id, number), share))
+            .collect();
+        Ok(miner)
+    }
+
+    /// Mines a full block that pays each of these scripts once, and somebody else with each of the
+    /// other transactions.
+    pub(crate) async fn mine(&mut self, payees: &[ScriptBuf]) -> Result<BlockRef> {
+        let payment = Amount::from_sat(PAYMENT_SATOSHI);
+        let mut payees = payees.iter().cloned();
+        let mut transactions = Vec::with_capacity(self.coins.len());
+        let mut next = Vec::with_capacity(self.coins.len());
+        for (coin, value) in std::mem::take(&mut self.coins) {
+            let payee = payees.next().unwrap_or_else(|| self.somebody());
+            let rest = value
+                .checked_sub(payment)
+                .context("the coins are used up")?;
+            let paid = TxOut {
+                value: payment,
+                script_pubkey: payee,
+            };
+            let transaction = self.spend(coin, vec![paid, self.own(rest)]);
+            next.push((OutPoint::new(transaction.compute_txid(), 1), rest));
+            transactions.push(serialize_hex(&transaction));
+        }
+        self.coins = next;
+        let hash = self.node.mine_with(&transactions).await?;
+        let height = self.node.height().await?;
+        let hash = BlockHash::new(&hash);
+        Ok(BlockRef { height, hash })
+    }
+
+    /// The script of somebody who was never paid before.
+    fn somebody(&mut self) -> ScriptBuf {
+        ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array(self.numbers.hash()))
+    }
+
+    fn own(&self, value: Amount) -> TxOut {
+        TxOut {
+            value,
+            script_pubkey: self.lock.to_p2wsh(),
+        }
+    }
+
+    fn spend(&self, coin: OutPoint, output: Vec<TxOut>) -> Transaction {
+        let witness: [&[u8]; 3] = [
+            &[0x30; SIGNATURE_BYTES],
+            &[2; KEY_BYTES],
+            self.lock.as_bytes(),
+        ];
+        Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: vec![TxIn {
+                previous_output: coin,
+                script_sig: ScriptBuf::new(),
+                sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+                witness: Witness::from_slice(&witness),
+            }],
+            output,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A merchant with a wallet, a webhook endpoint and open invoices, in a real SQLite file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use paywatch_chain::Derivation;
+use paywatch_chain_bitcoin::{BitcoinDerivation, Network};
+use paywatch_domain::{
+    Amount, Asset, AssetKind, AssetName, Catalogue, ChainSpec, Family, Finality, MerchantId, Mode,
+};
+use paywatch_engine::commands::{Answered, Caller, CommandParts, Commands};
+use paywatch_engine::high_water::HighWaterFolder;
+use paywatch_store::{MasterKey, MerchantKey, Options, Store, StoreError, Tx, Unit, merchants};
+use paywatch_testkit::WalletKey;
+use paywatch_wire::request::{NamedPolicies, Request, decode};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::numbers::{Numbers, now};
+
+/// Blocks that make a payment final.
+pub(crate) const DEPTH: u32 = 2;
+
+/// The asset that is paid.
+pub(crate) fn asset() -> Result<AssetName> {
+    Ok("btc@bitcoin-regtest".parse()?)
+}
+
+/// The chain, as the configuration that is shipped describes it.
+pub(crate) fn chain() -> Result<ChainSpec> {
+    let name = asset()?;
+    let caip2 = Network::Regtest.caip2();
+    Ok(ChainSpec {
+        name: name.chain().clone(),
+        caip2: caip2.as_str().into(),
+        family: Family::Bitcoin,
+        mode: Mode::Test,
+        finality: Finality::Depth(DEPTH),
+        reorg_depth_max: 100,
+        lag_ms_max: 600_000,
+        assets: vec![Asset {
+            name,
+            kind: AssetKind::Native,
+            decimals: 8,
+            dust: Amount::from_atomic(546),
+            caip19: format!("{caip2}/slip44:1").into(),
+        }],
+    })
+}
+
+/// The key that seals everything here.
+pub(crate) fn master() -> Arc<MasterKey> {
+    Arc::new(MasterKey::from_bytes([7; 32]))
+}
+
+/// A store with its writer at work.
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    stop: oneshot::Sender<()>,
+    writer: JoinHandle<()>,
+}
+
+impl Opened {
+    /// Opens a SQLite file; what is missing of its schema is made.
+    pub(crate) async fn open(file: &Path) -> Result<Self> {
+        let url = format!("sqlite:{}", file.display());
+        paywatch_store::migrate(&url, now()).await?;
+        let (store, writer) = Store::open(&url, Options::default()).await?;
+        let (stop, stopped) = oneshot::channel();
+        let writer = tokio::spawn(writer.run(async move { drop(stopped.await) }));
+        Ok(Self {
+            store,
+            stop,
+            writer,
+        })
+    }
+
+    /// Closes the file, so that it can be copied.
+    pub(crate) async fn close(self) -> Result<()> {
+        self.store.close().await;
+        drop(self.stop);
+        self.writer.await.context("the writer broke off")
+    }
+}
+
+struct AddMerchant(MerchantId);
+
+impl Unit for AddMerchant {
+    type Output = MerchantKey;
+    type Error = StoreError;
+    const NAME: &'static str = "add_merchant";
+
+    async fn run(&self, tx: &mut Tx) -> Result<MerchantKey, StoreError> {
+        merchants::ensure(tx, self.0, "shop", now()).await
+    }
+}
+
+/// Somebody who makes invoices.
+pub(crate) struct Shop {
+    commands: Commands,
+    caller: Caller,
+    numbers: Numbers,
+}
+
+impl Shop {
+    /// A merchant whose wallet was confirmed and who wants webhooks. `folder` keeps what stands
+    /// outside the database.
+    pub(crate) async fn open(store: &Store, folder: &Path) -> Result<Self> {
+        let spec = chain()?;
+        let networks = [(spec.name.clone(), Network::Regtest)];
+        let derivation: Arc<dyn Derivation> = Arc::new(BitcoinDerivation::new(networks));
+        let commands = Commands::new(CommandParts {
+            store: store.clone(),
+            catalogue: Arc::new(Catalogue::new([spec])),
+            derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
+            policies: NamedPolicies::default(),
+            master: master(),
+            high_water: Arc::new(HighWaterFolder::open(folder)?),
+            url_check: Arc::new(|_| Ok(())),
+        });
+        let merchant_id = MerchantId::from_bits(1);
+        let caller = Caller {
+            merchant: store.write(AddMerchant(merchant_id)).await?,
+            merchant_id,
+            mode: Mode::Test,
+            actor: "bench".into(),
+            request_id: "bench".into(),
+        };
+        let mut shop = Self {
+            commands,
+            caller,
+            numbers: Numbers(2),
+        };
+        shop.open_wallet().await?;
+        let request = request(&json!({ "url": "https://shop.example/webhooks" }))?;
+        let (commands, caller) = (&shop.commands, &shop.caller);
+        commands
+            .create_endpoint(caller, request, None, now(), &mut shop.numbers)
+            .await?;
+        Ok(shop)
+    }
+
+    async fn open_wallet(&mut self) -> Result<()> {
+        let request = request(&json!({
+            "chain_family": Family::Bitcoin.as_str(),
+            "key": WalletKey::new(1)?.vpub(),
+        }))?;
+        let (commands, caller) = (&self.commands, &self.caller);
+        let made = commands
+            .create_wallet(caller, request, None, now(), &mut self.numbers)
+            .await?;
+        let id = answer(&made)?["id"].as_str().map(str::parse);
+        let id = id.context("a wallet has an id")??;
+        commands
+            .confirm_wallet(caller, id, None, now(), &mut self.numbers)
+            .await?;
+        Ok(())
+    }
+
+    /// Makes an invoice over an amount; gives its address.
+    pub(crate) async fn invoice(&mut self, satoshi: u64) -> Result<String> {
+        let amount = Amount::from_atomic(satoshi).decimal(8);
+        let request = request(&json!({
+            "options": [{ "asset": asset()?.to_string(), "amount": amount }],
+        }))?;
+        let made = self
+            .commands
+            .create_invoice(&self.caller, request, None, now(), &mut self.numbers)
+            .await?;
+        let invoice = answer(&made)?;
+        let address = invoice["options"][0]["address"].as_str();
+        Ok(address.context("an option has an address")?.to_owned())
+    }
+}
+
+fn request<R: Request>(body: &Value) -> Result<R> {
+    Ok(decode(body.to_string().as_bytes())?)
+}
+
+fn answer(answered: &Answered) -> Result<Value> {
+    let (Answered::Fresh(answer) | Answered::Replayed(answer)) = answered;
+    Ok(serde_json::from_str(&answer.body)?)
+}
