@@ -181,19 +181,8 @@ impl Said {
         if self.status == now.status {
             return Some(EventType::Updated);
         }
-        if self.status.is_paid() && !now.status.is_paid() {
-            return Some(match now.status {
-                Status::Refunded => EventType::Refunded,
-                Status::Canceled => EventType::Canceled,
-                Status::Overpaid
-                | Status::Paid
-                | Status::LatePaid
-                | Status::Confirming
-                | Status::Detected
-                | Status::Underpaid
-                | Status::Expired
-                | Status::Created => EventType::Reverted,
-            });
+        if is_reverted(self.status, now.status) {
+            return Some(EventType::Reverted);
         }
         let fell = is_fall(self.status, now.status);
         Some(if fell {
@@ -202,6 +191,23 @@ impl Said {
             EventType::named(now.status)
         })
     }
+}
+
+/// Whether money that was final is not any more. The less final money of the paid statuses is later in
+/// the table; refunding and canceling take nothing away.
+fn is_reverted(before: Status, now: Status) -> bool {
+    let taken = match now {
+        Status::Refunded | Status::Canceled => false,
+        Status::Overpaid
+        | Status::Paid
+        | Status::LatePaid
+        | Status::Confirming
+        | Status::Detected
+        | Status::Underpaid
+        | Status::Expired
+        | Status::Created => true,
+    };
+    before.is_paid() && taken && before < now
 }
 
 /// Whether money that had come, and was not final, is gone again.

@@ -271,6 +271,15 @@ impl Follower {
         })
     }
 
+    /// Whether what was read so far may be handed out as it is: true on top of the cursor. A
+    /// reorganisation must be read up to the old height first, however many blocks that takes.
+    pub fn is_divisible(&self) -> bool {
+        match &self.state {
+            State::Reading { fork, .. } => fork.as_ref() == self.cursor(),
+            State::Searching { .. } => false,
+        }
+    }
+
     /// How many blocks and bytes wait to be handed out.
     pub fn waiting(&self) -> (usize, usize) {
         match &self.state {

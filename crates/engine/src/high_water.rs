@@ -17,7 +17,10 @@ pub trait HighWater: Send + Sync {
     fn raise(&self, node: &str, next: u32) -> io::Result<()>;
 }
 
-/// Marks in a folder, one small file a node.
+/// Held by the process that raises a mark. No node is named like this.
+const LOCK: &str = ".lock";
+
+/// Marks in a folder, one small file a node. Several processes may share it.
 #[derive(Debug)]
 pub struct HighWaterFolder {
     folder: PathBuf,
@@ -60,7 +63,10 @@ impl HighWater for HighWaterFolder {
     }
 
     fn raise(&self, node: &str, next: u32) -> io::Result<()> {
+        // One writer at a time: among the threads of this process, and among processes.
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = File::create(self.folder.join(LOCK))?;
+        lock.lock()?;
         if next <= self.read(node)? {
             return Ok(());
         }

@@ -3,8 +3,10 @@
 //! Every writer of an invoice comes through here: lock, load, fold, compare with what was last said,
 //! record. One event a change, numbered without gaps.
 
+use std::collections::BTreeSet;
+
 use paywatch_domain::{
-    Await, Cause, Dossier, EventId, Folded, Said, UnixMillis, Views, Violation, fold,
+    Await, Cause, ChainName, Dossier, EventId, Folded, Said, UnixMillis, Views, Violation, fold,
 };
 use paywatch_store::events::{self, NewEvent};
 use paywatch_store::invoices::{self, Loaded, Spoken};
@@ -35,10 +37,7 @@ struct Review {
 }
 
 /// A loaded invoice whose seals fit, or why no claims are made about it.
-pub(crate) fn trusted<'a>(
-    loaded: &'a Loaded,
-    master: &MasterKey,
-) -> Result<&'a Dossier, Violation> {
+fn trusted<'a>(loaded: &'a Loaded, master: &MasterKey) -> Result<&'a Dossier, Violation> {
     let dossier = loaded
         .dossier
         .as_ref()
@@ -47,6 +46,18 @@ pub(crate) fn trusted<'a>(
         Ok(dossier)
     } else {
         Err(Violation::Damaged("its seal does not fit".into()))
+    }
+}
+
+/// A loaded invoice about which claims may be made.
+pub(crate) fn claimable<'a>(
+    loaded: &'a Loaded,
+    master: &MasterKey,
+) -> Result<&'a Dossier, Violation> {
+    let dossier = trusted(loaded, master)?;
+    match &dossier.quarantined {
+        None => Ok(dossier),
+        Some(reason) => Err(Violation::Quarantined(reason.to_string())),
     }
 }
 
@@ -112,6 +123,36 @@ pub(crate) async fn refold(
         events::append(tx, &news, &mut || pass.ids.bits()).await?;
     }
     Ok(news.len())
+}
+
+/// Which waiting invoices a chain event makes due.
+pub(crate) struct Due<'a> {
+    pub(crate) chain: &'a ChainName,
+    /// The height of the tip, when it changed.
+    pub(crate) height: Option<u64>,
+    /// The time up to which the chain is covered, when that changed.
+    pub(crate) covered: Option<UnixMillis>,
+}
+
+/// Folds the invoices that were touched and then, in portions, those that are due. Folding takes an
+/// invoice out of the due ones; one that stays due is not folded twice.
+pub(crate) async fn refold_all(
+    tx: &mut Tx,
+    touched: BTreeSet<InvoiceKey>,
+    due: &Due<'_>,
+    pass: &mut Pass<'_>,
+) -> Result<usize, StoreError> {
+    let mut folded = touched;
+    let mut portion: Vec<InvoiceKey> = folded.iter().copied().collect();
+    let mut events = 0;
+    loop {
+        events += refold(tx, &portion, pass).await?;
+        portion = awaited::due(tx, due.chain, due.height, due.covered).await?;
+        portion.retain(|invoice| folded.insert(*invoice));
+        if portion.is_empty() {
+            return Ok(events);
+        }
+    }
 }
 
 fn review(loaded: &Loaded, pass: &mut Pass<'_>) -> Result<Review, Violation> {

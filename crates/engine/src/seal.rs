@@ -3,8 +3,9 @@
 //! What a payer is shown is sealed with a MAC under the master key when it is made, and the seal is
 //! checked at every read.
 
-use paywatch_domain::{Dossier, OptionTerms, PaymentPlace};
+use paywatch_domain::{Dossier, Finality, OptionTerms, PaymentPlace};
 use paywatch_store::MasterKey;
+use paywatch_store::wallets::WalletState;
 
 const INVOICE: &str = "invoice-seal";
 const OPTION: &str = "option-seal";
@@ -30,7 +31,7 @@ fn with_invoice_fields<T>(dossier: &Dossier, run: impl FnOnce(&[&[u8]]) -> T) ->
     ])
 }
 
-/// Seals where one option is paid, and how much.
+/// Seals where one option is paid, how much, and when that is final.
 pub(crate) fn option(
     master: &MasterKey,
     dossier: &Dossier,
@@ -53,6 +54,9 @@ fn with_option_fields<T>(
     let asset = terms.asset.to_string();
     let sums = [terms.due, terms.minimum, terms.maximum, terms.dust].map(|sum| sum.to_string());
     let [due, minimum, maximum, dust] = &sums;
+    let finality = match &terms.finality {
+        Finality::Depth(depth) => format!("depth:{depth}"),
+    };
     run(&[
         merchant.as_bytes(),
         invoice.as_bytes(),
@@ -68,6 +72,8 @@ fn with_option_fields<T>(
         maximum.as_bytes(),
         dust.as_bytes(),
         &terms.created_height.to_be_bytes(),
+        &[terms.decimals],
+        finality.as_bytes(),
     ])
 }
 
@@ -92,35 +98,41 @@ pub(crate) fn holds(
         })
 }
 
-/// What a wallet's seal covers: whose it is and which public key it is.
+/// What a wallet's seal covers: whose it is, which public key it is, from which index on it is used,
+/// and whether a person confirmed it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WalletFields<'a> {
     pub(crate) merchant: &'a str,
     pub(crate) wallet: &'a str,
+    pub(crate) mode: &'a str,
     pub(crate) family: &'a str,
     pub(crate) canonical: &'a str,
     pub(crate) node: &'a str,
+    pub(crate) start_index: u32,
+    pub(crate) state: WalletState,
 }
 
 impl WalletFields<'_> {
-    fn fields(&self) -> [&[u8]; 5] {
-        [
-            self.merchant,
-            self.wallet,
-            self.family,
-            self.canonical,
-            self.node,
-        ]
-        .map(str::as_bytes)
+    fn with_fields<T>(&self, run: impl FnOnce(&[&[u8]]) -> T) -> T {
+        run(&[
+            self.merchant.as_bytes(),
+            self.wallet.as_bytes(),
+            self.mode.as_bytes(),
+            self.family.as_bytes(),
+            self.canonical.as_bytes(),
+            self.node.as_bytes(),
+            &self.start_index.to_be_bytes(),
+            self.state.as_str().as_bytes(),
+        ])
     }
 
     /// Seals a wallet.
     pub(crate) fn seal(&self, master: &MasterKey) -> [u8; 32] {
-        master.mac(WALLET, &self.fields())
+        self.with_fields(|fields| master.mac(WALLET, fields))
     }
 
-    /// Whether a wallet is as it was registered.
+    /// Whether a wallet is as it was registered or confirmed.
     pub(crate) fn holds(&self, master: &MasterKey, seal: &[u8]) -> bool {
-        master.verify(WALLET, &self.fields(), seal)
+        self.with_fields(|fields| master.verify(WALLET, fields, seal))
     }
 }

@@ -19,8 +19,8 @@ const MATRIX: &str = "
            ref can ove pai lat con det und exp cre
 refunded    =   n   n   n   n   n   n   n   n   n
 canceled    n   =   n   n   n   n   n   n   n   n
-overpaid    n   n   =   n   n   r   r   r   r   r
-paid        n   n   n   =   n   r   r   r   r   r
+overpaid    n   n   =   r   r   r   r   r   r   r
+paid        n   n   n   =   r   r   r   r   r   r
 late_paid   n   n   n   n   =   r   r   r   r   r
 confirming  n   n   n   n   n   =   u   n   n   u
 detected    n   n   n   n   n   n   =   n   n   u

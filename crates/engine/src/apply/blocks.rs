@@ -1,18 +1,20 @@
 //! Blocks connected and disconnected: facts, statuses, events and the cursor in one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use paywatch_domain::{BlockRef, Cause, CauseKind, ChainName, Family, Place, UnixMillis, limits};
-use paywatch_store::placements::{self, LeftReason};
-use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, awaited, blocks, chains};
+use paywatch_domain::{
+    BlockRef, Cause, CauseKind, ChainName, Family, Place, TxId, UnixMillis, limits,
+};
+use paywatch_store::placements::{self, LeftReason, OpenInMempool};
+use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, blocks, chains};
 
 use super::Applied;
 use super::credits::{Placed, Placing, place};
 use crate::error::EngineError;
 use crate::follower::ChainEvent;
 use crate::ids::Ids;
-use crate::refold::{Pass, refold};
+use crate::refold::{Due, Pass, refold_all};
 
 /// One chain event as a unit of work. The number of statements does not depend on the number of blocks
 /// or of open invoices.
@@ -26,9 +28,10 @@ pub struct ApplyBlocks {
     pub fence: i64,
     /// What the chain is now.
     pub event: ChainEvent,
-    /// Whether the blocks were read as they came. Then our clock says when money was first seen; in
-    /// catch-up the earlier of block time and our clock does.
-    pub live: bool,
+    /// When the last poll began that found everything read. What is new now cannot have been there to
+    /// be seen then, so money in a block was first seen at the block's own time, but not before this
+    /// and not after now. While polls follow each other this is our clock; in catch-up the block's.
+    pub all_seen_at: UnixMillis,
     /// Headers below this height are forgotten.
     pub keep_from: u64,
     /// The time.
@@ -59,7 +62,7 @@ impl Unit for ApplyBlocks {
             ids: &mut ids,
         };
         touched.extend(place(tx, &credits, &mut placing).await?);
-        touched.extend(awaited::due(tx, &self.chain, Some(to.height), None).await?);
+        touched.extend(self.close_conflicts(tx, &credits).await?);
         let cause = Cause {
             kind: if self.event.undoes() {
                 CauseKind::Reorg
@@ -77,8 +80,12 @@ impl Unit for ApplyBlocks {
             cause: &cause,
             ids: &mut ids,
         };
-        let touched: Vec<InvoiceKey> = touched.into_iter().collect();
-        let events = refold(tx, &touched, &mut pass).await?;
+        let due = Due {
+            chain: &self.chain,
+            height: Some(to.height),
+            covered: None,
+        };
+        let events = refold_all(tx, touched, &due, &mut pass).await?;
         Ok(Applied {
             events,
             credits: credits.len(),
@@ -127,14 +134,46 @@ impl ApplyBlocks {
         Ok(touched)
     }
 
+    /// Closes what waits in the mempool and cannot come any more, because a transaction in these blocks
+    /// spends the same and pays us too. Counting both would tell of twice the money.
+    async fn close_conflicts(
+        &self,
+        tx: &mut Tx,
+        mined: &[Placed<'_>],
+    ) -> Result<Vec<InvoiceKey>, EngineError> {
+        if mined.is_empty() {
+            return Ok(Vec::new());
+        }
+        let spent: BTreeMap<&str, &TxId> = mined
+            .iter()
+            .flat_map(|one| {
+                one.credit
+                    .spends
+                    .iter()
+                    .map(|spent| (&**spent, &one.credit.tx_id))
+            })
+            .collect();
+        let waiting = placements::open_in_mempool(tx, &self.chain).await?;
+        let conflicting = waiting.iter().filter(|one| {
+            let mut spenders = one
+                .spends
+                .iter()
+                .filter_map(|outpoint| spent.get(outpoint.as_str()));
+            spenders.any(|spender| **spender != one.tx_id)
+        });
+        let conflicting: Vec<&OpenInMempool> = conflicting.collect();
+        let leaving: Vec<_> = conflicting
+            .iter()
+            .map(|one| (one.transfer, LeftReason::Conflicted))
+            .collect();
+        placements::close(tx, &leaving, self.now).await?;
+        Ok(conflicting.iter().map(|one| one.invoice).collect())
+    }
+
     fn credits(&self) -> Vec<Placed<'_>> {
         let blocks = self.event.blocks.iter();
         let credits = blocks.flat_map(|block| {
-            let at = if self.live {
-                self.now
-            } else {
-                block.time.min(self.now)
-            };
+            let at = block.time.max(self.all_seen_at).min(self.now);
             block.credits.iter().map(move |credit| Placed {
                 credit,
                 place: Place::Block(block.at.clone()),

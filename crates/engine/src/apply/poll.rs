@@ -1,18 +1,18 @@
 //! A poll that found everything read: the mempool as it is, and the chain covered up to the poll.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use paywatch_chain::{Credit, Pool, Spenders};
-use paywatch_domain::{Cause, CauseKind, ChainName, Family, Place, UnixMillis};
+use paywatch_chain::{Credit, Pool};
+use paywatch_domain::{Cause, CauseKind, ChainName, Family, Place, TxId, UnixMillis};
 use paywatch_store::placements::{self, LeftReason, OpenInMempool};
-use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, awaited, chains};
+use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, chains};
 
 use super::Applied;
 use super::credits::{Placed, Placing, place};
 use crate::error::EngineError;
 use crate::ids::Ids;
-use crate::refold::{Pass, refold};
+use crate::refold::{Due, Pass, refold, refold_all};
 
 /// One poll at the node's tip as a unit of work.
 #[derive(Debug)]
@@ -50,29 +50,28 @@ impl Unit for ApplyPoll {
             None => (BTreeSet::new(), 0),
         };
         let views = chains::views(tx).await?;
-        let mut events = 0;
-        let due = awaited::due(tx, &self.chain, None, Some(self.begun_at)).await?;
-        let due = due
-            .into_iter()
-            .filter(|key| !touched.contains(key))
-            .collect::<Vec<_>>();
-        let touched = touched.into_iter().collect::<Vec<_>>();
-        for (kind, keys) in [(CauseKind::Mempool, touched), (CauseKind::Expiry, due)] {
-            let chain = Some(self.chain.clone());
-            let cause = Cause {
-                kind,
-                chain,
-                height: Some(self.tip_height),
-            };
-            let mut pass = Pass {
-                master: &self.master,
-                views: &views,
-                now: self.now,
-                cause: &cause,
-                ids: &mut ids,
-            };
-            events += refold(tx, &keys, &mut pass).await?;
-        }
+        let cause = |kind| Cause {
+            kind,
+            chain: Some(self.chain.clone()),
+            height: Some(self.tip_height),
+        };
+        let (mempool, expiry) = (cause(CauseKind::Mempool), cause(CauseKind::Expiry));
+        let mut pass = Pass {
+            master: &self.master,
+            views: &views,
+            now: self.now,
+            cause: &mempool,
+            ids: &mut ids,
+        };
+        let touched: Vec<InvoiceKey> = touched.into_iter().collect();
+        let told = refold(tx, &touched, &mut pass).await?;
+        pass.cause = &expiry;
+        let due = Due {
+            chain: &self.chain,
+            height: None,
+            covered: Some(self.begun_at),
+        };
+        let events = told + refold_all(tx, BTreeSet::new(), &due, &mut pass).await?;
         Ok(Applied { events, credits })
     }
 }
@@ -92,9 +91,10 @@ impl ApplyPoll {
             .iter()
             .filter(|one| !in_pool.contains(&(one.tx_id.as_str(), one.position.as_str())))
             .collect();
+        let spenders = spenders_of(&gone, pool);
         let leaving: Vec<_> = gone
             .iter()
-            .map(|one| (one.transfer, reason(one, &*pool.spenders)))
+            .map(|one| (one.transfer, reason(one, &spenders)))
             .collect();
         placements::close(tx, &leaving, self.now).await?;
         let held: BTreeSet<(&str, &str)> = open
@@ -127,12 +127,25 @@ fn identity(credit: &Credit) -> (&str, &str) {
     (credit.tx_id.as_str(), credit.position.as_str())
 }
 
+/// What now spends what the gone transfers spent, looked up once for all: it costs a walk through the
+/// whole mempool, so nothing is asked when nothing has gone.
+fn spenders_of(gone: &[&OpenInMempool], pool: &Pool) -> BTreeMap<String, TxId> {
+    let spent: BTreeSet<&str> = gone
+        .iter()
+        .flat_map(|one| one.spends.iter().map(String::as_str))
+        .collect();
+    if spent.is_empty() {
+        return BTreeMap::new();
+    }
+    pool.spenders.spenders(&spent)
+}
+
 /// Why a transfer left the mempool: another transaction spends what it spent, or it was dropped.
-fn reason(gone: &OpenInMempool, spenders: &dyn Spenders) -> LeftReason {
+fn reason(gone: &OpenInMempool, spenders: &BTreeMap<String, TxId>) -> LeftReason {
     let replaced = gone.spends.iter().any(|outpoint| {
         spenders
-            .spender(outpoint)
-            .is_some_and(|spender| spender != gone.tx_id)
+            .get(outpoint)
+            .is_some_and(|spender| *spender != gone.tx_id)
     });
     if replaced {
         LeftReason::Replaced

@@ -69,7 +69,14 @@ impl Effect for ConfirmWallet {
         check_seal(&self.shared.parts, caller, &row)?;
         match row.state {
             WalletState::Pending => {
-                wallets::confirm(tx, row.key, self.now).await?;
+                let active = Row {
+                    state: WalletState::Active,
+                    ..row.clone()
+                };
+                let seal = with_sealed(caller, &active, |fields| {
+                    fields.seal(&self.shared.parts.master)
+                });
+                wallets::confirm(tx, row.key, &seal, self.now).await?;
             }
             WalletState::Active => {}
             WalletState::Archived => {
@@ -96,23 +103,31 @@ async fn find(conn: &mut Conn, caller: &Caller, id: WalletId) -> Result<Row, Com
     })
 }
 
+/// What the seal of a stored wallet covers.
+fn with_sealed<T>(caller: &Caller, row: &Row, run: impl FnOnce(&WalletFields<'_>) -> T) -> T {
+    let (merchant, wallet) = (caller.merchant_id.to_string(), row.id.to_string());
+    run(&WalletFields {
+        merchant: &merchant,
+        wallet: &wallet,
+        mode: row.mode.as_str(),
+        family: row.family.as_str(),
+        canonical: &row.canonical,
+        node: &row.node,
+        start_index: row.start_index,
+        state: row.state,
+    })
+}
+
 /// Refuses a wallet whose row was changed by somebody who does not have the master key.
 pub(super) fn check_seal(
     parts: &CommandParts,
     caller: &Caller,
     row: &Row,
 ) -> Result<(), CommandError> {
-    let (merchant, wallet) = (caller.merchant_id.to_string(), row.id.to_string());
-    let fields = WalletFields {
-        merchant: &merchant,
-        wallet: &wallet,
-        family: row.family.as_str(),
-        canonical: &row.canonical,
-        node: &row.node,
-    };
-    if fields.holds(&parts.master, &row.seal) {
+    if with_sealed(caller, row, |fields| fields.holds(&parts.master, &row.seal)) {
         return Ok(());
     }
+    let wallet = row.id.to_string();
     tracing::error!(
         wallet,
         "a wallet's seal does not fit: the database was changed from outside"
@@ -203,12 +218,16 @@ impl Commands {
         }
         let id = WalletId::random(entropy);
         let (merchant, wallet) = (caller.merchant_id.to_string(), id.to_string());
+        let start_index = request.start_index.unwrap_or(0);
         let fields = WalletFields {
             merchant: &merchant,
             wallet: &wallet,
+            mode: caller.mode.as_str(),
             family: request.chain_family.as_str(),
             canonical: &key.canonical,
             node: &key.node,
+            start_index,
+            state: WalletState::Pending,
         };
         let seal = fields.seal(&parts.master).to_vec();
         let wallet = NewWallet {
@@ -222,7 +241,7 @@ impl Commands {
             fingerprint: key.fingerprint,
             label: request.label.unwrap_or_default(),
             state: WalletState::Pending,
-            start_index: request.start_index.unwrap_or(0),
+            start_index,
             seal,
             now,
         };

@@ -11,10 +11,20 @@ use paywatch_store::chains::{Lease, Problem};
 use paywatch_store::watched::WatchMark;
 
 use super::ask::{self, Answer, Request, What};
+use super::lease::{halt_chain, resume};
 use super::{Fault, Pace, Parts, patience};
 use crate::apply::ApplyBlocks;
-use crate::follower::{Follower, Halt, Header, Want};
-use crate::units::{ClaimLease, HaltChain, ReleaseLease, RenewLease, Report};
+use crate::follower::{Follower, Header, Want};
+use crate::units::{ClaimLease, ReleaseLease, RenewLease, Report};
+
+/// What was asked and not answered yet, besides blocks.
+#[derive(Default)]
+struct Asked {
+    health: bool,
+    hash: Option<u64>,
+    pool: bool,
+    wake: bool,
+}
 
 pub(super) struct Following<S: Source> {
     pub(super) lease: Lease,
@@ -25,10 +35,7 @@ pub(super) struct Following<S: Source> {
     round: u64,
     /// Blocks that arrived and wait for their turn; `None` for one that is still on its way.
     blocks: BTreeMap<u64, Option<(BlockRef, S::Raw)>>,
-    polling: bool,
-    searching: Option<u64>,
-    reading_pool: bool,
-    waking: bool,
+    asked: Asked,
     pub(super) poll_at: UnixMillis,
     /// When the poll began whose tip the follower has.
     polled_at: Option<UnixMillis>,
@@ -39,6 +46,8 @@ pub(super) struct Following<S: Source> {
     /// What was last recorded of the mempool; `None` when it must be compared again.
     pub(super) pool: Option<Vec<Credit>>,
     waiting_since: Option<UnixMillis>,
+    /// Whether something was recorded since this was last asked.
+    pub(super) has_advanced: bool,
     reported: Option<&'static str>,
     reported_tip: u64,
 }
@@ -53,27 +62,6 @@ pub(super) fn seed(entropy: &mut dyn Entropy) -> [u8; 32] {
 fn set_gauge(name: &'static str, chain: &str, blocks: u64) {
     let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
     metrics::gauge!(name, "chain" => chain.to_owned()).set(f64::from(blocks));
-}
-
-/// A follower that goes on from where the chain was left.
-fn resume(window: Vec<Header>, depth_max: u64, lease: &Lease) -> Result<Follower, Halt> {
-    let follower = Follower::new(window, depth_max)?;
-    if follower.cursor() == lease.cursor.as_ref() {
-        Ok(follower)
-    } else {
-        Err(Halt::Broken("the stored headers do not end at the cursor"))
-    }
-}
-
-async fn halt_chain(parts: &Parts, lease: &Lease, halt: &Halt) {
-    let unit = HaltChain {
-        chain: parts.spec.name.clone(),
-        fence: lease.fence,
-        reason: halt.to_string(),
-    };
-    if let Err(error) = parts.store.write(unit).await {
-        tracing::error!(%error, "the halt could not be recorded; it will be found again");
-    }
 }
 
 impl<S: Source> Following<S> {
@@ -114,14 +102,12 @@ impl<S: Source> Following<S> {
             mark: WatchMark::START,
             round: 0,
             blocks: BTreeMap::new(),
-            polling: false,
-            searching: None,
-            reading_pool: false,
-            waking: false,
+            asked: Asked::default(),
             poll_at: now,
             polled_at: None,
             pool: None,
             waiting_since: None,
+            has_advanced: false,
             reported: None,
             reported_tip: 0,
         }))
@@ -146,10 +132,7 @@ impl<S: Source> Following<S> {
     pub(super) fn forget_reading(&mut self) {
         self.round = self.round.saturating_add(1);
         self.blocks.clear();
-        self.polling = false;
-        self.searching = None;
-        self.reading_pool = false;
-        self.waking = false;
+        self.asked = Asked::default();
     }
 
     /// Takes one answer; says whether it led anywhere.
@@ -165,7 +148,7 @@ impl<S: Source> Following<S> {
         }
         match answer.what {
             What::Health(begun_at, health) => {
-                self.polling = false;
+                self.asked.health = false;
                 self.poll_at = now.plus_ms(parts.pace.poll_ms);
                 let health = health?;
                 self.polled_at = Some(begun_at);
@@ -178,7 +161,7 @@ impl<S: Source> Following<S> {
                 Ok(behind)
             }
             What::Hash(height, hash) => {
-                self.searching = None;
+                self.asked.hash = None;
                 self.follower.hash(height, hash?.as_ref())?;
                 Ok(true)
             }
@@ -194,11 +177,11 @@ impl<S: Source> Following<S> {
                 Ok(true)
             }
             What::Pool(begun_at, raw) => {
-                self.reading_pool = false;
+                self.asked.pool = false;
                 self.record_poll(source, parts, begun_at, raw?, now).await
             }
             What::Woken => {
-                self.waking = false;
+                self.asked.wake = false;
                 self.poll_at = now;
                 Ok(true)
             }
@@ -215,8 +198,7 @@ impl<S: Source> Following<S> {
         let mut progress = false;
         let mut fresh = false;
         while let Want::Blocks { from, .. } = self.follower.want() {
-            let (count, bytes) = self.follower.waiting();
-            if limits::CHAIN_EVENT_BLOCKS_MAX <= count || limits::CHAIN_EVENT_BYTES_MAX <= bytes {
+            if self.is_full() {
                 break;
             }
             if !matches!(self.blocks.get(&from), Some(Some(_))) {
@@ -248,14 +230,19 @@ impl<S: Source> Following<S> {
 
     /// Applies at the tip, when enough has come together, or when enough time has passed.
     fn should_apply(&self, now: UnixMillis) -> bool {
-        let (count, bytes) = self.follower.waiting();
         let waited = self
             .waiting_since
             .is_some_and(|since| limits::CHAIN_EVENT_MS_MAX <= now.ms_since(since));
-        let full =
-            limits::CHAIN_EVENT_BLOCKS_MAX <= count || limits::CHAIN_EVENT_BYTES_MAX <= bytes;
         let at_tip = self.follower.want() == Want::Nothing;
-        self.follower.is_ready() && (full || waited || at_tip)
+        self.follower.is_ready() && (self.is_full() || waited || at_tip)
+    }
+
+    /// Whether enough blocks have come together for one event.
+    fn is_full(&self) -> bool {
+        let (count, bytes) = self.follower.waiting();
+        let many =
+            limits::CHAIN_EVENT_BLOCKS_MAX <= count || limits::CHAIN_EVENT_BYTES_MAX <= bytes;
+        many && self.follower.is_divisible()
     }
 
     async fn apply(&mut self, parts: &mut Parts, now: UnixMillis) -> Result<(), Fault> {
@@ -264,7 +251,6 @@ impl<S: Source> Following<S> {
         };
         self.waiting_since = None;
         let chain = parts.spec.name.clone();
-        let live = now.ms_since(self.seen_at) < parts.pace.live_ms();
         let to = event.to().map_or(0, |to| to.height);
         let keep_from = to.saturating_sub(parts.spec.reorg_depth_max);
         let (count, undoes) = (event.blocks.len(), event.undoes());
@@ -273,7 +259,7 @@ impl<S: Source> Following<S> {
             family: parts.spec.family,
             fence: self.lease.fence,
             event: event.clone(),
-            live,
+            all_seen_at: self.seen_at,
             keep_from,
             now,
             seed: seed(&mut *parts.entropy),
@@ -281,6 +267,7 @@ impl<S: Source> Following<S> {
         };
         let applied = parts.store.write(unit).await?;
         self.follower.applied(&event)?;
+        self.has_advanced = true;
         self.pool = None;
         let label = chain.as_str().to_owned();
         metrics::counter!("pw_chain_blocks_total", "chain" => label.clone())
@@ -307,14 +294,14 @@ impl<S: Source> Following<S> {
         now: UnixMillis,
     ) -> Vec<Request<S>> {
         let mut requests = Vec::new();
-        if !self.polling && self.poll_at <= now {
-            self.polling = true;
+        if !self.asked.health && self.poll_at <= now {
+            self.asked.health = true;
             requests.push(ask::health(source, self.round, now));
         }
         match self.follower.want() {
             Want::Hash(height) => {
-                if self.searching != Some(height) {
-                    self.searching = Some(height);
+                if self.asked.hash != Some(height) {
+                    self.asked.hash = Some(height);
                     requests.push(ask::hash(source, self.round, height));
                 }
             }
@@ -329,12 +316,12 @@ impl<S: Source> Following<S> {
             Want::Nothing => {}
         }
         if self.follower.is_at_tip() {
-            if let Some(begun_at) = self.polled_at.take_if(|_| !self.reading_pool) {
-                self.reading_pool = true;
+            if let Some(begun_at) = self.polled_at.take_if(|_| !self.asked.pool) {
+                self.asked.pool = true;
                 requests.push(ask::pool(source, self.round, begun_at));
             }
-            if let Some(tip) = self.follower.tip().filter(|_| !self.waking) {
-                self.waking = true;
+            if let Some(tip) = self.follower.tip().filter(|_| !self.asked.wake) {
+                self.asked.wake = true;
                 requests.push(ask::wake(
                     source,
                     self.round,
@@ -349,10 +336,13 @@ impl<S: Source> Following<S> {
     /// When to step again although nothing arrives.
     pub(super) fn wake_at(&self, pace: &Pace, now: UnixMillis) -> UnixMillis {
         let renew = self.lease_until.plus_ms(-pace.lease_ms / 2);
-        let poll = if self.polling { renew } else { self.poll_at };
-        let apply = self
-            .waiting_since
-            .map(|since| since.plus_ms(limits::CHAIN_EVENT_MS_MAX));
+        let poll = if self.asked.health {
+            renew
+        } else {
+            self.poll_at
+        };
+        let waiting = self.waiting_since.filter(|_| self.follower.is_ready());
+        let apply = waiting.map(|since| since.plus_ms(limits::CHAIN_EVENT_MS_MAX));
         let first = apply.unwrap_or(renew).min(poll).min(renew);
         first.max(now.plus_ms(1))
     }
@@ -382,8 +372,8 @@ impl<S: Source> Following<S> {
     }
 
     /// Keeps the reason of a halt; the cursor stays.
-    pub(super) async fn halt(self, parts: &Parts, halt: &Halt) {
-        halt_chain(parts, &self.lease, halt).await;
+    pub(super) async fn halt(self, parts: &Parts, reason: &impl std::fmt::Display) {
+        halt_chain(parts, &self.lease, reason).await;
     }
 
     /// Gives the lease back.

@@ -5,6 +5,7 @@
 
 mod ask;
 mod following;
+mod lease;
 mod poll;
 
 use std::collections::VecDeque;
@@ -15,7 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use paywatch_chain::{Retry, Source, SourceError};
 use paywatch_domain::{ChainSpec, Entropy, UnixMillis};
-use paywatch_store::{MasterKey, Store};
+use paywatch_store::{MasterKey, Store, StoreError};
 
 use crate::error::EngineError;
 use ask::{Answer, Request};
@@ -42,18 +43,6 @@ pub struct Pace {
     pub lease_ms: i64,
     /// The first wait after an error, in milliseconds; doubled up to thirty times.
     pub retry_ms: i64,
-}
-
-/// Allows for slow answers, in milliseconds.
-const LIVE_SLACK_MS: i64 = 2_000;
-
-impl Pace {
-    /// Blocks count as read as they came while the last complete poll is not older than this, in
-    /// milliseconds: two polls, and some. After a longer pause a block's own time says when its
-    /// payments were made.
-    fn live_ms(&self) -> i64 {
-        self.poll_ms.saturating_mul(2).saturating_add(LIVE_SLACK_MS)
-    }
 }
 
 /// What a worker needs besides its node.
@@ -133,7 +122,7 @@ impl<S: Source> ChainWorker<S> {
         progress |= following
             .connect(&self.source, &mut self.parts, now)
             .await?;
-        if progress {
+        if std::mem::take(&mut following.has_advanced) {
             self.failures = 0;
         }
         if now < self.rest_until {
@@ -206,6 +195,12 @@ impl<S: Source> ChainWorker<S> {
                 tracing::warn!(%chain, "another process follows this chain now");
                 self.following = None;
             }
+            Fault::Engine(EngineError::Store(error)) if is_lasting(&error) => {
+                tracing::error!(%chain, %error, "the chain is halted: what it says cannot be stored");
+                if let Some(following) = self.following.take() {
+                    following.halt(&self.parts, &error).await;
+                }
+            }
             Fault::Engine(EngineError::Store(error)) => {
                 tracing::error!(%chain, %error, wait_ms, "the database failed; nothing is lost");
                 self.following = None;
@@ -221,6 +216,25 @@ impl<S: Source> ChainWorker<S> {
         if let Some(following) = self.following.take() {
             following.release(&self.parts).await;
         }
+    }
+}
+
+/// Whether doing it again would fail again: damaged data or a mistake of this program.
+fn is_lasting(error: &StoreError) -> bool {
+    match error {
+        StoreError::Conflict(_)
+        | StoreError::Damaged(_)
+        | StoreError::Refused { .. }
+        | StoreError::BindCount { .. }
+        | StoreError::FailureIgnored(_) => true,
+        StoreError::Unavailable { .. }
+        | StoreError::OutcomeUnknown(_)
+        | StoreError::LeaseLost
+        | StoreError::NoSuchCursor
+        | StoreError::Closed
+        | StoreError::Url(_)
+        | StoreError::Schema(_)
+        | StoreError::Secret(_) => false,
     }
 }
 

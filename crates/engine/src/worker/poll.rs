@@ -39,6 +39,7 @@ impl<S: Source> Following<S> {
             return Ok(false);
         }
         self.seen_at = begun_at;
+        self.has_advanced = true;
         let credits = pool.as_ref().map(|pool| pool.credits.clone());
         let same = credits.is_none() || credits == self.pool;
         let next = awaited::next_covered(&mut parts.store.read().await?, &parts.spec.name).await?;

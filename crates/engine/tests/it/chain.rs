@@ -1,5 +1,6 @@
 //! A chain in memory behind the real port: blocks, a mempool, forks, and a node that fails.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,12 +38,14 @@ pub(crate) fn asset() -> AssetName {
 struct Everything(Vec<Credit>);
 
 impl Spenders for Everything {
-    fn spender(&self, outpoint: &str) -> Option<TxId> {
-        let spends = |credit: &&Credit| credit.spends.iter().any(|spent| **spent == *outpoint);
-        self.0
-            .iter()
-            .find(spends)
-            .map(|credit| credit.tx_id.clone())
+    fn spenders(&self, outpoints: &BTreeSet<&str>) -> BTreeMap<String, TxId> {
+        let spends = self.0.iter().flat_map(|credit| {
+            let spent = credit.spends.iter();
+            spent.map(|outpoint| (outpoint.to_string(), credit.tx_id.clone()))
+        });
+        spends
+            .filter(|(outpoint, _)| outpoints.contains(outpoint.as_str()))
+            .collect()
     }
 }
 

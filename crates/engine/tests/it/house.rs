@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub(crate) const START: i64 = 1_700_000_000_000;
 /// Blocks that make a payment final here.
 pub(crate) const DEPTH: u32 = 2;
 /// The deepest reorganisation that is followed here.
-pub(crate) const REORG_DEPTH_MAX: u64 = 10;
+pub(crate) const REORG_DEPTH_MAX: u64 = 70;
 const POLL_MS: i64 = 1_000;
 
 /// Counts up: no two numbers are the same, and each run makes the same ones.
@@ -46,6 +47,9 @@ impl Entropy for Counting {
         }
     }
 }
+
+/// Workers so far: no two draw the same numbers.
+static WORKERS: AtomicU64 = AtomicU64::new(1);
 
 /// Addresses that say their index.
 struct PlainDerivation;
@@ -355,7 +359,7 @@ fn worker(
             retry_ms: 500,
         },
         master: Arc::clone(master),
-        entropy: Box::new(Counting(u64::from(holder.as_bytes()[0]) << 40)),
+        entropy: Box::new(Counting(WORKERS.fetch_add(1, Ordering::Relaxed) << 40)),
         holder: holder.into(),
     };
     ChainWorker::new(Arc::new(chain.clone()), parts)

@@ -6,3 +6,4 @@ mod chain;
 mod follower;
 mod house;
 mod scenarios;
+mod seals;

@@ -46,6 +46,10 @@ stories!(
     dust_is_counted_and_told_to_nobody,
     one_chain_has_one_follower,
     a_reorganisation_beyond_the_limit_halts_the_chain,
+    a_reorganisation_of_more_blocks_than_one_run_is_still_one_event,
+    a_payment_mined_below_the_height_of_creation_counts,
+    a_replacement_that_is_mined_unseen_is_counted_once,
+    an_old_block_time_does_not_bring_back_an_expired_invoice,
     a_changed_address_in_the_database_is_not_believed,
     a_restart_in_between_changes_nothing,
 );
@@ -360,15 +364,13 @@ async fn one_chain_has_one_follower(mut house: House) {
 }
 
 async fn a_reorganisation_beyond_the_limit_halts_the_chain(mut house: House) {
-    for _ in 0..20 {
-        house.mine(Vec::new()).await;
-    }
+    mine_many(&mut house, 90).await;
     let (id, _) = house.invoice(100_000, 900).await;
     {
         let now = house.now;
         let mut node = house.chain.node();
-        node.drop_blocks(15);
-        for _ in 0..16 {
+        node.drop_blocks(80);
+        for _ in 0..81 {
             node.mine(Vec::new(), now);
         }
     }
@@ -379,8 +381,102 @@ async fn a_reorganisation_beyond_the_limit_halts_the_chain(mut house: House) {
         .unwrap()
         .remove(0);
     assert!(row.halted.unwrap().contains("deeper than the limit"));
-    assert_eq!(row.cursor.unwrap().height, 22, "the cursor stays");
+    assert_eq!(row.cursor.unwrap().height, 92, "the cursor stays");
     expect(&house, id, "created", &["created"]).await;
+}
+
+async fn mine_many(house: &mut House, count: usize) {
+    let now = house.now;
+    for _ in 0..count {
+        house.chain.node().mine(Vec::new(), now);
+    }
+    house.poll().await;
+    house.poll().await;
+}
+
+async fn a_reorganisation_of_more_blocks_than_one_run_is_still_one_event(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    mine_many(&mut house, 67).await;
+    expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
+    {
+        let now = house.now;
+        let mut node = house.chain.node();
+        node.drop_blocks(68);
+        for _ in 0..67 {
+            node.mine(Vec::new(), now);
+        }
+        node.mine(vec![payment("a", &key, 100_000, "in:0")], now);
+        node.mine(Vec::new(), now);
+    }
+    house.poll().await;
+    house.poll().await;
+    // One result: the money is less deep for a moment and never gone.
+    let said = house.said(id).await;
+    assert!(
+        said.len() <= 5 && said.last().unwrap() == "paid",
+        "{said:?}"
+    );
+    assert!(!said.contains(&"updated".to_owned()), "{said:?}");
+}
+
+async fn a_payment_mined_below_the_height_of_creation_counts(mut house: House) {
+    mine_many(&mut house, 5).await;
+    let (id, key) = house.invoice(100_000, 900).await;
+    {
+        let now = house.now;
+        let mut node = house.chain.node();
+        node.drop_blocks(3);
+        node.mine(vec![payment("a", &key, 100_000, "in:0")], now);
+        for _ in 0..4 {
+            node.mine(Vec::new(), now);
+        }
+    }
+    house.poll().await;
+    expect(&house, id, "paid", &["created", "paid"]).await;
+}
+
+async fn a_replacement_that_is_mined_unseen_is_counted_once(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.chain.node().pool = vec![payment("a", &key, 100_000, "in:0")];
+    house.poll().await;
+    house.mine(vec![payment("b", &key, 100_000, "in:0")]).await;
+    house.mine(Vec::new()).await;
+    let said = ["created", "detected", "confirming", "paid"];
+    expect(&house, id, "paid", &said).await;
+    assert_eq!(left_reasons(&house.url).await, ["conflicted"]);
+    let mut conn = house.store.read().await.unwrap();
+    let events =
+        paywatch_store::events::after(&mut conn, house.caller.merchant, house.caller.mode, 0, 100);
+    for event in events.await.unwrap() {
+        let body: serde_json::Value = serde_json::from_str(&event.body).unwrap();
+        let excess = &body["data"]["invoice"]["options"][0]["tally"]["excess"];
+        assert_eq!(
+            excess,
+            "0",
+            "the money is told once in {}",
+            event.kind.as_str()
+        );
+    }
+}
+
+async fn an_old_block_time_does_not_bring_back_an_expired_invoice(mut house: House) {
+    let (id, key) = house.invoice(100_000, 10).await;
+    house.pass(20_000).await;
+    expect(&house, id, "expired", &["created", "expired"]).await;
+    // The miner's clock is slow, and so was the node's answer.
+    let long_ago = house.now.plus_ms(-60_000);
+    house
+        .chain
+        .node()
+        .mine(vec![payment("a", &key, 100_000, "in:0")], long_ago);
+    house.pass(30_000).await;
+    let now = house.now;
+    house.chain.node().mine(Vec::new(), now);
+    house.poll().await;
+    let invoice = house.show(id).await;
+    assert!(!invoice.transfers[0].in_time);
+    assert_eq!(invoice.status, "late_paid");
 }
 
 async fn a_changed_address_in_the_database_is_not_believed(mut house: House) {

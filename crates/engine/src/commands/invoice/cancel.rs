@@ -8,10 +8,10 @@ use paywatch_wire::json_text;
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::super::{Caller, CommandError, CommandParts, Commands};
-use super::read::show;
+use super::read::show_one;
 use super::untrusted;
 use crate::ids::Ids;
-use crate::refold::{Pass, folded, refold, trusted};
+use crate::refold::{Pass, claimable, folded, refold};
 
 struct CancelInvoice {
     parts: Arc<CommandParts>,
@@ -42,7 +42,7 @@ impl Effect for CancelInvoice {
             .await?
             .pop()
             .ok_or_else(unknown)?;
-        let status = trusted(&loaded, &self.parts.master)
+        let status = claimable(&loaded, &self.parts.master)
             .and_then(|dossier| folded(dossier, &views, self.now))
             .map_err(|violation| untrusted(&violation))?
             .status;
@@ -68,10 +68,7 @@ impl Effect for CancelInvoice {
             ids: &mut Ids::new(self.seed),
         };
         refold(tx, &[key], &mut pass).await?;
-        let shown = show(tx, &self.parts, &[key], self.now)
-            .await?
-            .pop()
-            .ok_or_else(unknown)?;
+        let shown = show_one(tx, &self.parts, key, self.now).await?;
         Ok(Answer {
             status: 200,
             body: json_text(&shown),

@@ -7,6 +7,7 @@ use paywatch_domain::{
     Cause, CauseKind, ChainSpec, Dossier, Entropy, InvoiceId, OptionId, OptionTerms, PaymentPlace,
     Terms, TermsError, UnixMillis,
 };
+use paywatch_store::chains::ChainRow;
 use paywatch_store::counters::TakeIndex;
 use paywatch_store::invoices::{self, NewInvoice, NewOption};
 use paywatch_store::wallets::Wallet;
@@ -17,7 +18,7 @@ use paywatch_wire::request::{CreateInvoice, Draft, DraftOption};
 use super::super::answer::{Answer, Answered, Effect, Idempotent, answered_before, once};
 use super::super::wallet::{derivation, payee};
 use super::super::{Caller, CommandError, CommandParts, Commands};
-use super::read::show;
+use super::read::show_one;
 use crate::ids::Ids;
 use crate::refold::{Pass, refold};
 use crate::seal;
@@ -54,12 +55,7 @@ impl Effect for InsertInvoice {
             ids: &mut Ids::new(self.seed),
         };
         refold(tx, &[key], &mut pass).await?;
-        let shown = show(tx, &self.parts, &[key], self.now)
-            .await?
-            .pop()
-            .ok_or_else(|| {
-                CommandError::refused(500, "invoice_lost", "the invoice could not be read back")
-            })?;
+        let shown = show_one(tx, &self.parts, key, self.now).await?;
         Ok(Answer {
             status: 201,
             body: json_text(&shown),
@@ -146,7 +142,7 @@ impl Commands {
         })?;
         let (wallet, created_height) = {
             let mut conn = parts.store.read().await?;
-            let height = readable_height(&chains::views(&mut conn).await?, chain, now)?;
+            let height = counting_height(&chains::all(&mut conn).await?, chain, now)?;
             (
                 payee(&mut conn, parts, caller, chain.family, option.wallet).await?,
                 height,
@@ -208,16 +204,21 @@ impl Commands {
 }
 
 /// The height from which transfers count, or the reason why nothing can be promised on this chain now.
-fn readable_height(
-    views: &paywatch_domain::Views,
+///
+/// A reorganisation may put a payment below the block that was the highest at creation, so what counts
+/// begins where reorganisations end. Older blocks are never read again.
+fn counting_height(
+    rows: &[ChainRow],
     chain: &ChainSpec,
     now: UnixMillis,
 ) -> Result<u64, CommandError> {
-    let view = views.get(&chain.name);
-    let covered = view.and_then(|view| view.covered_until);
+    let row = rows
+        .iter()
+        .find(|row| row.chain == chain.name && row.halted.is_none());
+    let covered = row.and_then(|row| row.covered_until);
     let fresh = covered.is_some_and(|covered| now.ms_since(covered) <= chain.lag_ms_max);
-    match view.and_then(|view| view.tip) {
-        Some(height) if fresh => Ok(height),
+    match row.and_then(|row| row.cursor.as_ref()) {
+        Some(cursor) if fresh => Ok(cursor.height.saturating_sub(chain.reorg_depth_max)),
         Some(_) | None => {
             let detail = format!(
                 "{} cannot be read at present, so no payment on it could be confirmed; try again, or \

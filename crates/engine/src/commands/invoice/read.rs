@@ -1,21 +1,22 @@
 //! The canonical state of invoices.
 
-use paywatch_domain::{InvoiceId, UnixMillis};
-use paywatch_store::invoices::{self, By, Filter};
+use paywatch_domain::{InvoiceId, UnixMillis, Views};
+use paywatch_store::invoices::{self, By, Filter, Loaded};
 use paywatch_store::{Conn, Cursor, InvoiceKey, Listed, chains};
 use paywatch_wire::Invoice;
 
 use super::super::{Caller, CommandError, CommandParts, Commands};
 use super::untrusted;
-use crate::refold::{folded, trusted};
+use crate::refold::{claimable, folded};
 
-/// Renders invoices as they stand, in the order of `keys`.
+/// Renders invoices as they stand, in the order of `keys`. No claims are made about one that is
+/// quarantined or whose stored form cannot be trusted; its place holds the reason.
 pub(super) async fn show(
     conn: &mut Conn,
     parts: &CommandParts,
     keys: &[InvoiceKey],
     now: UnixMillis,
-) -> Result<Vec<Invoice>, CommandError> {
+) -> Result<Vec<Result<Invoice, CommandError>>, CommandError> {
     let views = chains::views(conn).await?;
     let loaded = invoices::load(conn, keys).await?;
     let mut shown = Vec::with_capacity(keys.len());
@@ -23,12 +24,40 @@ pub(super) async fn show(
         let Some(one) = loaded.iter().find(|one| one.key == *key) else {
             continue;
         };
-        let dossier = trusted(one, &parts.master).map_err(|violation| untrusted(&violation))?;
-        let invoice = folded(dossier, &views, now)
-            .and_then(|folded| Invoice::render(dossier, &folded, dossier.version));
-        shown.push(invoice.map_err(|violation| untrusted(&violation))?);
+        shown.push(claim(one, parts, &views, now));
     }
     Ok(shown)
+}
+
+/// One invoice as it stands, if anything may be claimed about it.
+fn claim(
+    loaded: &Loaded,
+    parts: &CommandParts,
+    views: &Views,
+    now: UnixMillis,
+) -> Result<Invoice, CommandError> {
+    let claim = claimable(loaded, &parts.master).and_then(|dossier| {
+        let folded = folded(dossier, views, now)?;
+        Invoice::render(dossier, &folded, dossier.version)
+    });
+    claim.map_err(|violation| untrusted(&violation))
+}
+
+/// One invoice as it stands, after something was done to it.
+pub(super) async fn show_one(
+    conn: &mut Conn,
+    parts: &CommandParts,
+    key: InvoiceKey,
+    now: UnixMillis,
+) -> Result<Invoice, CommandError> {
+    let shown = show(conn, parts, &[key], now).await?.pop();
+    shown.unwrap_or_else(|| {
+        Err(CommandError::refused(
+            500,
+            "invoice_lost",
+            "the invoice could not be read back",
+        ))
+    })
 }
 
 impl Commands {
@@ -44,10 +73,11 @@ impl Commands {
         let Some(key) = found else {
             return Ok(None);
         };
-        Ok(show(&mut conn, &self.parts, &[key], now).await?.pop())
+        show_one(&mut conn, &self.parts, key, now).await.map(Some)
     }
 
-    /// A page of invoices, newest first.
+    /// A page of invoices, newest first. Those about which no claims are made are left out, and stand in
+    /// the log; asked for by id, they say why.
     pub async fn invoices(
         &self,
         caller: &Caller,
@@ -63,7 +93,17 @@ impl Commands {
             by,
         };
         let page = invoices::page(&mut conn, &filter, cursor, limit).await?;
-        let rows = show(&mut conn, &self.parts, &page.rows, now).await?;
+        let mut rows = Vec::with_capacity(page.rows.len());
+        for (key, shown) in page
+            .rows
+            .iter()
+            .zip(show(&mut conn, &self.parts, &page.rows, now).await?)
+        {
+            match shown {
+                Ok(invoice) => rows.push(invoice),
+                Err(reason) => tracing::error!(invoice = ?key, %reason, "left out of a list"),
+            }
+        }
         Ok(Listed {
             rows,
             has_more: page.has_more,
