@@ -1,23 +1,25 @@
 //! The mempool: read as a whole, remembered without its witnesses.
 //!
-//! The set of ids is read every time, atomically by the node; bodies are asked for once. Every
+//! The set of ids is read every time, atomically by the node, and only once the node has loaded what
+//! it saved before its last start; bodies are asked for once. Every
 //! scan looks at all outputs again (some milliseconds for a full mempool), so it is exact whatever was
 //! added to the watch table since a transaction came.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bitcoin_slices::Parse;
 use bitcoin_slices::bsl::Transaction;
 use paywatch_chain::{Pool, Spenders, WatchTable};
 use paywatch_domain::{AssetName, BlockHash, BlockRef, TxId};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::hash::Hash256;
 use crate::node::ChainInfo;
 use crate::rpc::{Call, CallError, NodeError, Rpc, read};
-use crate::transaction::{body, credits, hits, spends_output, tx_id};
+use crate::transaction::{body, credits, for_each_outpoint, hits, tx_id};
 
 /// Bodies asked for in one request.
 const BATCH_CALLS_MAX: usize = 100;
@@ -43,16 +45,31 @@ impl fmt::Debug for Transactions {
 }
 
 impl Spenders for Transactions {
-    /// Looks at every input of the mempool: this is asked only when something of ours has gone.
-    fn spender(&self, outpoint: &str) -> Option<TxId> {
-        let (id, output) = outpoint.split_once(':')?;
-        let (id, output) = (Hash256::parse(id)?, output.parse().ok()?);
-        let spender = self
-            .0
+    /// Looks at every input of the mempool once: this is asked only when something of ours has gone.
+    fn spenders(&self, outpoints: &BTreeSet<&str>) -> BTreeMap<String, TxId> {
+        let mut wanted: HashMap<(Hash256, u32), &str> = outpoints
             .iter()
-            .find(|one| spends_output(&one.body, id, output))?;
-        Some(TxId::new(&spender.id.to_string()))
+            .filter_map(|text| Some((parse_outpoint(text)?, *text)))
+            .collect();
+        let mut found = BTreeMap::new();
+        for one in &self.0 {
+            if wanted.is_empty() {
+                break;
+            }
+            for_each_outpoint(&one.body, |spent| {
+                if let Some(text) = wanted.remove(&spent) {
+                    found.insert(text.to_owned(), TxId::new(&one.id.to_string()));
+                }
+            });
+        }
+        found
     }
+}
+
+/// Reads `txid:vout`.
+fn parse_outpoint(text: &str) -> Option<(Hash256, u32)> {
+    let (id, output) = text.split_once(':')?;
+    Some((Hash256::parse(id)?, output.parse().ok()?))
 }
 
 /// The whole mempool at one tip.
@@ -61,99 +78,123 @@ pub struct RawPool {
     transactions: Arc<Transactions>,
 }
 
-/// Bodies by transaction id, of what is or was a moment ago in the mempool.
+/// Bodies by transaction id.
+type Bodies = HashMap<Hash256, Arc<[u8]>>;
+
+/// The bodies of what is or was a moment ago in the mempool.
 #[derive(Debug, Default)]
 pub(crate) struct PoolMemory {
-    bodies: Mutex<HashMap<Hash256, Arc<[u8]>>>,
+    /// Held while the mempool is read: of two reads at a time, the one would forget what the other
+    /// has just asked for.
+    bodies: tokio::sync::Mutex<Bodies>,
 }
 
 impl PoolMemory {
-    /// Reads the mempool as it is at one tip.
+    /// Reads the mempool as it is at one tip. One read at a time: another waits for it.
     ///
     /// A transaction may leave between the list and its body. When the tip is then still the same it
     /// was evicted or replaced, and is left out; else it may have been mined, and all is read again.
     pub(crate) async fn fetch(&self, rpc: &Rpc) -> Result<RawPool, CallError> {
+        let mut bodies = self.bodies.lock().await;
         for _ in 0..ATTEMPTS {
             let Some((tip, ids)) = list(rpc).await? else {
                 continue;
             };
-            let missing = self.fetch_bodies(rpc, &ids).await?;
-            if missing && rpc.chain_info().await?.tip != tip.tip {
+            let left = fetch_bodies(rpc, &ids, &mut bodies).await?;
+            if !left.is_empty() && rpc.chain_info().await?.tip != tip.tip {
                 continue;
             }
+            let Some(transactions) = with_bodies(ids, &left, &bodies) else {
+                continue;
+            };
             return Ok(RawPool {
                 tip: BlockRef {
                     height: tip.blocks,
                     hash: BlockHash::new(&tip.tip.to_string()),
                 },
-                transactions: Arc::new(Transactions(self.take_over(ids))),
+                transactions: Arc::new(Transactions(transactions)),
             });
         }
         Err(CallError::Unreachable(
             "its mempool and its tip kept changing while they were read".to_owned(),
         ))
     }
+}
 
-    /// Asks for the bodies that are not known; whether some have left meanwhile.
-    async fn fetch_bodies(&self, rpc: &Rpc, ids: &[Hash256]) -> Result<bool, CallError> {
-        let new: Vec<Hash256> = {
-            let bodies = self.bodies();
-            let new = ids.iter().filter(|id| !bodies.contains_key(*id));
-            new.copied().collect()
-        };
-        let mut missing = false;
-        let mut kept: usize = self.bodies().values().map(|body| body.len()).sum();
-        for ids in new.chunks(BATCH_CALLS_MAX) {
-            let calls: Vec<Call<'_>> = ids
-                .iter()
-                .map(|id| ("getrawtransaction", vec![json!(id.to_string()), json!(0)]))
-                .collect();
-            for (id, answer) in ids.iter().zip(rpc.batch(&calls).await?) {
-                let raw = match answer {
-                    Ok(raw) => raw,
-                    Err(error) if NodeError::NOT_FOUND.contains(&error.code) => {
-                        missing = true;
-                        continue;
-                    }
-                    Err(error) => return Err(CallError::Node(error)),
-                };
-                let body = read_body(*id, &raw).ok_or_else(|| {
-                    CallError::Malformed(format!("getrawtransaction {id}: not that transaction"))
-                })?;
-                kept = kept.saturating_add(body.len());
-                if BODIES_BYTES_MAX < kept {
-                    return Err(CallError::Malformed(format!(
-                        "its mempool holds more than {BODIES_BYTES_MAX} bytes without witnesses"
-                    )));
+/// Asks for the bodies that are not known and forgets those that are not in the list; the ids that the
+/// node says have left since.
+async fn fetch_bodies(
+    rpc: &Rpc,
+    ids: &[Hash256],
+    bodies: &mut Bodies,
+) -> Result<HashSet<Hash256>, CallError> {
+    let present: HashSet<Hash256> = ids.iter().copied().collect();
+    bodies.retain(|id, _| present.contains(id));
+    let new = ids.iter().filter(|id| !bodies.contains_key(*id));
+    let new: Vec<Hash256> = new.copied().collect();
+    let mut left = HashSet::new();
+    let mut kept: usize = bodies.values().map(|body| body.len()).sum();
+    for ids in new.chunks(BATCH_CALLS_MAX) {
+        let calls: Vec<Call<'_>> = ids
+            .iter()
+            .map(|id| ("getrawtransaction", vec![json!(id.to_string()), json!(0)]))
+            .collect();
+        for (id, answer) in ids.iter().zip(rpc.batch(&calls).await?) {
+            let raw = match answer {
+                Ok(raw) => raw,
+                Err(error) if NodeError::NOT_FOUND.contains(&error.code) => {
+                    left.insert(*id);
+                    continue;
                 }
-                self.bodies().insert(*id, body);
+                Err(error) => return Err(CallError::Node(error)),
+            };
+            let body = read_body(*id, &raw).ok_or_else(|| {
+                CallError::Malformed(format!("getrawtransaction {id}: not that transaction"))
+            })?;
+            kept = kept.saturating_add(body.len());
+            if BODIES_BYTES_MAX < kept {
+                return Err(CallError::Malformed(format!(
+                    "its mempool holds more than {BODIES_BYTES_MAX} bytes without witnesses"
+                )));
             }
+            bodies.insert(*id, body);
         }
-        Ok(missing)
     }
+    Ok(left)
+}
 
-    /// The transactions with these ids; everything else is forgotten.
-    fn take_over(&self, ids: Vec<Hash256>) -> Vec<PoolTransaction> {
-        let mut bodies = self.bodies();
-        let present: HashSet<Hash256> = ids.iter().copied().collect();
-        bodies.retain(|id, _| present.contains(id));
-        ids.into_iter()
-            .filter_map(|id| {
-                let body = Arc::clone(bodies.get(&id)?);
-                Some(PoolTransaction { id, body })
-            })
-            .collect()
-    }
+/// The transactions with these ids, without those that have left; `None` when another's body is not
+/// there, since what is left out here counts as gone.
+fn with_bodies(
+    ids: Vec<Hash256>,
+    left: &HashSet<Hash256>,
+    bodies: &Bodies,
+) -> Option<Vec<PoolTransaction>> {
+    ids.into_iter()
+        .filter(|id| !left.contains(id))
+        .map(|id| {
+            let body = Arc::clone(bodies.get(&id)?);
+            Some(PoolTransaction { id, body })
+        })
+        .collect()
+}
 
-    fn bodies(&self) -> std::sync::MutexGuard<'_, HashMap<Hash256, Arc<[u8]>>> {
-        self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// `getmempoolinfo` (<https://developer.bitcoin.org/reference/rpc/getmempoolinfo.html>).
+#[derive(Deserialize)]
+struct MempoolInfo {
+    /// Whether the node is done with loading the mempool that it saved at its last stop.
+    loaded: bool,
 }
 
 /// The ids in the mempool and the tip that they belong to; `None` when the tip changed meanwhile.
+///
+/// A node answers while it still loads its saved mempool: what is not in the list then has not gone, so
+/// there is no list until it is loaded.
 async fn list(rpc: &Rpc) -> Result<Option<(ChainInfo, Vec<Hash256>)>, CallError> {
-    let calls: [Call<'_>; 3] = [
+    let calls: [Call<'_>; 4] = [
         ("getblockchaininfo", Vec::new()),
+        // Before the list: once the mempool is loaded it stays so.
+        ("getmempoolinfo", Vec::new()),
         ("getrawmempool", vec![json!(false)]),
         ("getbestblockhash", Vec::new()),
     ];
@@ -161,13 +202,19 @@ async fn list(rpc: &Rpc) -> Result<Option<(ChainInfo, Vec<Hash256>)>, CallError>
     for answer in rpc.batch(&calls).await? {
         results.push(answer.map_err(CallError::Node)?);
     }
-    let [info, ids, after] = results.as_slice() else {
+    let [info, mempool, ids, after] = results.as_slice() else {
         return Err(CallError::Malformed(
             "a batch without its answers".to_owned(),
         ));
     };
     let malformed = |detail: String| CallError::Malformed(format!("mempool: {detail}"));
     let info: ChainInfo = read(info).map_err(malformed)?;
+    let mempool: MempoolInfo = read(mempool).map_err(malformed)?;
+    if !mempool.loaded {
+        return Err(CallError::Unreachable(
+            "it has just started and is still loading its mempool".to_owned(),
+        ));
+    }
     let ids: Vec<Hash256> = read(ids).map_err(malformed)?;
     let after: Hash256 = read(after).map_err(malformed)?;
     Ok((info.tip == after).then_some((info, ids)))

@@ -94,38 +94,26 @@ pub(crate) fn credits(asset: &AssetName, id: Hash256, body: &[u8], hits: Vec<Hit
 
 /// What a transaction spends, as `txid:vout`. A coinbase transaction spends nothing.
 fn spends(body: &[u8]) -> Box<[Box<str>]> {
-    struct Inputs(Vec<Box<str>>);
-    impl Visitor for Inputs {
+    let mut outpoints = Vec::new();
+    for_each_outpoint(body, |(id, output)| {
+        outpoints.push(format!("{id}:{output}").into());
+    });
+    outpoints.into()
+}
+
+/// Calls `look` with everything that a transaction's body spends. A coinbase transaction spends nothing.
+pub(crate) fn for_each_outpoint(body: &[u8], look: impl FnMut((Hash256, u32))) {
+    struct Inputs<F>(F);
+    impl<F: FnMut((Hash256, u32))> Visitor for Inputs<F> {
         fn visit_tx_in(&mut self, _: usize, input: &TxIn<'_>) -> ControlFlow<()> {
             let outpoint = input.prevout();
             if let Some(id) = Hash256::read(outpoint.txid())
                 && !is_coinbase_input(input)
             {
-                self.0.push(format!("{id}:{}", outpoint.vout()).into());
+                (self.0)((id, outpoint.vout()));
             }
             ControlFlow::Continue(())
         }
     }
-    let mut inputs = Inputs(Vec::new());
-    let _read = TxIns::visit(body, &mut inputs);
-    inputs.0.into()
-}
-
-/// Whether a transaction's body spends this output of that transaction.
-pub(crate) fn spends_output(body: &[u8], id: Hash256, output: u32) -> bool {
-    struct Search(Hash256, u32, bool);
-    impl Visitor for Search {
-        fn visit_tx_in(&mut self, _: usize, input: &TxIn<'_>) -> ControlFlow<()> {
-            let outpoint = input.prevout();
-            self.2 |= outpoint.txid() == self.0.as_bytes() && outpoint.vout() == self.1;
-            if self.2 {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        }
-    }
-    let mut search = Search(id, output, false);
-    let _read = TxIns::visit(body, &mut search);
-    search.2
+    let _read = TxIns::visit(body, &mut Inputs(look));
 }

@@ -1,5 +1,6 @@
 //! What a scan leaves of a block and of the mempool: transfers to watched keys.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,11 +39,13 @@ pub struct Block {
     pub credits: Vec<Credit>,
 }
 
-/// Tells which unconfirmed transaction spends an outpoint, whomever it pays: what left the mempool and
-/// whose inputs another transaction spends was replaced; otherwise it was dropped.
+/// Tells which unconfirmed transactions spend given outpoints, whomever they pay: what left the mempool
+/// and whose inputs another transaction spends was replaced; otherwise it was dropped.
 pub trait Spenders: fmt::Debug + Send + Sync {
-    /// The transaction that spends `outpoint`, in the text form of [`Credit::spends`].
-    fn spender(&self, outpoint: &str) -> Option<TxId>;
+    /// By outpoint, in the text form of [`Credit::spends`], the transaction that spends it; an outpoint
+    /// that none spends is left out. May look at everything that is unconfirmed: to be asked once for
+    /// all outpoints.
+    fn spenders(&self, outpoints: &BTreeSet<&str>) -> BTreeMap<String, TxId>;
 }
 
 /// The whole set of unconfirmed credits to watched keys.

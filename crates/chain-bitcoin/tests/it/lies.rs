@@ -1,5 +1,8 @@
 //! Nodes that answer wrongly: every lie is an error with a name, and none is a block.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::Result;
 use bitcoin::consensus::{deserialize, serialize};
 use paywatch_chain::{Block, Source, SourceError};
@@ -252,7 +255,7 @@ async fn a_mempool_that_changes_or_lies() -> Result<()> {
     let liar = Liar::start(&node, |name, answer| match name {
         "getblockchaininfo" => edited(answer, |body| {
             if body.is_array() {
-                body[2]["result"] = json!("07".repeat(32));
+                body[3]["result"] = json!("07".repeat(32));
             }
         }),
         _ => answer,
@@ -261,6 +264,43 @@ async fn a_mempool_that_changes_or_lies() -> Result<()> {
     let source = BitcoinSource::new(config(&liar.url()))?;
     let error = source.fetch_pool().await.err().unwrap();
     assert!(error.to_string().contains("kept changing"), "{error}");
+    Ok(())
+}
+
+/// While a node loads the mempool that it saved, its list is empty or a part: nothing is concluded
+/// from it. Once it is loaded the list counts again.
+#[tokio::test]
+async fn a_mempool_that_is_not_loaded_yet() -> Result<()> {
+    let node = Bitcoind::start().await?;
+    let payer = Payer::new(&node).await?;
+    payer.pay(&[(&address(1).address, 5_000)]).await?;
+    let loading = Arc::new(AtomicBool::new(false));
+    let is_loading = Arc::clone(&loading);
+    let liar = Liar::start(&node, move |name, answer| {
+        if name == "getblockchaininfo" && is_loading.load(Ordering::SeqCst) {
+            edited(answer, |body| {
+                if body.is_array() {
+                    body[1]["result"]["loaded"] = json!(false);
+                    body[2]["result"] = json!([]);
+                }
+            })
+        } else {
+            answer
+        }
+    })
+    .await?;
+    let source = BitcoinSource::new(config(&liar.url()))?;
+    let watched = watching(&[1]);
+    assert_eq!(read_pool(&source, &watched).await?.credits.len(), 1);
+    loading.store(true, Ordering::SeqCst);
+    let error = source.fetch_pool().await.err().unwrap();
+    assert_eq!(error.code(), "node_unreachable", "{error}");
+    assert!(
+        error.to_string().contains("still loading its mempool"),
+        "{error}"
+    );
+    loading.store(false, Ordering::SeqCst);
+    assert_eq!(read_pool(&source, &watched).await?.credits.len(), 1);
     Ok(())
 }
 

@@ -1,13 +1,20 @@
 //! The mempool of a real bitcoind: seen, mined, replaced, evicted.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use anyhow::Result;
-use paywatch_chain::{Credit, Source};
-use paywatch_domain::Amount;
-use paywatch_testkit::{Bitcoind, Payer};
+use paywatch_chain::{Credit, Source, SourceError};
+use paywatch_domain::{Amount, TxId};
+use paywatch_testkit::{Bitcoind, Payer, eventually};
+use serde_json::json;
 
 use crate::liar::Liar;
 use crate::support::{address, by_rest, config, read, read_pool, tip, watching};
 use paywatch_chain_bitcoin::BitcoinSource;
+
+/// How long a node may take to come back.
+const RESTART: Duration = Duration::from_mins(1);
 
 fn amounts(credits: &[Credit]) -> Vec<Amount> {
     credits.iter().map(|credit| credit.amount).collect()
@@ -69,17 +76,14 @@ async fn a_double_spend_shows_the_shared_outpoint() -> Result<()> {
     let gone = read_pool(&source, &watched).await?;
     assert_eq!(gone.credits, []);
     // It pays nobody whom we watch, and is still known as the one that took the place.
-    let outpoint = &seen[0].spends[0];
-    let spender = gone.spenders.spender(outpoint);
-    assert_eq!(spender.map(|id| id.to_string()), Some(third.to_string()));
+    let outpoint = &*seen[0].spends[0];
+    let unspent = format!("{}:4000000000", seen[0].tx_id);
+    let asked = BTreeSet::from([outpoint, unspent.as_str(), "no outpoint"]);
+    let expected = BTreeMap::from([(outpoint.to_owned(), TxId::new(&third.to_string()))]);
+    assert_eq!(gone.spenders.spenders(&asked), expected);
     node.mine(1).await?;
-    assert_eq!(
-        read_pool(&source, &watched)
-            .await?
-            .spenders
-            .spender(outpoint),
-        None
-    );
+    let after = read_pool(&source, &watched).await?;
+    assert_eq!(after.spenders.spenders(&asked), BTreeMap::new());
     Ok(())
 }
 
@@ -124,5 +128,71 @@ async fn bodies_are_read_once_and_looked_at_again() -> Result<()> {
     assert_eq!(empty.credits, []);
     assert_eq!(empty.tip, tip(&node).await?);
     assert!(source.hash_at(0).await?.is_some());
+    Ok(())
+}
+
+/// A node that comes back loads the mempool that it saved, and answers meanwhile: no answer of that
+/// time is taken for the mempool.
+#[tokio::test]
+async fn a_restart_of_the_node_loses_nothing() -> Result<()> {
+    const PAYMENTS: u32 = 150;
+    let node = Bitcoind::start().await?;
+    let payer = Payer::new(&node).await?;
+    payer.fan_out(160, 100_000).await?;
+    node.mine(1).await?;
+    for index in 0..PAYMENTS {
+        payer.pay(&[(&address(index).address, 5_000)]).await?;
+    }
+    let source = by_rest(&node);
+    let watched = watching(&(0..PAYMENTS).collect::<Vec<_>>());
+    let before = read_pool(&source, &watched).await?;
+    assert_eq!(before.credits.len(), PAYMENTS as usize);
+    // It is killed after it wrote everything, since an orderly stop takes long.
+    node.rpc("gettxoutsetinfo", json!(["none"])).await?;
+    node.rpc("savemempool", json!([])).await?;
+    node.kill()?;
+    let reading = eventually(
+        "the mempool to be read again",
+        RESTART,
+        async || match read_pool(&source, &watched).await {
+            Ok(pool) => Ok(Some(pool)),
+            Err(SourceError::Unreachable { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        },
+    );
+    let (restarted, after) = tokio::join!(node.restart(), reading);
+    restarted?;
+    let after = after?;
+    assert_eq!(after.tip, before.tip);
+    let ids = |credits: &[Credit]| -> BTreeSet<String> {
+        credits.iter().map(|one| one.tx_id.to_string()).collect()
+    };
+    assert_eq!(ids(&after.credits), ids(&before.credits));
+    Ok(())
+}
+
+/// Two reads at a time, as when one goes on after an error that began the next, take turns: what the one
+/// forgets cannot be what the other has just asked for.
+#[tokio::test]
+async fn two_reads_at_a_time_take_turns() -> Result<()> {
+    const PAYMENTS: u32 = 20;
+    let node = Bitcoind::start().await?;
+    let payer = Payer::new(&node).await?;
+    payer.fan_out(30, 100_000).await?;
+    node.mine(1).await?;
+    for index in 0..PAYMENTS {
+        payer.pay(&[(&address(index).address, 5_000)]).await?;
+    }
+    let liar = Liar::start(&node, |_, answer| answer).await?;
+    let source = BitcoinSource::new(config(&liar.url()))?;
+    let watched = watching(&(0..PAYMENTS).collect::<Vec<_>>());
+    let (one, other) = tokio::join!(read_pool(&source, &watched), read_pool(&source, &watched));
+    let (one, other) = (one?, other?);
+    assert_eq!(one.credits.len(), PAYMENTS as usize);
+    assert_eq!(other.credits, one.credits);
+    // The second found every body in memory, so it began after the first had ended.
+    let asked = liar.asked();
+    let bodies = asked.iter().filter(|call| *call == "getrawtransaction");
+    assert_eq!(bodies.count(), PAYMENTS as usize);
     Ok(())
 }
