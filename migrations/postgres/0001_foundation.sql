@@ -193,7 +193,7 @@ CREATE TABLE spends (
     UNIQUE (chain, tx_id, outpoint)
 );
 -- Serves the search for transactions that a new one replaces.
-CREATE INDEX spends_by_outpoint ON spends (chain, outpoint);
+CREATE INDEX spends_by_outpoint ON spends (chain, outpoint, tx_id);
 
 -- What operators and merchants decided about an invoice. Facts too: append-only.
 CREATE TABLE operator_facts (

@@ -14,10 +14,10 @@ statements! {
         WHERE t.chain = $1 AND t.tx_id = j.value->>'tx' AND t.position = j.value->>'position'
             AND t.option = CAST(j.value->>'option' AS BIGINT)
         ORDER BY t.id";
+    /// `CROSS JOIN` keeps SQLite to this order; any other one reads every transfer of the chain.
     SIGHTED_BY_SPENDS = "SELECT s.outpoint, t.option, t.sighted_at
-        FROM json_each($2) AS j CROSS JOIN spends AS s
-        JOIN transfers AS t ON t.chain = s.chain AND t.tx_id = s.tx_id
-        WHERE s.chain = $1 AND s.outpoint = j.value->>'outpoint'
+        FROM json_each($2) AS j CROSS JOIN spends AS s CROSS JOIN transfers AS t
+        WHERE s.chain = $1 AND s.outpoint = j.value->>'outpoint' AND t.chain = s.chain AND t.tx_id = s.tx_id
         ORDER BY t.id";
     INSERT = "INSERT INTO transfers (public_id, invoice, option, chain, asset, amount, tx_id, position,
             sighted_at, created_at)

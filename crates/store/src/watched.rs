@@ -1,5 +1,7 @@
 //! The keys that scans look for, loaded without ever missing one that was committed late.
 
+use std::collections::BTreeSet;
+
 use paywatch_domain::{AssetName, ChainName, Family, OptionId};
 use serde::Serialize;
 
@@ -11,9 +13,10 @@ use crate::{Conn, StoreError};
 statements! {
     MARK = "SELECT mark FROM watched_mark";
     SINCE = "SELECT key FROM watched_marked WHERE family = $1 AND mark >= $2";
+    /// `CROSS JOIN` keeps SQLite to this order: to sort by id it would read the whole family.
     OWNERS = "SELECT w.key, o.id, o.public_id, o.invoice, o.chain, o.asset
-        FROM watched AS w JOIN options AS o ON o.id = w.option
-        WHERE w.family = $1 AND w.key IN (SELECT value->>'key' FROM json_each($2))
+        FROM json_each($2) AS j CROSS JOIN watched AS w CROSS JOIN options AS o
+        WHERE w.family = $1 AND w.key = j.value->>'key' AND o.id = w.option
         ORDER BY w.id";
 }
 
@@ -88,7 +91,9 @@ pub async fn owners(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let keys = list(keys.iter().map(|key| KeyRow {
+    // A key that comes twice is one key.
+    let keys: BTreeSet<&[u8]> = keys.iter().copied().collect();
+    let keys = list(keys.into_iter().map(|key| KeyRow {
         key: hex::encode(key),
     }));
     let binds = [family.as_str().into(), (&keys).into()];
