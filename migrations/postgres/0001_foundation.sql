@@ -103,6 +103,8 @@ CREATE TABLE options (
     id               BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- internal key
     public_id        TEXT NOT NULL UNIQUE,   -- opt_..
     invoice          BIGINT NOT NULL REFERENCES invoices (id), -- what it pays
+    merchant         BIGINT NOT NULL REFERENCES merchants (id), -- of the invoice; leads the index by asset
+    mode             TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- of the invoice
     position         BIGINT NOT NULL,        -- place among the options of the terms, from 0
     family           TEXT NOT NULL,          -- chain family; addresses are unique in it
     chain            TEXT NOT NULL,          -- short name of the chain
@@ -121,6 +123,8 @@ CREATE TABLE options (
 );
 -- Serves the filter of lists by address.
 CREATE INDEX options_by_address ON options (address);
+-- Serves the filter of lists by asset.
+CREATE INDEX options_by_asset ON options (merchant, mode, asset, invoice);
 -- Serves the highest index that a wallet handed out.
 CREATE INDEX options_by_wallet ON options (wallet, derivation_index);
 

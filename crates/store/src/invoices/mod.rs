@@ -19,13 +19,13 @@ statements! {
     INSERT = "INSERT INTO invoices (public_id, merchant, mode, order_id, terms, metadata, created_at,
             expires_at, late_until, status, said, version, window_closed, seal)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
-    INSERT_OPTIONS = "INSERT INTO options (public_id, invoice, position, family, chain, asset, caip19, amount,
+    INSERT_OPTIONS = "INSERT INTO options (public_id, invoice, merchant, mode, position, family, chain, asset, caip19, amount,
             wallet, derivation_index, derivation_path, address, watch_key, payment_uri, seal)
-        SELECT value->>'id', CAST($1 AS BIGINT), CAST(value->>'position' AS BIGINT), value->>'family', value->>'chain',
-            value->>'asset', value->>'caip19', value->>'amount', CAST(value->>'wallet' AS BIGINT),
-            CAST(value->>'index' AS BIGINT), value->>'path', value->>'address', value->>'key',
-            value->>'uri', unhex(value->>'seal')
-        FROM json_each($2) WHERE true";
+        SELECT j.value->>'id', i.id, i.merchant, i.mode, CAST(j.value->>'position' AS BIGINT), j.value->>'family',
+            j.value->>'chain', j.value->>'asset', j.value->>'caip19', j.value->>'amount',
+            CAST(j.value->>'wallet' AS BIGINT), CAST(j.value->>'index' AS BIGINT), j.value->>'path',
+            j.value->>'address', j.value->>'key', j.value->>'uri', unhex(j.value->>'seal')
+        FROM json_each($2) AS j CROSS JOIN invoices AS i WHERE i.id = $1";
     WATCH_OPTIONS = "INSERT INTO watched (family, key, option)
         SELECT family, watch_key, id FROM options WHERE invoice = $1 ORDER BY position";
     FIND = "SELECT id FROM invoices WHERE merchant = $1 AND mode = $2 AND public_id = $3";

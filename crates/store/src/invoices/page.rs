@@ -1,4 +1,5 @@
-//! Lists of invoices: one statement for each filter and direction, one leading index each.
+//! Lists of invoices: one statement for each filter and direction, one leading index each, in whose
+//! order the rows come. None reads more rows than it answers.
 
 use paywatch_domain::{AssetName, InvoiceId, Mode, Status, UnixMillis};
 
@@ -9,7 +10,7 @@ use crate::{Bind, Conn, StoreError};
 
 /// Two statements for each filter: pages downwards and upwards from a row.
 macro_rules! pages {
-    ($($older:ident $newer:ident $filter:literal;)+) => {
+    ({ $($older:ident $newer:ident $filter:literal;)+ } $($more:tt)+) => {
         statements! {
             FIND = "SELECT id FROM invoices WHERE merchant = $1 AND mode = $2 AND public_id = $3 ";
             $(
@@ -18,18 +19,33 @@ macro_rules! pages {
                 $newer = "SELECT i.id FROM invoices AS i WHERE i.merchant = $1 AND i.mode = $2 AND i.id > $3",
                     $filter, " ORDER BY i.id LIMIT $4";
             )+
+            $($more)+
         }
     };
 }
 
 pages! {
-    ALL_OLDER ALL_NEWER "";
-    STATUS_OLDER STATUS_NEWER " AND i.status = $5";
-    ORDER_OLDER ORDER_NEWER " AND i.order_id = $5";
-    ADDRESS_OLDER ADDRESS_NEWER " AND i.id IN (SELECT o.invoice FROM options AS o WHERE o.address = $5)";
-    TRANSACTION_OLDER TRANSACTION_NEWER " AND i.id IN (SELECT t.invoice FROM transfers AS t WHERE t.tx_id = $5)";
-    ASSET_OLDER ASSET_NEWER " AND EXISTS (SELECT 1 FROM options AS o WHERE o.invoice = i.id AND o.asset = $5)";
-    CREATED_OLDER CREATED_NEWER " AND i.created_at >= $5 AND i.created_at < $6";
+    {
+        ALL_OLDER ALL_NEWER "";
+        STATUS_OLDER STATUS_NEWER " AND i.status = $5";
+        ORDER_OLDER ORDER_NEWER " AND i.order_id = $5";
+        ADDRESS_OLDER ADDRESS_NEWER " AND i.id IN (SELECT o.invoice FROM options AS o WHERE o.address = $5)";
+        TRANSACTION_OLDER TRANSACTION_NEWER " AND i.id IN (SELECT t.invoice FROM transfers AS t WHERE t.tx_id = $5)";
+    }
+    /// An invoice may have two options with one asset, from two wallets.
+    ASSET_OLDER = "SELECT DISTINCT o.invoice FROM options AS o
+        WHERE o.merchant = $1 AND o.mode = $2 AND o.asset = $5 AND o.invoice < $3
+        ORDER BY o.invoice DESC LIMIT $4";
+    ASSET_NEWER = "SELECT DISTINCT o.invoice FROM options AS o
+        WHERE o.merchant = $1 AND o.mode = $2 AND o.asset = $5 AND o.invoice > $3
+        ORDER BY o.invoice LIMIT $4";
+    CREATED_AT = "SELECT created_at FROM invoices WHERE merchant = $1 AND mode = $2 AND public_id = $3";
+    CREATED_OLDER = "SELECT i.id FROM invoices AS i WHERE i.merchant = $1 AND i.mode = $2
+            AND i.created_at >= $5 AND i.created_at < $6 AND (i.created_at < $7 OR i.id < $3)
+        ORDER BY i.created_at DESC, i.id DESC LIMIT $4";
+    CREATED_NEWER = "SELECT i.id FROM invoices AS i WHERE i.merchant = $1 AND i.mode = $2
+            AND i.created_at >= $5 AND i.created_at < $6 AND (i.created_at > $7 OR i.id > $3)
+        ORDER BY i.created_at, i.id LIMIT $4";
 }
 
 /// Which invoices a list holds.
@@ -47,7 +63,7 @@ pub enum By {
     TxId(String),
     /// Those that can be paid with this asset.
     Asset(AssetName),
-    /// Those created at or after the first and before the second time.
+    /// Those created at or after the first and before the second time, in the order of these times.
     CreatedBetween(UnixMillis, UnixMillis),
 }
 
@@ -94,11 +110,35 @@ pub async fn page(
         By::Asset(_) => ((ASSET_OLDER, ASSET_NEWER), one(&asset)),
         By::CreatedBetween(from, to) => (
             (CREATED_OLDER, CREATED_NEWER),
-            vec![(*from).into(), (*to).into()],
+            created_between(conn, cursor, &scope, (*from, *to)).await?,
         ),
     };
     let page = window
         .fetch::<(i64,)>(conn, statements, &scope, &filter)
         .await?;
     page.try_map(|(key,)| Ok(InvoiceKey(key)))
+}
+
+/// What the list by time takes: the times between which it may look, which end at the cursor's row, and
+/// the time of that row, at which its key decides.
+async fn created_between(
+    conn: &mut Conn,
+    cursor: &Cursor<InvoiceId>,
+    scope: &[Bind<'_>],
+    (from, to): (UnixMillis, UnixMillis),
+) -> Result<Vec<Bind<'static>>, StoreError> {
+    let (id, is_older) = match cursor {
+        Cursor::Newest => return Ok(vec![from.into(), to.into(), i64::MAX.into()]),
+        Cursor::After(id) => (id.to_string(), true),
+        Cursor::Before(id) => (id.to_string(), false),
+    };
+    let binds = [scope, &[Bind::Text(&id)]].concat();
+    let row = conn.fetch_optional::<(i64,)>(CREATED_AT, &binds).await?;
+    let (at,) = row.ok_or(StoreError::NoSuchCursor)?;
+    let (from, to) = if is_older {
+        (from.0, to.0.min(at.saturating_add(1)))
+    } else {
+        (from.0.max(at), to.0)
+    };
+    Ok(vec![from.into(), to.into(), at.into()])
 }

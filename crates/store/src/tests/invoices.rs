@@ -229,6 +229,37 @@ async fn lists_of_invoices_follow_their_filter_and_cursor(_: &Bed, store: Store)
     assert!(page.rows.is_empty(), "a merchant sees its own");
 }
 
+async fn lists_by_time_are_in_the_order_of_times(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let mut keys = Vec::new();
+    // Keys do not always grow with time, and times can be the same.
+    for (number, ms) in [(1, 30), (2, 10), (3, 20), (4, 20), (5, 20), (6, 40)] {
+        let mut dossier = dossier(number);
+        dossier.terms.created_at = NOW.plus_ms(ms);
+        keys.push(scene.store_invoice(dossier).await.unwrap().0);
+    }
+    let by = By::CreatedBetween(NOW.plus_ms(10), NOW.plus_ms(40));
+    let expected = [1, 5, 4, 3, 2];
+    let key = |number: &u8| keys[usize::from(*number) - 1];
+    let listed = |numbers: &[u8]| numbers.iter().map(key).collect::<Vec<i64>>();
+    for (at, number) in expected.iter().enumerate() {
+        let id = InvoiceId::from_bits(u128::from(*number));
+        let older = numbers(&scene, by.clone(), Cursor::After(id), 10).await;
+        assert_eq!(older, (listed(&expected[at + 1..]), false), "after {id}");
+        let newer = numbers(&scene, by.clone(), Cursor::Before(id), 10).await;
+        assert_eq!(newer, (listed(&expected[..at]), false), "before {id}");
+    }
+    let first = numbers(&scene, by.clone(), Cursor::Newest, 3).await;
+    assert_eq!(first, (listed(&[1, 5, 4]), true));
+    let outside = Cursor::After(InvoiceId::from_bits(6));
+    let all = numbers(&scene, by, outside, 10).await;
+    assert_eq!(
+        all,
+        (listed(&expected), false),
+        "a cursor outside of the times"
+    );
+}
+
 async fn what_is_awaited_is_due_when_it_is_passed(_: &Bed, store: Store) {
     let scene = Scene::new(store.clone()).await;
     let keys = [scene.invoice(1).await, scene.invoice(2).await];
@@ -317,6 +348,7 @@ on_both!(
     a_damaged_invoice_does_not_hide_the_others,
     what_is_said_is_recorded_once_per_version,
     lists_of_invoices_follow_their_filter_and_cursor,
+    lists_by_time_are_in_the_order_of_times,
     what_is_awaited_is_due_when_it_is_passed,
     the_owners_of_watched_keys_are_known,
 );
