@@ -257,11 +257,18 @@ impl<S: HttpSend> Deliverer<S> {
         if room == 0 {
             return Ok(false);
         }
+        let endpoint_max = u32::try_from(ENDPOINT_SENDS_MAX).unwrap_or(u32::MAX);
+        // Most steps find nothing: those only read.
+        let mut conn = self.store.read().await?;
+        if !deliveries::is_claimable(&mut conn, now, endpoint_max).await? {
+            return Ok(false);
+        }
+        drop(conn);
         let timeout_ms = i64::try_from(self.settings.timeout.as_millis()).unwrap_or(i64::MAX);
         let unit = ClaimDue {
             now,
             limit: u32::try_from(room).unwrap_or(u32::MAX),
-            endpoint_max: u32::try_from(ENDPOINT_SENDS_MAX).unwrap_or(u32::MAX),
+            endpoint_max,
             lease_until: now.plus_ms(timeout_ms).plus_ms(LEASE_SLACK_MS),
         };
         let mut started = false;

@@ -21,11 +21,18 @@ use crate::{Conn, StoreError, Tx};
 statements! {
     /// Endpoints to which something is due that nobody is at, those that wait longest first, with how
     /// much is under way to them.
-    DUE_ENDPOINTS = "SELECT id, under_way FROM (SELECT e.id,
+    ///
+    /// The recursion jumps through the index from one endpoint with something pending to the next, so
+    /// that neither idle endpoints nor a long backlog of one cost anything.
+    DUE_ENDPOINTS = "WITH RECURSIVE pending (endpoint) AS (SELECT CAST(0 AS BIGINT)
+            UNION ALL SELECT (SELECT d.endpoint FROM deliveries AS d
+                WHERE d.due_at IS NOT NULL AND d.endpoint > p.endpoint ORDER BY d.endpoint LIMIT 1)
+            FROM pending AS p WHERE p.endpoint IS NOT NULL)
+        SELECT id, under_way FROM (SELECT e.id,
             (SELECT d.due_at FROM deliveries AS d WHERE d.endpoint = e.id AND d.due_at <= $1
                 AND (d.claimed_until IS NULL OR d.claimed_until <= $1) ORDER BY d.due_at LIMIT 1) AS oldest,
             (SELECT COUNT(*) FROM deliveries AS c WHERE c.endpoint = e.id AND c.claimed_until > $1) AS under_way
-            FROM endpoints AS e WHERE e.state = 'enabled') AS waiting
+            FROM pending AS p CROSS JOIN endpoints AS e WHERE e.id = p.endpoint AND e.state = 'enabled') AS waiting
         WHERE oldest IS NOT NULL AND under_way < $2 ORDER BY oldest, id LIMIT $3";
     DUE = "SELECT id FROM deliveries
         WHERE endpoint = $1 AND due_at <= $2 AND (claimed_until IS NULL OR claimed_until <= $2)
@@ -165,6 +172,17 @@ pub async fn claim(
         .await?;
     let rows = tx.fetch::<Raw>(CLAIMED, &[(&chosen).into()]).await?;
     rows.into_iter().map(Raw::read).collect()
+}
+
+/// Whether [`claim`] would find anything now. It only reads, so asking costs no transaction that writes.
+pub async fn is_claimable(
+    conn: &mut Conn,
+    now: UnixMillis,
+    endpoint_max: u32,
+) -> Result<bool, StoreError> {
+    let binds = [now.into(), i64::from(endpoint_max).into(), 1_i64.into()];
+    let found = conn.fetch::<(i64, i64)>(DUE_ENDPOINTS, &binds).await?;
+    Ok(!found.is_empty())
 }
 
 /// Gives back every claim. Only where no other process can be sending: at the start on SQLite.
