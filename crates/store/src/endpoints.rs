@@ -23,6 +23,9 @@ statements! {
         FROM endpoints WHERE state = 'disabled' ORDER BY id LIMIT 100";
     COUNT = "SELECT COUNT(*) FROM endpoints WHERE merchant = $1 AND mode = $2";
     UPDATE = "UPDATE endpoints SET url = $2, types = $3 WHERE id = $1";
+    /// Waits for every unit that makes a delivery for this endpoint, and those that come later wait
+    /// for the disabling. Recording its health locks less and holds up neither.
+    LOCK = "SELECT id FROM endpoints WHERE id = $1", for_update;
     DISABLE = "UPDATE endpoints SET state = 'disabled', disabled_reason = $2 WHERE id = $1 AND state = 'enabled'";
     /// What an endpoint has not got when it is disabled it does not get later by itself.
     DROP_DUE = "UPDATE deliveries SET state = 'dropped', due_at = NULL, claimed_until = NULL, finished_at = $2
@@ -205,6 +208,7 @@ pub async fn disable(
     reason: &str,
     now: UnixMillis,
 ) -> Result<bool, StoreError> {
+    tx.fetch::<(i64,)>(LOCK, &[endpoint.into()]).await?;
     let was_enabled = tx
         .execute(DISABLE, &[endpoint.into(), reason.into()])
         .await?

@@ -13,9 +13,10 @@ use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
 
 statements! {
+    /// Whoever disables one of them waits for the lock, and then drops the deliveries that are made here.
     ENDPOINTS = "SELECT id, merchant, mode, types FROM endpoints
         WHERE state = 'enabled' AND merchant IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
-        ORDER BY id";
+        ORDER BY id", key_share;
     INSERT = "INSERT INTO events (public_id, merchant, mode, invoice, version, type, body, created_at)
         SELECT value->>'id', CAST(value->>'merchant' AS BIGINT), value->>'mode', CAST(value->>'invoice' AS BIGINT),
             CAST(value->>'version' AS BIGINT), value->>'type', value->>'body', CAST(value->>'created_at' AS BIGINT)

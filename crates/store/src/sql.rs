@@ -73,6 +73,9 @@ macro_rules! lite {
     (skip_locked) => {
         ""
     };
+    (key_share) => {
+        ""
+    };
     ((lite $lite:literal, pg $pg:literal)) => {
         $lite
     };
@@ -89,6 +92,9 @@ macro_rules! pg {
     (skip_locked) => {
         " FOR UPDATE SKIP LOCKED"
     };
+    (key_share) => {
+        " FOR KEY SHARE"
+    };
     ((lite $lite:literal, pg $pg:literal)) => {
         $pg
     };
@@ -99,8 +105,8 @@ macro_rules! pg {
 
 /// Declares statements as constants and lists them all in `STATEMENTS`.
 ///
-/// A statement is a sequence of string literals and of the fragments `for_update`, `skip_locked`
-/// and `(lite "..", pg "..")`, separated by commas.
+/// A statement is a sequence of string literals and of the fragments `for_update`, `skip_locked`,
+/// `key_share` and `(lite "..", pg "..")`, separated by commas.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $($part:tt),+;)+) => {
         $(

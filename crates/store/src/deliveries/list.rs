@@ -24,11 +24,13 @@ statements! {
         WHERE d.merchant = $1 AND d.mode = $2 AND d.id > $3 ORDER BY d.id LIMIT $4";
     ATTEMPTS = "SELECT number, started_at, duration_ms, status_code, error, answer FROM attempts
         WHERE delivery = $1 ORDER BY number";
+    /// Whoever disables the endpoint waits for the lock, and then drops this delivery.
     REDELIVER = "INSERT INTO deliveries (public_id, merchant, mode, event, endpoint, state, attempt_count, due_at,
             created_at)
         SELECT CAST($4 AS TEXT), d.merchant, d.mode, d.event, d.endpoint, 'due', 0, CAST($5 AS BIGINT), CAST($5 AS BIGINT)
         FROM deliveries AS d JOIN endpoints AS e ON e.id = d.endpoint
-        WHERE d.merchant = $1 AND d.mode = $2 AND d.public_id = $3 AND e.state = 'enabled'";
+        WHERE d.merchant = $1 AND d.mode = $2 AND d.public_id = $3 AND e.state = 'enabled'",
+        (lite "", pg " FOR KEY SHARE OF e");
 }
 
 /// Where a delivery stands.

@@ -1,14 +1,18 @@
 //! Deliveries: claims, order, release of the next, health of endpoints.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join;
 use paywatch_domain::{DeliveryId, EventId, Mode, UnixMillis};
+use tokio::sync::Notify;
 
 use super::bed::{Bed, NOW, on_both, unit};
 use super::scene::Scene;
 use crate::deliveries::{self, Claimed, DeliveryState, EndpointHealth, Outcome, Recorded};
-use crate::{Cursor, Store, endpoints};
+use crate::{Cursor, Store, endpoints, events};
 
 /// Later than everything that the scenes make due.
 const LATER: UnixMillis = UnixMillis(NOW.0 + 10_000);
@@ -227,6 +231,13 @@ async fn a_slow_endpoint_does_not_hold_up_the_others(_: &Bed, store: Store) {
     let mut event = scene.event(10, None);
     event.only = Some(quick);
     scene.append(vec![event]).await.unwrap();
+    let mut conn = store.read().await.unwrap();
+    let is_claimable = async |conn: &mut _, now| {
+        let found = deliveries::is_claimable(conn, now, 3).await;
+        found.unwrap()
+    };
+    assert!(!is_claimable(&mut conn, NOW).await, "nothing is due yet");
+    assert!(is_claimable(&mut conn, LATER).await);
     let claimed = claim(&store, LATER, 5, 3).await;
     let of = |claimed: &[Claimed], endpoint| {
         claimed
@@ -246,7 +257,8 @@ async fn a_slow_endpoint_does_not_hold_up_the_others(_: &Bed, store: Store) {
         "three under way are enough"
     );
     assert!(claim(&store, LATER, 5, 3).await.is_empty());
-    let mut conn = store.read().await.unwrap();
+    assert!(!is_claimable(&mut conn, LATER).await, "no slot is free");
+    assert!(is_claimable(&mut conn, LATER.plus_ms(60_000)).await);
     let next = deliveries::next_due(&mut conn, LATER).await.unwrap();
     assert_eq!(
         next,
@@ -343,6 +355,47 @@ async fn a_disabled_endpoint_gets_nothing_more(_: &Bed, store: Store) {
         claim(&store, LATER.plus_s(100), 10, 10).await.is_empty(),
         "dropped is dropped"
     );
+}
+
+/// Goal: nothing stays due to an endpoint that is disabled while an event is stored. Method: a unit is
+/// held open after it has read the endpoints; disabling has to wait for it, and then drops all.
+#[tokio::test]
+async fn disabling_waits_for_events_that_are_being_stored_on_postgres() {
+    super::bed::run(Bed::pg().await, async |_: &Bed, store: Store| {
+        let scene = Scene::new(store.clone()).await;
+        let (one, two) = (scene.endpoint(1, &[]).await, scene.endpoint(2, &[]).await);
+        // Its delivery goes elsewhere, so that no foreign key locks the first endpoint.
+        let mut first = scene.event(1, None);
+        first.only = Some(two);
+        let mut second = scene.event(2, None);
+        second.only = Some(one);
+        let (read, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let append = unit!(store, [first, second, read, go_on], |tx| {
+            events::append(tx, &[first], &mut || 1).await?;
+            read.notify_one();
+            go_on.notified().await;
+            events::append(tx, &[second], &mut || 2).await
+        });
+        let disable = async {
+            read.notified().await;
+            let off = unit!(store, [], |tx| endpoints::disable(tx, one, "410", LATER)
+                .await);
+            let mut off = pin!(off);
+            let soon = tokio::time::timeout(Duration::from_millis(300), off.as_mut());
+            assert!(soon.await.is_err(), "disabling waits");
+            go_on.notify_one();
+            off.await
+        };
+        let (append, off) = join(append, disable).await;
+        append.unwrap();
+        assert!(off.unwrap());
+        let claimed = claim(&store, LATER, 10, 10).await;
+        assert_eq!(events_of(&claimed), event_ids(&[1]));
+        let mut conn = store.read().await.unwrap();
+        let backlog = deliveries::backlog(&mut conn).await.unwrap();
+        assert_eq!(backlog.count, 1, "nothing is due to the disabled one");
+    })
+    .await;
 }
 
 async fn a_redelivery_is_outside_of_the_order(_: &Bed, store: Store) {
