@@ -35,6 +35,9 @@ statements! {
                 AND o.mode = wallets.mode AND o.family = wallets.family AND o.is_default = 1)
             THEN wallets.is_default ELSE 1 END
         WHERE id = $1 AND state = 'pending'";
+    /// Until the unit ends; SQLite has one writer anyway.
+    HOLD_NODE = (lite "SELECT CAST($1 AS TEXT)",
+        pg "SELECT CAST(pg_advisory_xact_lock(hashtextextended(CAST($1 AS TEXT), 0)) AS TEXT)");
     OWNERS = "SELECT DISTINCT merchant FROM wallets WHERE node = $1 ORDER BY merchant";
 }
 
@@ -255,12 +258,21 @@ pub async fn list(
 
 /// Takes a wallet into use after an operator compared its addresses; the first of its family becomes
 /// the default. Answers whether it was pending.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] `wallets_default` when another wallet became the default meanwhile:
+/// confirming again then works.
 pub async fn confirm(tx: &mut Tx, wallet: WalletKey, now: UnixMillis) -> Result<bool, StoreError> {
-    Ok(tx.execute(CONFIRM, &[wallet.into(), now.into()]).await? == 1)
+    let confirmed = tx.execute(CONFIRM, &[wallet.into(), now.into()]).await;
+    Ok(confirmed.map_err(|error| error.rule("wallets_default"))? == 1)
 }
 
-/// The merchants that have a wallet on this node, whatever its state.
-pub async fn owners_of_node(conn: &mut Conn, node: &str) -> Result<Vec<MerchantKey>, StoreError> {
-    let rows = conn.fetch::<(i64,)>(OWNERS, &[node.into()]).await?;
+/// The merchants that have a wallet on this node, whatever its state. Until the unit ends no other
+/// unit can ask about the same node, so that two merchants cannot both find a key free.
+pub async fn owners_of_node(tx: &mut Tx, node: &str) -> Result<Vec<MerchantKey>, StoreError> {
+    // A statement of its own: what was committed while it waited is seen by the next one only.
+    tx.fetch::<(String,)>(HOLD_NODE, &[node.into()]).await?;
+    let rows = tx.fetch::<(i64,)>(OWNERS, &[node.into()]).await?;
     Ok(rows.into_iter().map(|(key,)| MerchantKey(key)).collect())
 }

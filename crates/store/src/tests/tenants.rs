@@ -1,7 +1,12 @@
 //! Merchants, API keys, wallets, counters, settings.
 
-use futures_util::future::join_all;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
 use paywatch_domain::{Family, KeyId, MerchantId, Mode, WalletId};
+use tokio::sync::Notify;
 
 use super::bed::{Bed, NOW, on_both, unit};
 use super::scene::{Scene, merchant_id, new_wallet, wallet_id};
@@ -132,15 +137,66 @@ async fn a_key_is_registered_once_per_merchant_and_its_owners_are_known(_: &Bed,
     unit!(store, [again], |tx| wallets::insert(tx, &again).await)
         .await
         .unwrap();
-    let mut conn = store.read().await.unwrap();
-    let owners = wallets::owners_of_node(&mut conn, "node1").await.unwrap();
-    assert_eq!(owners, [scene.merchant, again.merchant]);
-    assert!(
-        wallets::owners_of_node(&mut conn, "node9")
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    for (node, expected) in [
+        ("node1", vec![scene.merchant, again.merchant]),
+        ("node9", vec![]),
+    ] {
+        let owners = unit!(store, [], |tx| wallets::owners_of_node(tx, node).await);
+        assert_eq!(owners.await.unwrap(), expected, "{node}");
+    }
+}
+
+/// Goal: a key belongs to one merchant, and a family has one default, whatever comes at once. Method:
+/// the first unit is held open after its writes; the second one has to wait for it.
+#[tokio::test]
+async fn two_units_at_once_do_not_pass_each_other_on_postgres() {
+    super::bed::run(Bed::pg().await, async |_: &Bed, store: Store| {
+        let merchant = MerchantId::from_bits(1);
+        let merchant = unit!(store, [], |tx| merchants::ensure(tx, merchant, "a", NOW)
+            .await)
+        .await
+        .unwrap();
+        let (written, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let mut keys = Vec::new();
+        for number in [1, 2] {
+            let new = new_wallet(merchant, number);
+            let key = unit!(store, [new], |tx| wallets::insert(tx, &new).await);
+            keys.push(key.await.unwrap());
+        }
+        let new = new_wallet(merchant, 3);
+        let first = unit!(store, [new, keys, written, go_on], |tx| {
+            let owners = wallets::owners_of_node(tx, &new.node).await?;
+            wallets::insert(tx, &new).await?;
+            assert!(wallets::confirm(tx, keys[0], NOW).await?);
+            written.notify_one();
+            go_on.notified().await;
+            Ok(owners)
+        });
+        let second = async {
+            written.notified().await;
+            let owners = unit!(store, [], |tx| wallets::owners_of_node(tx, "node3").await);
+            let confirm = unit!(store, [keys], |tx| {
+                wallets::confirm(tx, keys[1], NOW).await
+            });
+            let mut both = pin!(join(owners, confirm));
+            let soon = tokio::time::timeout(Duration::from_millis(300), both.as_mut());
+            assert!(soon.await.is_err(), "both wait");
+            go_on.notify_one();
+            both.await
+        };
+        let (owners, (seen, refused)) = join(first, second).await;
+        assert!(owners.unwrap().is_empty());
+        assert_eq!(seen.unwrap(), [merchant]);
+        assert!(
+            matches!(refused, Err(StoreError::Conflict("wallets_default"))),
+            "{refused:?}"
+        );
+        let again = unit!(store, [keys], |tx| {
+            wallets::confirm(tx, keys[1], NOW).await
+        });
+        assert!(again.await.unwrap(), "active, and not the default");
+    })
+    .await;
 }
 
 async fn pages_of_wallets_go_both_ways(_: &Bed, store: Store) {
