@@ -28,7 +28,7 @@ CREATE TABLE api_keys (
     public_id  TEXT NOT NULL UNIQUE,         -- key_..
     merchant   BIGINT NOT NULL REFERENCES merchants (id), -- whose key it is
     mode       TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- which chains it may see
-    hash       BYTEA NOT NULL UNIQUE,         -- SHA-256 of the whole key; serves the look-up of a request
+    hash       BYTEA NOT NULL UNIQUE,         -- MAC under the master key over the key and what it may do
     scopes     TEXT NOT NULL,                -- JSON list of what it may do
     label      TEXT NOT NULL,                -- given by the operator
     created_at BIGINT NOT NULL,              -- when it was made

@@ -51,8 +51,12 @@ async fn an_unreachable_node_is_said_and_waited_for() -> Result<()> {
         "and nobody was told anything"
     );
 
+    let ready = house.api.get("/readyz").await?;
+    assert_eq!(ready.status, 503, "it follows this chain: {ready:?}");
+
     relay.mend().await?;
     house.until_accepting().await?;
+    assert_eq!(house.api.get("/readyz").await?.status, 200);
     assert!(
         house.chain().await?["problem"].is_null(),
         "what is over is not shown"

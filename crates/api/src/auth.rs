@@ -5,7 +5,6 @@ use http::header;
 use http::request::Parts;
 use paywatch_engine::commands::Caller;
 use paywatch_store::api_keys;
-use subtle::ConstantTimeEq;
 
 use crate::fault::Fault;
 use crate::key::ApiKeyText;
@@ -22,9 +21,14 @@ pub(crate) struct Auth {
 }
 
 impl Auth {
+    /// Whether the key has this scope, for answers that show more to some.
+    pub(crate) fn has(&self, scope: Scope) -> bool {
+        self.scopes.iter().any(|has| has == scope.as_str())
+    }
+
     /// The caller, if the key has this scope.
     pub(crate) fn may(self, scope: Scope) -> Result<Caller, Fault> {
-        if self.scopes.iter().any(|has| has == scope.as_str()) {
+        if self.has(scope) {
             Ok(self.caller)
         } else {
             Err(Fault::ScopeMissing(scope))
@@ -50,8 +54,9 @@ impl FromRequestParts<ApiState> for Auth {
         let stored = api_keys::by_id(&mut conn, given.id())
             .await?
             .ok_or(Fault::KeyInvalid)?;
-        let same = bool::from(stored.hash.ct_eq(&given.hash()));
-        if !same || stored.revoked_at.is_some() || stored.mode != given.mode() {
+        let (merchant, scopes) = (stored.merchant_id, &stored.scopes);
+        let sealed = given.fits(&state.master, merchant, scopes, &stored.seal);
+        if !sealed || stored.revoked_at.is_some() || stored.mode != given.mode() {
             return Err(Fault::KeyInvalid);
         }
         let request_id = parts.extensions.get::<CurrentRequest>();

@@ -1,15 +1,19 @@
 //! API keys as text: `pw_test_<id>_<secret><checksum>`, generated once and never stored.
 //!
-//! The id is public and finds the row; the database holds the SHA-256 of the whole text, which is
-//! enough because the secret is random (43 characters, more than 255 bits). The checksum lets
-//! scanners and people tell a mistyped key from an unknown one, as GitHub's tokens do
+//! The id is public and finds the row; the database holds a seal: a MAC under the master key over the
+//! whole text and what the key may do. It says nothing about the secret, which is random (43
+//! characters, more than 255 bits), and whoever can only write to the database can neither make a
+//! key nor widen one. The checksum lets scanners and people tell a mistyped key from an unknown one,
+//! as GitHub's tokens do
 //! (<https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/>).
 
 use std::fmt;
 
-use paywatch_domain::{Entropy, KeyId, Mode};
-use sha2::{Digest, Sha256};
+use paywatch_domain::{Entropy, KeyId, MerchantId, Mode};
+use paywatch_store::MasterKey;
 
+/// What the seal of a key is for.
+const SEAL: &str = "api-key";
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// Characters of the secret: 62^43 is more than 2^256.
 const SECRET_CHARS: usize = 43;
@@ -95,9 +99,35 @@ impl ApiKeyText {
         self.id
     }
 
-    /// What the database keeps of it.
-    pub fn hash(&self) -> [u8; 32] {
-        Sha256::digest(self.text.as_bytes()).into()
+    /// What the database keeps of it: a seal over the key, whose it is and what it may do. The order
+    /// of the scopes counts.
+    pub fn seal(&self, master: &MasterKey, merchant: MerchantId, scopes: &[String]) -> [u8; 32] {
+        self.with_fields(merchant, scopes, |fields| master.mac(SEAL, fields))
+    }
+
+    /// Whether the database keeps the seal of this key for this merchant and these scopes; in
+    /// constant time.
+    pub fn fits(
+        &self,
+        master: &MasterKey,
+        merchant: MerchantId,
+        scopes: &[String],
+        seal: &[u8],
+    ) -> bool {
+        self.with_fields(merchant, scopes, |fields| master.verify(SEAL, fields, seal))
+    }
+
+    fn with_fields<T>(
+        &self,
+        merchant: MerchantId,
+        scopes: &[String],
+        run: impl FnOnce(&[&[u8]]) -> T,
+    ) -> T {
+        let (id, merchant) = (self.id.to_string(), merchant.to_string());
+        let own = [&self.text, &id, &merchant, self.mode.as_str()];
+        let scopes = scopes.iter().map(String::as_str);
+        let fields: Vec<&[u8]> = own.into_iter().chain(scopes).map(str::as_bytes).collect();
+        run(&fields)
     }
 
     /// The whole key, to be shown once.
@@ -170,7 +200,7 @@ mod tests {
             assert_eq!(key.reveal().len(), 3 + 4 + 1 + 26 + 1 + 43 + 6);
             let read = ApiKeyText::parse(key.reveal()).unwrap();
             assert_eq!(read, key);
-            assert_eq!((read.mode(), read.hash()), (mode, key.hash()));
+            assert_eq!((read.mode(), read.id()), (mode, key.id()));
         }
     }
 
@@ -206,6 +236,25 @@ mod tests {
         for form in forms {
             assert!(ApiKeyText::parse(form).is_err(), "{form}");
         }
+    }
+
+    #[test]
+    fn a_seal_is_for_one_key_one_owner_and_its_scopes() {
+        let master = MasterKey::from_bytes([7; 32]);
+        let (shop, other) = (MerchantId::from_bits(1), MerchantId::from_bits(2));
+        let scopes = ["invoices.read", "admin"].map(str::to_owned);
+        let key = ApiKeyText::generate(Mode::Test, &mut Counting(1));
+        let seal = key.seal(&master, shop, &scopes);
+        assert!(key.fits(&master, shop, &scopes, &seal));
+        let stranger = ApiKeyText::generate(Mode::Test, &mut Counting(2));
+        let other_master = MasterKey::from_bytes([8; 32]);
+        let joined = ["invoices.readadmin".to_owned()];
+        assert!(!stranger.fits(&master, shop, &scopes, &seal));
+        assert!(!key.fits(&other_master, shop, &scopes, &seal));
+        assert!(!key.fits(&master, other, &scopes, &seal));
+        assert!(!key.fits(&master, shop, &scopes[..1], &seal));
+        assert!(!key.fits(&master, shop, &joined, &seal));
+        assert!(!key.fits(&master, shop, &scopes, &seal[..31]));
     }
 
     #[test]

@@ -49,6 +49,12 @@ impl Query {
             self.refuse(name, Code::TextTooLong.as_str(), detail);
             return None;
         }
+        if value.chars().any(char::is_control) {
+            // Postgres cannot even compare a text with a zero character in it.
+            let detail = "must not hold control characters";
+            self.refuse(name, Code::TextInvalid.as_str(), detail);
+            return None;
+        }
         Some(value)
     }
 
@@ -198,6 +204,12 @@ mod tests {
             read("starting_after=x"),
             wrong("?starting_after", "id_invalid")
         );
+        for control in ["%00", "a%0Ab", "%7f", "%C2%85"] {
+            assert_eq!(
+                read(&format!("starting_after={control}")),
+                wrong("?starting_after", "text_invalid")
+            );
+        }
         assert_eq!(read("colour=red"), wrong("?colour", "unknown_parameter"));
         assert_eq!(
             read(&format!("starting_after={id}&ending_before={id}")),

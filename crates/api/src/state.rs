@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use paywatch_domain::{Catalogue, Clock, Entropy, UnixMillis};
+use paywatch_domain::{Catalogue, ChainName, Clock, Entropy, UnixMillis};
 use paywatch_engine::commands::Commands;
-use paywatch_store::Store;
+use paywatch_store::{MasterKey, Store};
 
 use crate::entropy::RequestEntropy;
 
@@ -21,6 +21,10 @@ pub struct ApiState {
     pub store: Store,
     /// Chains and assets of this installation.
     pub catalogue: Arc<Catalogue>,
+    /// Chains that this process itself follows: it is not ready while one of them cannot be read.
+    pub followed: Arc<[ChainName]>,
+    /// Checks the seals of API keys.
+    pub master: Arc<MasterKey>,
     /// The time of each request.
     pub clock: Arc<dyn Clock>,
     /// Randomness of ids and secrets.

@@ -114,15 +114,22 @@ impl House {
         }))
     }
 
-    /// The HTTP API.
+    /// The HTTP API; `follows` says which chains this process reads by itself.
     pub(crate) fn api(
         &self,
         render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+        follows: impl Fn(&str) -> bool,
     ) -> anyhow::Result<axum::Router> {
+        let followed = self
+            .bitcoin
+            .iter()
+            .map(|endpoint| endpoint.config.chain.clone());
         Ok(paywatch_api::router(ApiState {
             commands: self.commands()?,
             store: self.store.clone(),
             catalogue: Arc::clone(&self.catalogue),
+            followed: followed.filter(|name| follows(name.as_str())).collect(),
+            master: Arc::clone(&self.master),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(Mutex::new(SystemEntropy)),
             render_metrics,

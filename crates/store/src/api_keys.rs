@@ -1,4 +1,4 @@
-//! Keys of the API: only their hashes.
+//! Keys of the API: only their seals.
 
 use paywatch_domain::{KeyId, MerchantId, Mode, UnixMillis};
 use paywatch_wire::json_text;
@@ -31,8 +31,8 @@ pub struct NewApiKey {
     pub merchant: MerchantKey,
     /// What it sees.
     pub mode: Mode,
-    /// SHA-256 of the whole key.
-    pub hash: [u8; 32],
+    /// MAC over the whole key and what it may do.
+    pub seal: [u8; 32],
     /// What it may do.
     pub scopes: Vec<String>,
     /// Given by the operator.
@@ -52,8 +52,8 @@ pub struct ApiKey {
     pub merchant_id: MerchantId,
     /// What it sees.
     pub mode: Mode,
-    /// SHA-256 of the whole key; compare in constant time.
-    pub hash: [u8; 32],
+    /// MAC over the whole key and what it may do; compare in constant time.
+    pub seal: [u8; 32],
     /// What it may do.
     pub scopes: Vec<String>,
     /// Given by the operator.
@@ -79,13 +79,13 @@ struct Raw {
 
 impl Raw {
     fn read(self) -> Result<ApiKey, StoreError> {
-        let hash = self.hash.try_into();
+        let seal = self.hash.try_into();
         Ok(ApiKey {
             id: parsed("api_keys.public_id", &self.public_id)?,
             merchant: MerchantKey(self.merchant),
             merchant_id: parsed("merchants.public_id", &self.merchant_id)?,
             mode: mode(&self.mode)?,
-            hash: hash.map_err(|_| damaged("api_keys.hash", &self.public_id))?,
+            seal: seal.map_err(|_| damaged("api_keys.hash", &self.public_id))?,
             scopes: serde_json::from_str(&self.scopes)
                 .map_err(|error| damaged("api_keys.scopes", error))?,
             label: self.label,
@@ -102,7 +102,7 @@ pub async fn insert(tx: &mut Tx, key: &NewApiKey) -> Result<(), StoreError> {
         (&id).into(),
         key.merchant.into(),
         key.mode.as_str().into(),
-        key.hash.as_slice().into(),
+        key.seal.as_slice().into(),
         (&scopes).into(),
         (&key.label).into(),
         key.now.into(),

@@ -30,7 +30,7 @@ statements! {
         FROM wallets AS w LEFT JOIN key_counters AS c ON c.node = w.node
         WHERE w.merchant = $1 AND w.mode = $2 AND w.id > $3 ORDER BY w.id LIMIT $4";
     /// The first wallet of a family that is confirmed becomes its default.
-    CONFIRM = "UPDATE wallets SET state = 'active', confirmed_at = $2, is_default = CASE
+    CONFIRM = "UPDATE wallets SET state = 'active', seal = $2, confirmed_at = $3, is_default = CASE
             WHEN EXISTS (SELECT 1 FROM wallets AS o WHERE o.merchant = wallets.merchant
                 AND o.mode = wallets.mode AND o.family = wallets.family AND o.is_default = 1)
             THEN wallets.is_default ELSE 1 END
@@ -95,7 +95,7 @@ pub struct NewWallet {
     pub state: WalletState,
     /// First index that may be handed out.
     pub start_index: u32,
-    /// MAC over what addresses are derived from.
+    /// MAC over what addresses are derived from, and over the state.
     pub seal: Vec<u8>,
     /// When it is registered.
     pub now: UnixMillis,
@@ -132,7 +132,7 @@ pub struct Wallet {
     pub start_index: u32,
     /// The index that is handed out next, by this wallet or another one on the same node.
     pub next_index: u32,
-    /// MAC over what addresses are derived from.
+    /// MAC over what addresses are derived from, and over the state.
     pub seal: Vec<u8>,
     /// When it was registered.
     pub created_at: UnixMillis,
@@ -257,14 +257,20 @@ pub async fn list(
 }
 
 /// Takes a wallet into use after an operator compared its addresses; the first of its family becomes
-/// the default. Answers whether it was pending.
+/// the default. `seal` is that of the active wallet. Answers whether it was pending.
 ///
 /// # Errors
 ///
 /// [`StoreError::Conflict`] `wallets_default` when another wallet became the default meanwhile:
 /// confirming again then works.
-pub async fn confirm(tx: &mut Tx, wallet: WalletKey, now: UnixMillis) -> Result<bool, StoreError> {
-    let confirmed = tx.execute(CONFIRM, &[wallet.into(), now.into()]).await;
+pub async fn confirm(
+    tx: &mut Tx,
+    wallet: WalletKey,
+    seal: &[u8],
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let binds = [wallet.into(), seal.into(), now.into()];
+    let confirmed = tx.execute(CONFIRM, &binds).await;
     Ok(confirmed.map_err(|error| error.rule("wallets_default"))? == 1)
 }
 

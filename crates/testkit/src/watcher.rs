@@ -59,7 +59,7 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Writes a configuration for a node and starts `paywatch serve`; waits until it is ready.
+    /// Writes a configuration for a node and starts `paywatch serve`; waits until it answers.
     pub async fn start(node: &Bitcoind, options: &WatcherOptions) -> Result<Self> {
         let mut attempt = 1;
         loop {
@@ -132,7 +132,8 @@ impl Watcher {
         Api::new(&self.url(), key)
     }
 
-    /// Starts `paywatch serve` and waits until it is ready. Nothing happens when it runs.
+    /// Starts `paywatch serve` and waits until it answers; its node may be away, so that it need not be
+    /// ready. Nothing happens when it runs.
     pub async fn launch(&mut self) -> Result<()> {
         if let Some(process) = &mut self.process
             && process.status()?.is_none()
@@ -142,12 +143,12 @@ impl Watcher {
         let log = self.folder().join("output.log");
         let started = self.binary.spawn(self.folder(), &["serve"], &[], &log)?;
         let process = self.process.insert(started);
-        let ready = format!("http://127.0.0.1:{}/readyz", self.port);
-        let answered = eventually("paywatch to be ready", READY_LIMIT, async || {
+        let live = format!("http://127.0.0.1:{}/livez", self.port);
+        let answered = eventually("paywatch to answer", READY_LIMIT, async || {
             if process.status()?.is_some() {
                 return Ok(Some(false));
             }
-            let answer = self.client.get(&ready).send().await?;
+            let answer = self.client.get(&live).send().await?;
             Ok(answer.status().is_success().then_some(true))
         });
         if !answered.await? {

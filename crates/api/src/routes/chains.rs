@@ -27,6 +27,7 @@ pub(super) async fn list(
     auth: Auth,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<Chain>>, Fault> {
+    let operator = auth.has(Scope::Admin);
     let caller = auth.may(Scope::ChainsRead)?;
     Query::new(query.as_deref()).finish()?;
     let rows = chains::all(&mut state.store.read().await?).await?;
@@ -37,9 +38,23 @@ pub(super) async fn list(
     let now = state.now();
     let shown = own.map(|chain| {
         let row = rows.iter().find(|row| row.chain == chain.name);
-        show(chain, row, now)
+        let shown = show(chain, row, now);
+        if operator { shown } else { discreet(shown) }
     });
     Ok(whole(shown.collect()))
+}
+
+/// Without the texts that name hosts and files of the installation: merchants learn what holds, and
+/// operators why.
+fn discreet(chain: Chain) -> Chain {
+    Chain {
+        halted: chain.halted.map(|_| "halted; ask the operator".into()),
+        problem: chain.problem.map(|problem| ChainProblem {
+            code: problem.code,
+            detail: "shown to keys with the scope admin".into(),
+        }),
+        ..chain
+    }
 }
 
 /// A chain as configured, and as far as its follower has written.

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use paywatch_domain::ChainName;
 use paywatch_store::chains::all;
 use serde::Serialize;
 
@@ -30,15 +31,15 @@ struct ReadyChain {
     halted: bool,
 }
 
-/// Whether requests can be served: the database answers. A chain that lags is shown, and does not
-/// keep merchants from reading.
+/// Whether this process does its work: the database answers, and the chains that it follows are read.
+/// A chain that another process follows is shown, and does not keep this one from serving.
 pub(super) async fn ready(State(state): State<ApiState>) -> Response {
     let asked = async { all(&mut state.store.read().await?).await };
-    let (status, word, rows) = match asked.await {
-        Ok(rows) => (StatusCode::OK, "ok", rows),
+    let (database, rows) = match asked.await {
+        Ok(rows) => (true, rows),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", Vec::new())
+            (false, Vec::new())
         }
     };
     let now = state.now();
@@ -51,12 +52,28 @@ pub(super) async fn ready(State(state): State<ApiState>) -> Response {
             halted: shown.halted.is_some(),
         }
     });
+    let chains: Vec<ReadyChain> = shown.collect();
+    // A chain that was never covered does not accept either.
+    let unread = |name: &ChainName| {
+        let shown = chains.iter().find(|chain| chain.chain == name.as_str());
+        shown.is_none_or(|chain| !chain.accepting)
+    };
+    let good = database && !state.followed.iter().any(unread);
+    let status = if good {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let ready = Ready {
-        status: word,
-        database: word,
-        chains: shown.collect(),
+        status: word(good),
+        database: word(database),
+        chains,
     };
     (status, Json(ready)).into_response()
+}
+
+fn word(good: bool) -> &'static str {
+    if good { "ok" } else { "unavailable" }
 }
 
 /// All metrics as Prometheus text.

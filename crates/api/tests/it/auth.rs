@@ -4,8 +4,17 @@ use axum::body::Body;
 use http::{Method, Request};
 use paywatch_api::{ApiKeyText, Scope};
 use paywatch_domain::Mode;
+use sha2::{Digest as _, Sha256};
 
 use crate::world::{World, run};
+
+struct Sevens;
+
+impl paywatch_domain::Entropy for Sevens {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
 
 async fn with_authorization(world: &World, value: Option<&str>) -> crate::world::Answer {
     let mut request = Request::builder().uri("/v1/invoices");
@@ -49,16 +58,60 @@ async fn without_a_valid_key_nothing_is_shown() {
 
 #[tokio::test]
 async fn a_key_that_was_never_stored_is_refused() {
-    struct Sevens;
-    impl paywatch_domain::Entropy for Sevens {
-        fn fill(&mut self, bytes: &mut [u8]) {
-            bytes.fill(7);
-        }
-    }
     run(async |world| {
         let key = ApiKeyText::generate(Mode::Test, &mut Sevens);
         let answer = with_authorization(world, Some(&format!("Bearer {}", key.reveal()))).await;
         answer.is_problem(401, "key_invalid");
+    })
+    .await;
+}
+
+/// Goal: whoever can only write to the database gets no key that way and widens none. Method: the
+/// rows are changed behind the store's back, and put right again.
+#[tokio::test]
+async fn a_key_that_was_changed_or_made_in_the_database_is_refused() {
+    run(async |world| {
+        world.key = world.new_key(Mode::Test, &[Scope::InvoicesRead]).await;
+        world.get("/v1/invoices").await.is(200);
+        let changes = [
+            (
+                "UPDATE api_keys SET scopes = '[\"invoices.read\",\"admin\"]' WHERE scopes = '[\"invoices.read\"]'",
+                "UPDATE api_keys SET scopes = '[\"invoices.read\"]' WHERE scopes = '[\"invoices.read\",\"admin\"]'",
+            ),
+            (
+                "UPDATE merchants SET public_id = 'mer_00000000000000000000000009'",
+                "UPDATE merchants SET public_id = 'mer_00000000000000000000000001'",
+            ),
+        ];
+        for (change, undo) in changes {
+            assert_eq!(world.tamper(change).await, 1, "{change}");
+            world
+                .get("/v1/invoices")
+                .await
+                .is_problem(401, "key_invalid");
+            assert_eq!(world.tamper(undo).await, 1, "{undo}");
+            world.get("/v1/invoices").await.is(200);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_with_the_hash_of_a_known_key_is_no_key() {
+    run(async |world| {
+        let key = ApiKeyText::generate(Mode::Test, &mut Sevens);
+        let digest = Sha256::digest(key.reveal().as_bytes());
+        let merchant = "SELECT merchant FROM api_keys LIMIT 1";
+        let insert = format!(
+            "INSERT INTO api_keys (public_id, merchant, mode, hash, scopes, label, created_at)
+             VALUES ('{}', ({merchant}), 'test', x'{}', '[\"admin\",\"invoices.read\"]', '', 0)",
+            key.id(),
+            hex::encode(digest),
+        );
+        assert_eq!(world.tamper(&insert).await, 1);
+        with_authorization(world, Some(&format!("Bearer {}", key.reveal())))
+            .await
+            .is_problem(401, "key_invalid");
     })
     .await;
 }

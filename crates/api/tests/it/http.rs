@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::world::{World, run, run_on_both};
+use crate::world::{FOLLOWED, World, run, run_on_both};
 
 const INVOICE: &str = r#"{"options":[{"asset":"btc@bitcoin-regtest","amount":"0.001"}]}"#;
 
@@ -85,6 +85,39 @@ async fn health_needs_no_key() {
             .get("/v1/invoices")
             .await
             .is_problem(503, "database_unavailable");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_is_not_ready_while_a_chain_that_it_follows_is_not_read() {
+    run(async |world| {
+        let ready = async |world: &World| world.get("/readyz").await;
+        world.halt("bitcoin").await;
+        let shown = ready(world).await.is(200);
+        assert_eq!(
+            shown["chains"][0],
+            json!({"chain": "bitcoin", "accepting": false, "halted": true}),
+            "another process follows it"
+        );
+        world.advance_ms(3_600_000);
+        ready(world).await.is(200);
+        world.advance_ms(1);
+        let shown = ready(world).await.is(503);
+        assert_eq!(
+            (&shown["status"], &shown["database"]),
+            (&json!("unavailable"), &json!("ok"))
+        );
+        world.advance_ms(-1);
+        ready(world).await.is(200);
+        world.halt(FOLLOWED).await;
+        ready(world).await.is(503);
+    })
+    .await;
+    run(async |world| {
+        let never = "UPDATE chains SET covered_until = NULL WHERE chain = 'bitcoin-regtest'";
+        assert_eq!(world.tamper(never).await, 1);
+        world.get("/readyz").await.is(503);
     })
     .await;
 }

@@ -1,6 +1,8 @@
 //! The resources as the contract shows them: created, read back, listed.
 
 use http::StatusCode;
+use paywatch_api::Scope;
+use paywatch_domain::Mode;
 use serde_json::{Value, json};
 
 use crate::world::{TPUB, World, run, run_on_both};
@@ -303,6 +305,74 @@ async fn chains_and_assets_say_what_can_be_paid() {
             world.get("/v1/assets?x=1").await.status,
             StatusCode::BAD_REQUEST
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_inside_is_shown_to_operators_alone() {
+    run(async |world| {
+        world.halt("bitcoin-regtest").await;
+        let chain = async |world: &World| world.get("/v1/chains").await.is(200)["data"][0].clone();
+        let shown = chain(world).await;
+        assert_eq!(shown["problem"]["code"], "node_unreachable");
+        assert_eq!(shown["problem"]["detail"], "node.internal refused");
+        assert_eq!(shown["halted"], "/var/cookie is gone");
+        world.key = world.new_key(Mode::Test, &[Scope::ChainsRead]).await;
+        let shown = chain(world).await;
+        assert_eq!(shown["problem"]["code"], "node_unreachable");
+        assert_eq!(shown["halted"], "halted; ask the operator");
+        let text = shown.to_string();
+        assert!(
+            !text.contains("node.internal") && !text.contains("cookie"),
+            "{text}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn control_characters_in_filters_are_refused() {
+    run_on_both(async |world: &mut World| {
+        for path in [
+            "/v1/invoices?order_id=%00",
+            "/v1/invoices?order_id=a%0Ab",
+            "/v1/invoices?status=%00",
+        ] {
+            world.get(path).await.is_problem(400, "text_invalid");
+        }
+    })
+    .await;
+}
+
+/// Goal: only the API confirms a wallet. Method: a pending one is made active in the database, and a
+/// confirmed one gets another first index.
+#[tokio::test]
+async fn a_wallet_that_was_confirmed_in_the_database_is_refused() {
+    const INVOICE: &str = r#"{"options":[{"asset":"btc@bitcoin-regtest","amount":"0.001"}]}"#;
+    run(async |world| {
+        let body = format!(r#"{{"chain_family":"bitcoin","key":"{TPUB}"}}"#);
+        let id = world.post("/v1/wallets", &body).await.is(201)["id"].clone();
+        let active = "UPDATE wallets SET state = 'active', is_default = 1, confirmed_at = 1";
+        assert_eq!(world.tamper(active).await, 1);
+        let invoice = async |world: &World| world.post("/v1/invoices", INVOICE).await;
+        let confirm = format!("/v1/wallets/{}/confirm", id.as_str().expect("an id"));
+        invoice(world).await.is_problem(409, "wallet_seal_broken");
+        world
+            .post(&confirm, "")
+            .await
+            .is_problem(409, "wallet_seal_broken");
+
+        let pending = "UPDATE wallets SET state = 'pending', is_default = 0, confirmed_at = NULL";
+        assert_eq!(world.tamper(pending).await, 1);
+        world.post(&confirm, "").await.is(200);
+        invoice(world).await.is(201);
+
+        let moved = "UPDATE wallets SET start_index = 900";
+        assert_eq!(world.tamper(moved).await, 1);
+        invoice(world).await.is_problem(409, "wallet_seal_broken");
+        let page = world.get("/v1/invoices").await.is(200);
+        assert_eq!(page["data"].as_array().map(Vec::len), Some(1));
     })
     .await;
 }

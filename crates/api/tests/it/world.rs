@@ -19,15 +19,25 @@ use paywatch_domain::{
 use paywatch_engine::commands::{CommandParts, Commands};
 use paywatch_engine::high_water::HighWaterFolder;
 use paywatch_store::api_keys::{self, NewApiKey};
+use paywatch_store::chains::Problem;
 use paywatch_store::{MasterKey, Options, Store, StoreError, Tx, Unit, chains, merchants, migrate};
 use paywatch_testkit::Postgres;
 use paywatch_wire::request::NamedPolicies;
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 pub(crate) const NOW: UnixMillis = UnixMillis(1_796_117_400_000);
+
+/// The chain that the process under test follows by itself.
+pub(crate) const FOLLOWED: &str = "bitcoin-regtest";
+
+fn master() -> MasterKey {
+    MasterKey::from_bytes([7; 32])
+}
 
 /// A clock that stands still until it is moved.
 pub(crate) struct SetClock(AtomicI64);
@@ -57,6 +67,8 @@ impl Entropy for Counting {
 pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) store: Store,
+    /// The database, for changes behind the store's back.
+    pub(crate) url: String,
     pub(crate) clock: Arc<SetClock>,
     /// Whether `/metrics` panics.
     pub(crate) metrics_panic: Arc<AtomicBool>,
@@ -154,18 +166,39 @@ impl Unit for Setup {
     async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
         let merchant = merchants::ensure(tx, MerchantId::from_bits(1), "Shop", NOW).await?;
         for (key, scopes) in &self.keys {
+            let scopes: Vec<String> = scopes.iter().map(|scope| scope.as_str().into()).collect();
             let key = NewApiKey {
                 id: key.id(),
                 merchant,
                 mode: key.mode(),
-                hash: key.hash(),
-                scopes: scopes.iter().map(|scope| scope.as_str().into()).collect(),
+                seal: key.seal(&master(), MerchantId::from_bits(1), &scopes),
+                scopes,
                 label: "test".into(),
                 now: NOW,
             };
             api_keys::insert(tx, &key).await?;
         }
         Ok(())
+    }
+}
+
+/// Says that a chain is halted and its node is away, in words of the installation.
+struct Trouble(ChainName);
+
+impl Unit for Trouble {
+    type Output = ();
+    type Error = StoreError;
+    const NAME: &'static str = "trouble";
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        let lease = chains::claim(tx, &self.0, "test", NOW, 60_000).await?;
+        let fence = lease.expect("nobody else follows").fence;
+        let problem = Problem {
+            code: "node_unreachable".into(),
+            text: "node.internal refused".into(),
+        };
+        chains::report(tx, &self.0, fence, None, Some(&problem), NOW).await?;
+        chains::halt(tx, &self.0, fence, "/var/cookie is gone").await
     }
 }
 
@@ -224,7 +257,7 @@ async fn drive(url: &str, folder: TempDir, body: impl AsyncFnOnce(&mut World)) {
     let (store, writer) = Store::open(url, Options::default()).await.expect("opened");
     let (stop, stopped) = oneshot::channel::<()>();
     let test = async move {
-        let mut world = World::new(store, folder).await;
+        let mut world = World::new(url, store, folder).await;
         body(&mut world).await;
         drop(world);
         drop(stop);
@@ -236,7 +269,7 @@ async fn drive(url: &str, folder: TempDir, body: impl AsyncFnOnce(&mut World)) {
 }
 
 impl World {
-    async fn new(store: Store, folder: TempDir) -> Self {
+    async fn new(url: &str, store: Store, folder: TempDir) -> Self {
         let networks = [
             ("bitcoin-regtest", Network::Regtest),
             ("bitcoin", Network::Mainnet),
@@ -246,12 +279,13 @@ impl World {
         ));
         let named = networks.map(|(name, network)| (name.parse().expect("a name"), network));
         let derivation: Arc<dyn Derivation> = Arc::new(BitcoinDerivation::new(named));
+        let master = Arc::new(master());
         let commands = Commands::new(CommandParts {
             store: store.clone(),
             catalogue: Arc::clone(&catalogue),
             derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
             policies: NamedPolicies::default(),
-            master: Arc::new(MasterKey::from_bytes([7; 32])),
+            master: Arc::clone(&master),
             high_water: Arc::new(
                 HighWaterFolder::open(&folder.path().join("marks")).expect("a folder"),
             ),
@@ -271,6 +305,8 @@ impl World {
             commands,
             store: store.clone(),
             catalogue,
+            followed: Arc::from([FOLLOWED.parse().expect("a name")]),
+            master,
             clock: Arc::<SetClock>::clone(&clock),
             entropy: Arc::new(Mutex::new(Counting(1))),
             render_metrics: Arc::new(move || {
@@ -285,6 +321,7 @@ impl World {
         let mut world = Self {
             router: router(state),
             store,
+            url: url.to_owned(),
             clock,
             metrics_panic,
             entropy: Counting(2),
@@ -309,6 +346,27 @@ impl World {
     pub(crate) async fn revoke(&self, key: &str) {
         let key = ApiKeyText::parse(key).expect("a key");
         assert!(self.store.write(Revoke(key)).await.expect("written"));
+    }
+
+    /// Halts a chain whose node is away.
+    pub(crate) async fn halt(&self, chain: &str) {
+        let chain = chain.parse().expect("a name");
+        self.store.write(Trouble(chain)).await.expect("written");
+    }
+
+    /// Changes the database as somebody does who can write to it and has nothing else; answers how
+    /// many rows that were.
+    pub(crate) async fn tamper(&self, sql: &str) -> u64 {
+        let file = self.url.strip_prefix("sqlite:").expect("a SQLite file");
+        let options = SqliteConnectOptions::new().filename(file);
+        let mut conn = SqliteConnection::connect_with(&options)
+            .await
+            .expect("opened");
+        let done = sqlx::query(AssertSqlSafe(sql))
+            .execute(&mut conn)
+            .await
+            .expect("changed");
+        done.rows_affected()
     }
 
     pub(crate) fn advance_ms(&self, ms: i64) {

@@ -1,11 +1,14 @@
 //! `paywatch keys`: API keys, made in the database itself.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use paywatch_api::{ApiKeyText, Scope};
 use paywatch_domain::{Clock as _, KeyId, MerchantId, Mode, UnixMillis};
+use paywatch_engine::master_check::CheckMasterKey;
 use paywatch_store::api_keys::{self, NewApiKey};
-use paywatch_store::{StoreError, Tx, Unit, merchants};
+use paywatch_store::{MasterKey, StoreError, Tx, Unit, merchants};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +16,11 @@ use crate::config::Config;
 use crate::output::Output;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::wiring::open_store;
+
+const NO_MASTER_KEY: &str = "there is no master key, which API keys are sealed with: `paywatch init` \
+                             makes one, or set PAYWATCH_MASTER_KEY";
+const OTHER_MASTER_KEY: &str = "this is not the master key that the database was made with; put the \
+                                right one into secrets.master_key_file or PAYWATCH_MASTER_KEY";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -60,6 +68,7 @@ impl From<ModeName> for Mode {
 
 /// Adds a key to the first merchant, who is made when there is none.
 struct AddKey {
+    master: Arc<MasterKey>,
     merchant: MerchantId,
     key: ApiKeyText,
     scopes: Vec<String>,
@@ -73,15 +82,18 @@ impl Unit for AddKey {
     const NAME: &'static str = "add_key";
 
     async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        let merchant = match merchants::default(tx).await? {
-            Some(merchant) => merchant.key,
-            None => merchants::ensure(tx, self.merchant, "default", self.now).await?,
+        let (merchant, merchant_id) = match merchants::default(tx).await? {
+            Some(merchant) => (merchant.key, merchant.id),
+            None => {
+                let key = merchants::ensure(tx, self.merchant, "default", self.now).await?;
+                (key, self.merchant)
+            }
         };
         let key = NewApiKey {
             id: self.key.id(),
             merchant,
             mode: self.key.mode(),
-            hash: self.key.hash(),
+            seal: self.key.seal(&self.master, merchant_id, &self.scopes),
             scopes: self.scopes.clone(),
             label: self.label.clone(),
             now: self.now,
@@ -115,7 +127,8 @@ pub(crate) async fn run(
     let (store, writer) = open_store(&config.settings).await?;
     let stop = CancellationToken::new();
     let writer = tokio::spawn(writer.run(stop.clone().cancelled_owned()));
-    let result = act(output, &store, arguments.action, now).await;
+    let master = config.settings.master_key.clone().map(Arc::new);
+    let result = act(output, &store, master, arguments.action, now).await;
     stop.cancel();
     writer.await.context("the database writer failed")?;
     result
@@ -124,6 +137,7 @@ pub(crate) async fn run(
 async fn act(
     output: Output,
     store: &paywatch_store::Store,
+    master: Option<Arc<MasterKey>>,
     action: Action,
     now: UnixMillis,
 ) -> anyhow::Result<()> {
@@ -134,9 +148,11 @@ async fn act(
             scopes,
         } => {
             let scopes = read_scopes(scopes)?;
+            let master = checked(store, master).await?;
             let key = ApiKeyText::generate(mode.into(), &mut SystemEntropy);
             let merchant = MerchantId::random(&mut SystemEntropy);
             let add = AddKey {
+                master,
                 merchant,
                 key: key.clone(),
                 scopes: scopes.clone(),
@@ -177,6 +193,20 @@ async fn act(
         }
     }
     Ok(())
+}
+
+/// The master key, which seals what an API key may do: the one that the database was made with, or
+/// `serve` would refuse the new key.
+async fn checked(
+    store: &paywatch_store::Store,
+    master: Option<Arc<MasterKey>>,
+) -> anyhow::Result<Arc<MasterKey>> {
+    let master = master.context(NO_MASTER_KEY)?;
+    let check = CheckMasterKey {
+        master: Arc::clone(&master),
+    };
+    anyhow::ensure!(store.write(check).await?, OTHER_MASTER_KEY);
+    Ok(master)
 }
 
 fn read_scopes(named: Vec<String>) -> anyhow::Result<Vec<String>> {

@@ -97,7 +97,8 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
             .await
             .with_context(|| format!("server.listen: {listen} cannot be used"))?;
         tracing::info!(address = %listener.local_addr()?, "the API listens");
-        let router = house.api(std::sync::Arc::new(move || metrics.render()))?;
+        let follows = |chain: &str| selection.has(&format!("chain:{chain}"));
+        let router = house.api(std::sync::Arc::new(move || metrics.render()), follows)?;
         let stopped = stop.clone().cancelled_owned();
         let service = axum::serve(listener, router).with_graceful_shutdown(stopped);
         start(&tasks, &stop, async move {

@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use crate::chain::payment;
 use crate::house::{House, on_sqlite};
 
-/// Replaces a piece of the terms of all invoices; answers how many invoices hold the new piece.
+/// Replaces a piece of the terms of all invoices; answers how many invoices that were.
 async fn change_terms(house: &House, from: &str, to: &str) -> u64 {
     let file = house.url.strip_prefix("sqlite:").unwrap();
     let options = SqliteConnectOptions::new().filename(file);
@@ -22,7 +22,6 @@ async fn change_terms(house: &House, from: &str, to: &str) -> u64 {
 
 #[tokio::test]
 async fn a_promise_that_was_changed_in_the_database_is_not_kept() {
-    // The finality stands in the policy, too, which only says where it came from.
     let changes = [
         (r#""depth":2"#, r#""depth":1"#),
         (r#""decimals":8"#, r#""decimals":6"#),

@@ -67,7 +67,7 @@ impl Scene {
         let new = new_wallet(merchant, 1);
         let wallet = unit!(store, [new], |tx| {
             let wallet = wallets::insert(tx, &new).await?;
-            assert!(wallets::confirm(tx, wallet, NOW).await?);
+            assert!(wallets::confirm(tx, wallet, &[4], NOW).await?);
             Ok(wallet)
         })
         .await

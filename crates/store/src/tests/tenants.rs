@@ -49,7 +49,7 @@ async fn an_api_key_is_found_until_it_is_revoked(_: &Bed, store: Store) {
         id: KeyId::from_bits(7),
         merchant: scene.merchant,
         mode: Mode::Live,
-        hash: [9; 32],
+        seal: [9; 32],
         scopes: vec!["invoices:write".into(), "admin".into()],
         label: "till".into(),
         now: NOW,
@@ -60,7 +60,7 @@ async fn an_api_key_is_found_until_it_is_revoked(_: &Bed, store: Store) {
     let mut conn = store.read().await.unwrap();
     let key = api_keys::by_id(&mut conn, new.id).await.unwrap().unwrap();
     assert_eq!(
-        (key.merchant_id, key.mode, key.hash),
+        (key.merchant_id, key.mode, key.seal),
         (merchant_id(), Mode::Live, [9; 32])
     );
     assert_eq!(key.scopes, new.scopes);
@@ -101,7 +101,7 @@ async fn the_first_confirmed_wallet_of_a_family_is_the_default(_: &Bed, store: S
     );
     assert_eq!(pending.seal, [1, 2, 3]);
     for expected in [true, false] {
-        let confirmed = unit!(store, [], |tx| wallets::confirm(tx, key, NOW).await);
+        let confirmed = unit!(store, [], |tx| wallets::confirm(tx, key, &[4], NOW).await);
         assert_eq!(confirmed.await.unwrap(), expected, "once");
     }
     let second = get(&mut conn, 2).await.unwrap();
@@ -109,7 +109,7 @@ async fn the_first_confirmed_wallet_of_a_family_is_the_default(_: &Bed, store: S
         (second.state, second.is_default),
         (WalletState::Active, false)
     );
-    assert_eq!(second.confirmed_at, Some(NOW));
+    assert_eq!((second.confirmed_at, second.seal), (Some(NOW), vec![4]));
     let default = wallets::default_of(&mut conn, scene.merchant, Mode::Test, Family::Bitcoin);
     assert_eq!(default.await.unwrap().unwrap().id, wallet_id());
     let live = wallets::default_of(&mut conn, scene.merchant, Mode::Live, Family::Bitcoin);
@@ -167,7 +167,7 @@ async fn two_units_at_once_do_not_pass_each_other_on_postgres() {
         let first = unit!(store, [new, keys, written, go_on], |tx| {
             let owners = wallets::owners_of_node(tx, &new.node).await?;
             wallets::insert(tx, &new).await?;
-            assert!(wallets::confirm(tx, keys[0], NOW).await?);
+            assert!(wallets::confirm(tx, keys[0], &[4], NOW).await?);
             written.notify_one();
             go_on.notified().await;
             Ok(owners)
@@ -176,7 +176,7 @@ async fn two_units_at_once_do_not_pass_each_other_on_postgres() {
             written.notified().await;
             let owners = unit!(store, [], |tx| wallets::owners_of_node(tx, "node3").await);
             let confirm = unit!(store, [keys], |tx| {
-                wallets::confirm(tx, keys[1], NOW).await
+                wallets::confirm(tx, keys[1], &[4], NOW).await
             });
             let mut both = pin!(join(owners, confirm));
             let soon = tokio::time::timeout(Duration::from_millis(300), both.as_mut());
@@ -192,7 +192,7 @@ async fn two_units_at_once_do_not_pass_each_other_on_postgres() {
             "{refused:?}"
         );
         let again = unit!(store, [keys], |tx| {
-            wallets::confirm(tx, keys[1], NOW).await
+            wallets::confirm(tx, keys[1], &[4], NOW).await
         });
         assert!(again.await.unwrap(), "active, and not the default");
     })
