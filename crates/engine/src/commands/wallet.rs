@@ -76,7 +76,16 @@ impl Effect for ConfirmWallet {
                 let seal = with_sealed(caller, &active, |fields| {
                     fields.seal(&self.shared.parts.master)
                 });
-                wallets::confirm(tx, row.key, &seal, self.now).await?;
+                wallets::confirm(tx, row.key, &seal, self.now)
+                    .await
+                    .map_err(|error| match error {
+                        StoreError::Conflict("wallets_default") => {
+                            let detail =
+                                "another wallet became the default at this moment; try again";
+                            CommandError::refused(409, "wallet_default_changed", detail)
+                        }
+                        error => error.into(),
+                    })?;
             }
             WalletState::Active => {}
             WalletState::Archived => {
