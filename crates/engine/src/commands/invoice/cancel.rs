@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use paywatch_domain::{Cause, CauseKind, Entropy, InvoiceId, OperatorFact, UnixMillis};
+use paywatch_domain::{Entropy, InvoiceId, OperatorFact, UnixMillis};
 use paywatch_store::{Tx, chains, decisions, invoices};
-use paywatch_wire::json_text;
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::super::{Caller, CommandError, CommandParts, Commands};
-use super::read::show_one;
-use super::untrusted;
-use crate::ids::Ids;
-use crate::refold::{Pass, claimable, folded, refold};
+use super::{conclude, untrusted};
+use crate::refold::{claimable, folded};
 
 struct CancelInvoice {
     parts: Arc<CommandParts>,
@@ -55,24 +52,7 @@ impl Effect for CancelInvoice {
         }
         let fact = OperatorFact::Canceled { at: self.now };
         decisions::insert(tx, key, &fact, &self.caller.actor).await?;
-        let cause = Cause {
-            kind: CauseKind::Api,
-            chain: None,
-            height: None,
-        };
-        let mut pass = Pass {
-            master: &self.parts.master,
-            views: &views,
-            now: self.now,
-            cause: &cause,
-            ids: &mut Ids::new(self.seed),
-        };
-        refold(tx, &[key], &mut pass).await?;
-        let shown = show_one(tx, &self.parts, key, self.now).await?;
-        Ok(Answer {
-            status: 200,
-            body: json_text(&shown),
-        })
+        conclude(tx, &self.parts, key, self.now, self.seed, 200).await
     }
 }
 

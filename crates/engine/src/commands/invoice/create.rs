@@ -4,23 +4,20 @@ use std::sync::Arc;
 
 use paywatch_chain::DerivedAddress;
 use paywatch_domain::{
-    Cause, CauseKind, ChainSpec, Dossier, Entropy, InvoiceId, OptionId, OptionTerms, PaymentPlace,
-    Terms, TermsError, UnixMillis,
+    ChainSpec, Dossier, Entropy, InvoiceId, OptionId, OptionTerms, PaymentPlace, Terms, TermsError,
+    UnixMillis,
 };
 use paywatch_store::chains::ChainRow;
 use paywatch_store::counters::TakeIndex;
 use paywatch_store::invoices::{self, NewInvoice, NewOption};
 use paywatch_store::wallets::Wallet;
 use paywatch_store::{MerchantKey, Tx, chains};
-use paywatch_wire::json_text;
 use paywatch_wire::request::{CreateInvoice, Draft, DraftOption};
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, answered_before, once};
 use super::super::wallet::{derivation, payee};
 use super::super::{Caller, CommandError, CommandParts, Commands};
-use super::read::show_one;
-use crate::ids::Ids;
-use crate::refold::{Pass, refold};
+use super::conclude;
 use crate::seal;
 
 struct InsertInvoice {
@@ -41,25 +38,7 @@ impl Effect for InsertInvoice {
             options: self.invoice.options.clone(),
         };
         let key = invoices::insert(tx, &new).await?;
-        let views = chains::views(tx).await?;
-        let cause = Cause {
-            kind: CauseKind::Api,
-            chain: None,
-            height: None,
-        };
-        let mut pass = Pass {
-            master: &self.parts.master,
-            views: &views,
-            now: self.now,
-            cause: &cause,
-            ids: &mut Ids::new(self.seed),
-        };
-        refold(tx, &[key], &mut pass).await?;
-        let shown = show_one(tx, &self.parts, key, self.now).await?;
-        Ok(Answer {
-            status: 201,
-            body: json_text(&shown),
-        })
+        conclude(tx, &self.parts, key, self.now, self.seed, 201).await
     }
 }
 

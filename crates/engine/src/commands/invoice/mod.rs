@@ -4,12 +4,47 @@ mod cancel;
 mod create;
 mod read;
 
-use paywatch_domain::Violation;
+use paywatch_domain::{Cause, CauseKind, UnixMillis, Violation};
+use paywatch_store::{InvoiceKey, Tx, chains};
+use paywatch_wire::json_text;
 
-use super::CommandError;
+use super::answer::Answer;
+use super::{CommandError, CommandParts};
+use crate::ids::Ids;
+use crate::refold::{Pass, refold};
 
 /// An invoice whose stored form cannot be trusted is not shown as if it were fine.
 fn untrusted(violation: &Violation) -> CommandError {
     let detail = format!("no claims are made about this invoice: {violation}");
     CommandError::refused(409, "invoice_quarantined", detail)
+}
+
+/// Says what a request changed about an invoice, and answers with the invoice as it stands then.
+async fn conclude(
+    tx: &mut Tx,
+    parts: &CommandParts,
+    key: InvoiceKey,
+    now: UnixMillis,
+    seed: [u8; 32],
+    status: u16,
+) -> Result<Answer, CommandError> {
+    let views = chains::views(tx).await?;
+    let cause = Cause {
+        kind: CauseKind::Api,
+        chain: None,
+        height: None,
+    };
+    let mut pass = Pass {
+        master: &parts.master,
+        views: &views,
+        now,
+        cause: &cause,
+        ids: &mut Ids::new(seed),
+    };
+    refold(tx, &[key], &mut pass).await?;
+    let shown = read::show_one(tx, parts, key, now).await?;
+    Ok(Answer {
+        status,
+        body: json_text(&shown),
+    })
 }
