@@ -85,8 +85,9 @@ pub(crate) fn load(
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     let settings = settings::read(&table, folder, environment, &mut problems);
-    let chains = match &settings {
-        Some(settings) => chains::load(&settings.chains_file, environment, &mut problems),
+    // Read even when other settings are wrong, so that all problems are said at once.
+    let chains = match settings::chains_file(&table, folder, &mut problems) {
+        Some(file) => chains::load(&file, environment, &mut problems),
         None => Chains::default(),
     };
     let policies = settings::policies(&table, &chains.catalogue, &mut problems);

@@ -53,8 +53,6 @@ pub(crate) struct Settings {
     pub(crate) master_key: Option<MasterKey>,
     /// Folder for what must survive a restored database.
     pub(crate) state_folder: PathBuf,
-    /// The file with the chains.
-    pub(crate) chains_file: PathBuf,
     /// Webhooks.
     pub(crate) webhooks: Webhooks,
     /// What is logged.
@@ -138,7 +136,6 @@ pub(super) fn read(
     let database: Option<Database> = section(table, "database", problems);
     let secrets: Option<Secrets> = section(table, "secrets", problems);
     let state: Option<State> = section(table, "state", problems);
-    let chains: Option<ChainsFile> = section(table, "chains", problems);
     let webhooks: Option<Webhooks> = section(table, "webhooks", problems);
     let telemetry: Option<Telemetry> = section(table, "telemetry", problems);
     let secrets = secrets?;
@@ -157,11 +154,20 @@ pub(super) fn read(
         connections: database.connections,
         master_key,
         state_folder: folder.join(state?.folder),
-        chains_file: folder.join(chains?.file),
         webhooks,
         filter: telemetry.filter,
         format: telemetry.format,
     })
+}
+
+/// The file with the chains.
+pub(super) fn chains_file(
+    table: &Table,
+    folder: &Path,
+    problems: &mut Vec<Problem>,
+) -> Option<PathBuf> {
+    let chains: ChainsFile = section(table, "chains", problems)?;
+    Some(folder.join(chains.file))
 }
 
 /// Makes a SQLite file relative to the configuration's folder.
