@@ -66,7 +66,7 @@ pub enum Halt {
     /// No common block within the window.
     #[error(
         "the chain was reorganised below height {lowest}, deeper than the limit; nothing is guessed: \
-         compare the node with another one, then resume or rescan"
+         compare the node with another one; the chain stays halted and takes no invoices"
     )]
     TooDeep {
         /// The lowest height that is still held.
