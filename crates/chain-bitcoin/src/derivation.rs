@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bip32::{PublicKey, XPub};
-use paywatch_chain::{Derivation, DerivedAddress, KeyError, WalletKey};
+use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 use paywatch_domain::{ChainName, Family, limits};
 use sha2::{Digest, Sha256};
 
-use crate::address::address;
+use crate::address::{ScriptType, address};
 use crate::descriptor::Descriptor;
 use crate::key::child;
 use crate::network::Network;
@@ -118,16 +118,38 @@ impl Derivation for BitcoinDerivation {
         let network = self.network(chain)?;
         let wallet = self.wallet(canonical, network.is_test())?;
         let key = child(&wallet.parent, index)?;
-        let script = wallet
-            .descriptor
-            .script
-            .script(&key.public_key().to_bytes());
+        let script = wallet.descriptor.script;
+        let script = script.script(&key.public_key().to_bytes());
+        let script = script.ok_or(KeyError::Index { index })?;
         let address = address(&script, network).ok_or(KeyError::Index { index })?;
         Ok(DerivedAddress {
             address,
             key: script.into_bytes(),
             path: wallet.descriptor.path(index, network.coin_type()),
         })
+    }
+
+    fn siblings(
+        &self,
+        canonical: &str,
+        index: u32,
+        chain: &ChainName,
+    ) -> Result<Vec<Sibling>, KeyError> {
+        let network = self.network(chain)?;
+        let wallet = self.wallet(canonical, network.is_test())?;
+        let key = child(&wallet.parent, index)?.public_key().to_bytes();
+        let others = ScriptType::ALL.into_iter();
+        let others = others.filter(|script| *script != wallet.descriptor.script);
+        let sibling = |form: ScriptType| {
+            let script = form.script(&key)?;
+            Some(Sibling {
+                form: form.as_str(),
+                address: address(&script, network)?,
+                key: script.into_bytes(),
+            })
+        };
+        let siblings = others.map(sibling).collect::<Option<_>>();
+        siblings.ok_or(KeyError::Index { index })
     }
 
     /// BIP21: `bitcoin:ADDRESS?amount=BTC`.

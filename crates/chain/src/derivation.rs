@@ -27,6 +27,17 @@ pub struct DerivedAddress {
     pub path: String,
 }
 
+/// Another script that the keys of an address can spend: money that is sent there is not lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sibling {
+    /// What the script is: `p2pkh`, `p2wpkh`, `p2sh-p2wpkh`, `p2tr`, `p2wsh` or `p2sh-p2wsh`.
+    pub form: &'static str,
+    /// The text that somebody was given instead of the wallet's own address.
+    pub address: String,
+    /// What the watch table looks for, for example the output script.
+    pub key: Vec<u8>,
+}
+
 /// Why key material or an index cannot be used. Never contains the material itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
@@ -109,6 +120,16 @@ pub trait Derivation: Send + Sync + 'static {
         index: u32,
         chain: &ChainName,
     ) -> Result<DerivedAddress, KeyError>;
+
+    /// The other scripts that the same keys at the same index can spend, in a fixed order and never
+    /// with the address itself. Wallets of another form of the key show them, so that payers and
+    /// merchants take them for the address.
+    fn siblings(
+        &self,
+        canonical: &str,
+        index: u32,
+        chain: &ChainName,
+    ) -> Result<Vec<Sibling>, KeyError>;
 
     /// The payment URI for an address and an exact decimal amount, for example BIP21.
     fn payment_uri(&self, chain: &ChainName, address: &str, amount: &str) -> String;

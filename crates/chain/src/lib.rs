@@ -10,7 +10,7 @@ pub mod source;
 pub mod watch;
 
 pub use block::{Block, Credit, Pool, Spenders};
-pub use derivation::{Derivation, DerivedAddress, KeyError, WalletKey};
+pub use derivation::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 pub use error::{Retry, SourceError};
 pub use source::{BoxFuture, Health, Source};
 pub use watch::WatchTable;

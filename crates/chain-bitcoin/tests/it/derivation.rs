@@ -5,7 +5,7 @@ use std::str::FromStr;
 use bitcoin::bip32::{ChildNumber, Xpub};
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, CompressedPublicKey, KnownHrp};
-use paywatch_chain::{Derivation, KeyError};
+use paywatch_chain::{Derivation, KeyError, Sibling};
 use paywatch_chain_bitcoin::{BitcoinDerivation, Network};
 use paywatch_domain::{ChainName, Family};
 
@@ -150,6 +150,50 @@ fn a_second_implementation_agrees() {
             assert_eq!(ours.unwrap().address, theirs.to_string(), "{index}");
         }
     }
+}
+
+/// The siblings of an address are the other forms of its key, each as the `bitcoin` crate and the
+/// wallet of that form show it.
+#[test]
+fn siblings_are_the_other_forms_of_the_key() {
+    let derivation = derivation();
+    let mainnet = chain(Network::Mainnet);
+    let secp = Secp256k1::new();
+    let account = Xpub::from_str(XPUB).unwrap();
+    for index in [0, 7, 0x7fff_ffff] {
+        let path = [0, index].map(|step| ChildNumber::from_normal_idx(step).unwrap());
+        let child = account.derive_pub(&secp, &path).unwrap();
+        let key = CompressedPublicKey(child.public_key);
+        let main = bitcoin::NetworkKind::Main;
+        let every = [
+            ("p2pkh", Address::p2pkh(key, main)),
+            ("p2wpkh", Address::p2wpkh(&key, KnownHrp::Mainnet)),
+            ("p2sh-p2wpkh", Address::p2shwpkh(&key, main)),
+            (
+                "p2tr",
+                Address::p2tr(&secp, key.0.x_only_public_key().0, None, KnownHrp::Mainnet),
+            ),
+        ];
+        for (own, text) in [
+            ("p2wpkh", format!("wpkh({XPUB}/0/*)")),
+            ("p2sh-p2wpkh", format!("sh(wpkh({XPUB}/0/*))")),
+        ] {
+            let canonical = derivation.parse(&text, false).unwrap().canonical;
+            let siblings = derivation.siblings(&canonical, index, &mainnet).unwrap();
+            let expected: Vec<_> = every
+                .iter()
+                .filter(|(form, _)| *form != own)
+                .map(|(form, address)| Sibling {
+                    form,
+                    address: address.to_string(),
+                    key: address.script_pubkey().into_bytes(),
+                })
+                .collect();
+            assert_eq!(siblings, expected, "{own} {index}");
+        }
+    }
+    let beyond = derivation.siblings(&format!("wpkh({XPUB}/0/*)"), 0x8000_0000, &mainnet);
+    assert_eq!(beyond, Err(KeyError::Index { index: 0x8000_0000 }));
 }
 
 #[test]

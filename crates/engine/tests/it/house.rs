@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join;
-use paywatch_chain::{Derivation, DerivedAddress, KeyError, WalletKey};
+use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 use paywatch_domain::{
     Asset, AssetKind, Catalogue, ChainName, ChainSpec, Entropy, Family, Finality, InvoiceId,
     MerchantId, Mode, UnixMillis,
@@ -75,6 +75,10 @@ impl Derivation for PlainDerivation {
             address,
             path: format!("m/{index}"),
         })
+    }
+
+    fn siblings(&self, _: &str, _: u32, _: &ChainName) -> Result<Vec<Sibling>, KeyError> {
+        Ok(Vec::new())
     }
 
     fn payment_uri(&self, _: &ChainName, address: &str, amount: &str) -> String {
