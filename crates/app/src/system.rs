@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use paywatch_chain::Compute;
 use paywatch_domain::{Clock, Entropy, UnixMillis};
 
 /// The system's clock.
@@ -36,6 +37,11 @@ impl Entropy for SystemEntropy {
 pub(crate) fn monotonic_clock() -> Arc<dyn Fn() -> u64 + Send + Sync> {
     let start = Instant::now();
     Arc::new(move || u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Computes on the threads that the runtime keeps for long work.
+pub(crate) fn compute() -> Compute {
+    Compute::new(|work| drop(tokio::task::spawn_blocking(work)))
 }
 
 /// Waits until a time of the clock.

@@ -18,7 +18,7 @@ use paywatch_wire::request::NamedPolicies;
 
 use crate::config::{BitcoinEndpoint, Config, Settings};
 use crate::sole::{self, SoleUse};
-use crate::system::{SystemClock, SystemEntropy, monotonic_clock};
+use crate::system::{SystemClock, SystemEntropy, compute, monotonic_clock};
 
 /// How long a chain's lease is held without being renewed.
 const LEASE_MS: i64 = 15_000;
@@ -152,7 +152,8 @@ impl House {
                 .chain(name)
                 .context("a followed chain is in the catalogue")?;
             let source = BitcoinSource::new(endpoint.config.clone())
-                .with_context(|| format!("chain {name}"))?;
+                .with_context(|| format!("chain {name}"))?
+                .with_compute(compute());
             let parts = Parts {
                 store: self.store.clone(),
                 spec: spec.clone(),

@@ -79,6 +79,21 @@ impl Rpc {
         }
     }
 
+    /// The hashes of the active chain from one height up to another or the tip, as many as fit into one
+    /// batch.
+    pub(crate) async fn block_hashes(&self, from: u64, to: u64) -> Result<Vec<Hash256>, CallError> {
+        // The node counts in 31 bits and calls more an error of the caller.
+        let heights = (from..=to).take(BATCH_CALLS_MAX);
+        let calls: Vec<Call<'_>> = heights
+            .take_while(|height| i32::try_from(*height).is_ok())
+            .map(|height| ("getblockhash", vec![json!(height)]))
+            .collect();
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.batch_of(&calls).await
+    }
+
     /// Software and version, for example `Satoshi:31.0.0`.
     pub(crate) async fn version(&self) -> Result<String, CallError> {
         let info: NetworkInfo = self.call("getnetworkinfo", &[]).await?;

@@ -2,11 +2,13 @@
 //!
 //! The asked hash commits to the header, the header to its parent, its difficulty and the merkle
 //! root, and the root to every transaction but its witnesses. Witnesses are walked over and never
-//! used. One pass; nothing but output scripts is looked at, except for transactions that pay us.
+//! used. Walking and hashing make nearly all the work and need the bytes alone, so they come first
+//! ([`Content::read`], on any thread); then output scripts are looked up, and nothing but them, except
+//! in transactions that pay us.
 //!
 //! Not modelled here: coinbase outputs cannot be spent for 100 blocks, and are credited like others.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::{CompactTarget, Target};
@@ -22,32 +24,60 @@ use crate::transaction::{Hit, SATOSHI_MAX, body, credits, is_coinbase_input, tx_
 
 /// Milliseconds of a second.
 const SECOND_MS: i64 = 1000;
+/// Bytes of a transaction of one input and one output without scripts.
+const TRANSACTION_BYTES_MIN: usize = 60;
 
-/// Proves `bytes` to be `block` and scans it. The error says which check failed.
+/// A block as its bytes tell it: everything about it that needs neither the chain nor the watch table.
+pub(crate) struct Content {
+    bytes: Vec<u8>,
+    /// What was found in the bytes, or which check failed.
+    parts: Result<Parts, String>,
+}
+
+/// What was found in a block's bytes.
+#[derive(Default)]
+struct Parts {
+    transactions: Vec<Part>,
+    outputs: Vec<Output>,
+    merkle_root: Option<Hash256>,
+}
+
+/// A transaction: its id, and where its inputs and outputs stand.
+struct Part {
+    id: Hash256,
+    body: Range<usize>,
+    /// Where its outputs end in the list of the block.
+    outputs_end: usize,
+}
+
+/// An output that is worth something: its number in its transaction, and where its script stands.
+struct Output {
+    number: usize,
+    satoshi: u64,
+    script: Range<usize>,
+}
+
+impl Content {
+    /// Walks over the bytes and hashes every transaction: nearly all the work that a block makes.
+    pub(crate) fn read(bytes: Vec<u8>) -> Self {
+        let parts = Parts::read(&bytes);
+        Self { bytes, parts }
+    }
+}
+
+/// Proves that this is what `block` contains and scans it. The error says which check failed.
 pub(crate) fn prove(
     network: Network,
     asset: &AssetName,
     block: &BlockRef,
-    bytes: &[u8],
+    content: &Content,
     ancestry: Option<&Ancestry>,
     watched: &WatchTable,
 ) -> Result<Block, String> {
+    let bytes = &content.bytes;
     let header = prove_header(network, block, bytes, ancestry)?;
-    let mut scan = Scan::new(asset, watched);
-    let parsed = BlockSlice::visit(bytes, &mut scan)
-        .map_err(|error| format!("it cannot be read to its end ({error:?})"))?;
-    if !parsed.remaining().is_empty() {
-        return Err(format!("{} bytes too many", parsed.remaining().len()));
-    }
-    if let Some(fault) = scan.fault {
-        return Err(fault.to_owned());
-    }
-    // A node of the merkle tree has 64 bytes and could be shown as a transaction to hide those below
-    // it. It cannot also be a coinbase transaction, and would have to be one at the first place.
-    if !scan.coinbase_first {
-        return Err("its first transaction is not a coinbase transaction".to_owned());
-    }
-    if merkle_root(scan.ids)? != header.merkle_root {
+    let parts = content.parts.as_ref().map_err(Clone::clone)?;
+    if parts.merkle_root != Some(header.merkle_root) {
         return Err("its transactions are not those of its merkle root".to_owned());
     }
     Ok(Block {
@@ -55,7 +85,7 @@ pub(crate) fn prove(
         parent: BlockHash::new(&header.parent.to_string()),
         time: UnixMillis(i64::from(header.time_s).saturating_mul(SECOND_MS)),
         bytes: bytes.len(),
-        credits: scan.credits,
+        credits: parts.credits(bytes, asset, watched),
     })
 }
 
@@ -101,35 +131,89 @@ fn prove_header(
     Ok(header)
 }
 
-/// Walks a block: ids of all transactions, credits of those that may pay us.
-struct Scan<'a> {
-    asset: &'a AssetName,
-    watched: &'a WatchTable,
-    ids: Vec<Hash256>,
-    /// Hits of the transaction that is being walked.
-    hits: Vec<Hit>,
-    credits: Vec<Credit>,
+impl Parts {
+    fn read(bytes: &[u8]) -> Result<Self, String> {
+        let mut walk = Walk::new(bytes);
+        let parsed = BlockSlice::visit(bytes, &mut walk)
+            .map_err(|error| format!("it cannot be read to its end ({error:?})"))?;
+        if !parsed.remaining().is_empty() {
+            return Err(format!("{} bytes too many", parsed.remaining().len()));
+        }
+        if let Some(fault) = walk.fault {
+            return Err(fault.to_owned());
+        }
+        // A node of the merkle tree has 64 bytes and could be shown as a transaction to hide those
+        // below it. It cannot also be a coinbase transaction, and would have to be one at the first
+        // place.
+        if !walk.coinbase_first {
+            return Err("its first transaction is not a coinbase transaction".to_owned());
+        }
+        let mut parts = walk.parts;
+        let ids = parts.transactions.iter().map(|part| part.id).collect();
+        parts.merkle_root = Some(merkle_root(ids)?);
+        Ok(parts)
+    }
+
+    /// The credits to keys that may be watched.
+    fn credits(&self, bytes: &[u8], asset: &AssetName, watched: &WatchTable) -> Vec<Credit> {
+        let slice = |range: &Range<usize>| bytes.get(range.clone()).unwrap_or_default();
+        let mut found = Vec::new();
+        let mut from = 0;
+        for part in &self.transactions {
+            let outputs = self.outputs.get(from..part.outputs_end).unwrap_or_default();
+            from = part.outputs_end;
+            let hits = outputs
+                .iter()
+                .filter(|output| watched.may_contain(slice(&output.script)))
+                .map(|output| Hit {
+                    output: output.number,
+                    satoshi: output.satoshi,
+                    script: slice(&output.script).into(),
+                });
+            let hits: Vec<Hit> = hits.collect();
+            found.extend(credits(asset, part.id, slice(&part.body), hits));
+        }
+        found
+    }
+}
+
+/// Walks a block and keeps where things stand.
+struct Walk<'a> {
+    bytes: &'a [u8],
+    parts: Parts,
     coinbase_first: bool,
     fault: Option<&'static str>,
 }
 
-impl<'a> Scan<'a> {
-    fn new(asset: &'a AssetName, watched: &'a WatchTable) -> Self {
+impl<'a> Walk<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
         Self {
-            asset,
-            watched,
-            ids: Vec::new(),
-            hits: Vec::new(),
-            credits: Vec::new(),
+            bytes,
+            parts: Parts::default(),
             coinbase_first: false,
             fault: None,
         }
     }
+
+    /// Where a part of the bytes stands in them.
+    fn place(&self, part: &[u8]) -> Range<usize> {
+        let start = self.bytes.as_ptr().addr();
+        let from = part.as_ptr().addr().saturating_sub(start);
+        from..from.saturating_add(part.len())
+    }
 }
 
-impl Visitor for Scan<'_> {
+impl Visitor for Walk<'_> {
+    fn visit_block_begin(&mut self, total_transactions: usize) {
+        // The number is only claimed.
+        let most = self.bytes.len() / TRANSACTION_BYTES_MIN;
+        let expected = total_transactions.min(most);
+        self.parts.transactions.reserve(expected);
+        self.parts.outputs.reserve(expected.saturating_mul(2));
+    }
+
     fn visit_tx_in(&mut self, input: usize, tx_in: &TxIn<'_>) -> ControlFlow<()> {
-        if self.ids.is_empty() {
+        if self.parts.transactions.is_empty() {
             self.coinbase_first = input == 0 && is_coinbase_input(tx_in);
         }
         ControlFlow::Continue(())
@@ -139,16 +223,24 @@ impl Visitor for Scan<'_> {
         if SATOSHI_MAX < tx_out.value() {
             self.fault = Some("an output is worth more than all coins");
         }
-        self.hits.extend(Hit::of(output, tx_out, self.watched));
+        if 0 < tx_out.value() {
+            let script = self.place(tx_out.script_pubkey());
+            self.parts.outputs.push(Output {
+                number: output,
+                satoshi: tx_out.value(),
+                script,
+            });
+        }
         ControlFlow::Continue(())
     }
 
     fn visit_transaction(&mut self, transaction: &Transaction<'_>) -> ControlFlow<()> {
-        let id = tx_id(transaction);
-        self.ids.push(id);
-        let hits = std::mem::take(&mut self.hits);
-        self.credits
-            .extend(credits(self.asset, id, body(transaction), hits));
+        let body = self.place(body(transaction));
+        self.parts.transactions.push(Part {
+            id: tx_id(transaction),
+            body,
+            outputs_end: self.parts.outputs.len(),
+        });
         ControlFlow::Continue(())
     }
 }

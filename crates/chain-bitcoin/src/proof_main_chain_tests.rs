@@ -56,11 +56,12 @@ fn a_block_of_the_main_chain() {
         ordinary_bits: parent.bits,
     };
     let asset = "btc@bitcoin".parse().unwrap();
+    let content = Content::read(bytes.to_vec());
     let found = prove(
         Network::Mainnet,
         &asset,
         &block,
-        bytes,
+        &content,
         Some(&ancestry),
         &watched,
     )
@@ -89,7 +90,7 @@ fn a_block_of_the_main_chain() {
         Network::Mainnet,
         &asset,
         &block,
-        bytes,
+        &content,
         Some(&easier),
         &watched,
     );

@@ -109,7 +109,7 @@ fn scan(block: &BlockRef, bytes: &[u8]) -> Result<Block, String> {
         Network::Regtest,
         &asset(),
         block,
-        bytes,
+        &Content::read(bytes.to_vec()),
         fixed,
         &watching(&[1, 2]),
     )
@@ -240,8 +240,16 @@ fn the_header_must_be_of_that_block_and_have_the_right_difficulty() {
         "its difficulty is 2100ffff and must be 207fffff",
     );
     let (block, bytes) = whole();
+    let content = Content::read(bytes.clone());
     let prove_on = |network, ancestry: Option<&Ancestry>| {
-        prove(network, &asset(), &block, &bytes, ancestry, &watching(&[1]))
+        prove(
+            network,
+            &asset(),
+            &block,
+            &content,
+            ancestry,
+            &watching(&[1]),
+        )
     };
     let error = prove_on(Network::Regtest, None).unwrap_err();
     assert!(error.contains("do not lead to it"), "{error}");
@@ -289,7 +297,15 @@ fn the_checkpoint_is_the_only_block_at_its_height() {
     let block = BlockRef { height, ..block };
     let watched = watching(&[]);
     let fixed = Some(&Ancestry::Fixed);
-    let error = prove(Network::Mainnet, &asset(), &block, &bytes, fixed, &watched).unwrap_err();
+    let error = prove(
+        Network::Mainnet,
+        &asset(),
+        &block,
+        &Content::read(bytes),
+        fixed,
+        &watched,
+    )
+    .unwrap_err();
     assert!(error.contains("the block at height"), "{error}");
 }
 
@@ -302,7 +318,15 @@ fn the_first_block_of_every_network_is_proven() {
             hash: BlockHash::new(network.genesis()),
         };
         let fixed = Some(&Ancestry::Fixed);
-        let found = prove(network, &asset(), &block, &bytes, fixed, &watching(&[])).unwrap();
+        let found = prove(
+            network,
+            &asset(),
+            &block,
+            &Content::read(bytes),
+            fixed,
+            &watching(&[]),
+        )
+        .unwrap();
         assert_eq!(found.parent.as_str(), "0".repeat(64));
         assert!(found.credits.is_empty());
     }

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use paywatch_chain::{Block, BoxFuture, Health, Pool, Source, SourceError, WatchTable};
+use paywatch_chain::{Block, BoxFuture, Compute, Health, Pool, Source, SourceError, WatchTable};
 use paywatch_domain::{AssetName, BlockHash, BlockRef, ChainName};
 
 use crate::credentials::Credentials;
@@ -14,7 +14,7 @@ use crate::headers::HeaderCache;
 use crate::network::Network;
 use crate::node::{BlockAnswer, ChainInfo};
 use crate::pool::{PoolMemory, RawPool};
-use crate::proof::prove;
+use crate::proof::{Content, prove};
 use crate::rpc::{CallError, NodeError, Rpc};
 
 /// Headers that a node in step may have without their blocks: one is just being fetched.
@@ -41,9 +41,9 @@ pub struct Config {
     pub rest: bool,
 }
 
-/// Bytes that a node gave for a block, and the headers that its proof needs.
+/// What a node gave for a block, read and hashed, and the headers that its proof needs.
 pub struct RawBlock {
-    bytes: Vec<u8>,
+    content: Content,
     /// `None` when they were not to be had.
     ancestry: Option<Ancestry>,
 }
@@ -65,6 +65,7 @@ pub struct BitcoinSource {
     asset: AssetName,
     rest: bool,
     rpc: Rpc,
+    compute: Compute,
     known: Mutex<Known>,
     headers: Mutex<HeaderCache>,
     /// Held while headers are fetched, so that blocks fetched at once do not all ask for them.
@@ -87,11 +88,18 @@ impl BitcoinSource {
             network: config.network,
             asset: config.asset,
             rest: config.rest,
+            compute: Compute::in_place(),
             known: Mutex::default(),
             headers: Mutex::new(HeaderCache::new(config.network)),
             filling: tokio::sync::Mutex::default(),
             pool: PoolMemory::default(),
         })
+    }
+
+    /// The same source, with blocks hashed by `compute` instead of in place.
+    #[must_use]
+    pub fn with_compute(self, compute: Compute) -> Self {
+        Self { compute, ..self }
     }
 
     async fn ask_health(&self) -> Result<Health, SourceError> {
@@ -177,7 +185,8 @@ impl BitcoinSource {
         match answer.map_err(|error| self.failed(error))? {
             BlockAnswer::Bytes(bytes) => {
                 let ancestry = self.ancestry(&block, hash, &bytes, by_rest).await?;
-                Ok(RawBlock { bytes, ancestry })
+                let content = self.compute.run(|| Content::read(bytes)).await;
+                Ok(RawBlock { content, ancestry })
             }
             BlockAnswer::None(words) => {
                 // Perhaps the node was started again without REST: it is asked again next time.
@@ -341,6 +350,17 @@ impl Source for BitcoinSource {
         })
     }
 
+    fn hashes(&self, from: u64, to: u64) -> BoxFuture<'_, Result<Vec<BlockHash>, SourceError>> {
+        Box::pin(async move {
+            let hashes = self.rpc.block_hashes(from, to).await;
+            let hashes = hashes.map_err(|error| self.failed(error))?;
+            Ok(hashes
+                .iter()
+                .map(|hash| BlockHash::new(&hash.to_string()))
+                .collect())
+        })
+    }
+
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<RawBlock, SourceError>> {
         Box::pin(self.fetch_block(block))
     }
@@ -351,12 +371,12 @@ impl Source for BitcoinSource {
         raw: RawBlock,
         watched: &WatchTable,
     ) -> Result<Block, SourceError> {
-        let RawBlock { bytes, ancestry } = raw;
+        let RawBlock { content, ancestry } = raw;
         prove(
             self.network,
             &self.asset,
             block,
-            &bytes,
+            &content,
             ancestry.as_ref(),
             watched,
         )

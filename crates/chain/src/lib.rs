@@ -4,12 +4,14 @@
 //! to derive addresses. It knows nothing of invoices, databases or merchants.
 
 pub mod block;
+pub mod compute;
 pub mod derivation;
 pub mod error;
 pub mod source;
 pub mod watch;
 
 pub use block::{Block, Credit, Pool, Spenders};
+pub use compute::Compute;
 pub use derivation::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 pub use error::{Retry, SourceError};
 pub use source::{BoxFuture, Health, Source};

@@ -44,6 +44,17 @@ pub trait Source: Send + Sync + 'static {
     /// The hash of the node's chain at `height`; `None` above its tip.
     fn hash_at(&self, height: u64) -> BoxFuture<'_, Result<Option<BlockHash>, SourceError>>;
 
+    /// The hashes of the node's chain from one height on, up to another: as many as one request
+    /// brings, at least one. Empty when the lower height is above the node's tip.
+    fn hashes(&self, from: u64, to: u64) -> BoxFuture<'_, Result<Vec<BlockHash>, SourceError>> {
+        Box::pin(async move {
+            if to < from {
+                return Ok(Vec::new());
+            }
+            Ok(self.hash_at(from).await?.into_iter().collect())
+        })
+    }
+
     /// Reads a block and what its proof needs.
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Self::Raw, SourceError>>;
 

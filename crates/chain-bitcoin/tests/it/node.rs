@@ -30,8 +30,13 @@ async fn rest_and_rpc_give_the_same_blocks() -> Result<()> {
     let (rest, rpc) = (by_rest(&node), by_rpc(&node));
     let mut parent: Option<BlockHash> = None;
     let mut credits = Vec::new();
-    for height in 0..=node.height().await? {
+    let tip_height = node.height().await?;
+    let hashes = rest.hashes(0, tip_height + 5).await?;
+    assert_eq!(u64::try_from(hashes.len())?, tip_height + 1);
+    assert_eq!(rpc.hashes(tip_height + 1, tip_height + 2).await?, []);
+    for (height, hash) in (0..).zip(hashes) {
         let at = block_at(&node, height).await?;
+        assert_eq!(at.hash, hash);
         assert_eq!(rest.hash_at(height).await?, Some(at.hash.clone()));
         let block = read(&rest, &at, &watched).await?;
         assert_eq!(block, read(&rpc, &at, &watched).await?);

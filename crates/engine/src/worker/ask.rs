@@ -25,8 +25,10 @@ pub(super) enum What<S: Source> {
     Health(UnixMillis, Result<Health, SourceError>),
     /// The node's hash at a height.
     Hash(u64, Result<Option<BlockHash>, SourceError>),
-    /// The node's block at a height; `None` above its tip.
-    Block(u64, Result<Option<(BlockRef, S::Raw)>, SourceError>),
+    /// The node's hashes from a height on; none above its tip.
+    Hashes(u64, Result<Vec<BlockHash>, SourceError>),
+    /// A block.
+    Block(BlockRef, Result<S::Raw, SourceError>),
     /// The mempool, for the poll begun at this time.
     Pool(UnixMillis, Result<Option<S::RawPool>, SourceError>),
     /// The wait for a new block is over.
@@ -53,20 +55,23 @@ pub(super) fn hash<S: Source>(source: &Arc<S>, round: u64, height: u64) -> Reque
     })
 }
 
-pub(super) fn block<S: Source>(source: &Arc<S>, round: u64, height: u64) -> Request<S> {
+pub(super) fn hashes<S: Source>(source: &Arc<S>, round: u64, from: u64, to: u64) -> Request<S> {
     let source = Arc::clone(source);
     Box::pin(async move {
-        let read = async {
-            let Some(hash) = source.hash_at(height).await? else {
-                return Ok(None);
-            };
-            let at = BlockRef { height, hash };
-            let raw = source.fetch(at.clone()).await?;
-            Ok(Some((at, raw)))
-        };
         Answer {
             round,
-            what: What::Block(height, read.await),
+            what: What::Hashes(from, source.hashes(from, to).await),
+        }
+    })
+}
+
+pub(super) fn block<S: Source>(source: &Arc<S>, round: u64, at: BlockRef) -> Request<S> {
+    let source = Arc::clone(source);
+    Box::pin(async move {
+        let raw = source.fetch(at.clone()).await;
+        Answer {
+            round,
+            what: What::Block(at, raw),
         }
     })
 }

@@ -1,11 +1,10 @@
 //! The state of a worker that holds its chain's lease.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use paywatch_chain::{Credit, Source, SourceError, WatchTable};
-use paywatch_domain::{BlockRef, Entropy, UnixMillis, limits};
+use paywatch_domain::{BlockHash, BlockRef, Entropy, UnixMillis, limits};
 use paywatch_store::blocks;
 use paywatch_store::chains::{Lease, Problem};
 use paywatch_store::watched::WatchMark;
@@ -17,11 +16,17 @@ use crate::apply::ApplyBlocks;
 use crate::follower::{Follower, Header, Want};
 use crate::units::{ClaimLease, ReleaseLease, RenewLease, Report};
 
+/// Blocks that are asked for at one time. They share the node and the line: with more of them the
+/// first one, which is waited for, comes later.
+const BLOCKS_AT_ONCE: usize = 4;
+
 /// What was asked and not answered yet, besides blocks.
 #[derive(Default)]
 struct Asked {
     health: bool,
     hash: Option<u64>,
+    /// From which height on.
+    hashes: Option<u64>,
     pool: bool,
     wake: bool,
 }
@@ -35,6 +40,9 @@ pub(super) struct Following<S: Source> {
     round: u64,
     /// Blocks that arrived and wait for their turn; `None` for one that is still on its way.
     blocks: BTreeMap<u64, Option<(BlockRef, S::Raw)>>,
+    /// The node's hashes of blocks that were not asked for yet. What stands on another branch by the
+    /// time it is read does not connect, and all of this is forgotten.
+    hashes: BTreeMap<u64, BlockHash>,
     asked: Asked,
     pub(super) poll_at: UnixMillis,
     /// When the poll began whose tip the follower has.
@@ -102,6 +110,7 @@ impl<S: Source> Following<S> {
             mark: WatchMark::START,
             round: 0,
             blocks: BTreeMap::new(),
+            hashes: BTreeMap::new(),
             asked: Asked::default(),
             poll_at: now,
             polled_at: None,
@@ -132,6 +141,7 @@ impl<S: Source> Following<S> {
     pub(super) fn forget_reading(&mut self) {
         self.round = self.round.saturating_add(1);
         self.blocks.clear();
+        self.hashes.clear();
         self.asked = Asked::default();
     }
 
@@ -165,15 +175,19 @@ impl<S: Source> Following<S> {
                 self.follower.hash(height, hash?.as_ref())?;
                 Ok(true)
             }
-            What::Block(height, block) => {
-                match block? {
-                    Some(block) => drop(self.blocks.insert(height, Some(block))),
-                    // The node's chain became shorter: ask for its tip again.
-                    None => {
-                        self.forget_reading();
-                        self.poll_at = now;
-                    }
+            What::Hashes(from, hashes) => {
+                self.asked.hashes = None;
+                let hashes = hashes?;
+                // The node's chain became shorter: ask for its tip again.
+                if hashes.is_empty() {
+                    self.forget_reading();
+                    self.poll_at = now;
                 }
+                self.hashes.extend((from..).zip(hashes));
+                Ok(true)
+            }
+            What::Block(at, raw) => {
+                self.blocks.insert(at.height, Some((at, raw?)));
                 Ok(true)
             }
             What::Pool(begun_at, raw) => {
@@ -218,7 +232,8 @@ impl<S: Source> Following<S> {
             progress = true;
         }
         // What was fetched for a branch that is not read any more must not stand in for the new one.
-        if !matches!(self.follower.want(), Want::Blocks { .. }) && !self.blocks.is_empty() {
+        let has_read = !self.blocks.is_empty() || !self.hashes.is_empty();
+        if !matches!(self.follower.want(), Want::Blocks { .. }) && has_read {
             self.forget_reading();
         }
         if self.should_apply(now) {
@@ -305,14 +320,7 @@ impl<S: Source> Following<S> {
                     requests.push(ask::hash(source, self.round, height));
                 }
             }
-            Want::Blocks { from, to } => {
-                for height in (from..=to).take(limits::PREFETCH_BLOCKS_MAX) {
-                    if let Entry::Vacant(place) = self.blocks.entry(height) {
-                        place.insert(None);
-                        requests.push(ask::block(source, self.round, height));
-                    }
-                }
-            }
+            Want::Blocks { from, to } => self.want_blocks(source, from, to, &mut requests),
             Want::Nothing => {}
         }
         if self.follower.is_at_tip() {
@@ -331,6 +339,35 @@ impl<S: Source> Following<S> {
             }
         }
         requests
+    }
+
+    /// Asks for the next blocks by their hashes, which are asked for many at a time; that of the tip is
+    /// known.
+    fn want_blocks(&mut self, source: &Arc<S>, from: u64, to: u64, requests: &mut Vec<Request<S>>) {
+        let tip = self.follower.tip().filter(|tip| tip.height == from);
+        let tip_hash = tip.map(|tip| tip.hash.clone());
+        let mut under_way = self.blocks.values().filter(|block| block.is_none()).count();
+        for height in (from..=to).take(limits::PREFETCH_BLOCKS_MAX) {
+            if self.blocks.contains_key(&height) {
+                continue;
+            }
+            let known = self.hashes.remove(&height);
+            let Some(hash) = known.or_else(|| tip_hash.clone()) else {
+                if self.asked.hashes.is_none() {
+                    self.asked.hashes = Some(height);
+                    requests.push(ask::hashes(source, self.round, height, to));
+                }
+                break;
+            };
+            if BLOCKS_AT_ONCE <= under_way {
+                self.hashes.insert(height, hash);
+                break;
+            }
+            under_way = under_way.saturating_add(1);
+            self.blocks.insert(height, None);
+            let at = BlockRef { height, hash };
+            requests.push(ask::block(source, self.round, at));
+        }
     }
 
     /// When to step again although nothing arrives.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use paywatch_chain::{Retry, Source, SourceError};
-use paywatch_domain::{ChainSpec, Entropy, UnixMillis};
+use paywatch_domain::{BlockRef, ChainSpec, Entropy, UnixMillis};
 use paywatch_store::{MasterKey, Store, StoreError};
 
 use crate::error::EngineError;
@@ -85,6 +85,12 @@ impl<S: Source> ChainWorker<S> {
             failures: 0,
             rest_until: UnixMillis(0),
         }
+    }
+
+    /// The last block that was recorded; `None` before the first, and while this process does not
+    /// follow the chain.
+    pub fn cursor(&self) -> Option<&BlockRef> {
+        self.following.as_ref()?.follower.cursor()
     }
 
     /// Waits until a request in flight has been answered; forever when there is none.
