@@ -69,6 +69,8 @@ pub(crate) enum Failure {
 pub struct Conn {
     pub(crate) inner: Either,
     pub(crate) failure: Option<Failure>,
+    /// Whether deliveries were stored that are due.
+    pub(crate) has_deliveries: bool,
 }
 
 impl std::fmt::Debug for Conn {
@@ -85,6 +87,7 @@ impl Conn {
         Self {
             inner,
             failure: None,
+            has_deliveries: false,
         }
     }
 

@@ -163,6 +163,7 @@ pub async fn append(
     if !deliveries.is_empty() {
         tx.execute(INSERT_DELIVERIES, &[(&list(deliveries)).into()])
             .await?;
+        tx.has_deliveries = true;
     }
     Ok(())
 }

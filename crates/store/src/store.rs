@@ -1,10 +1,11 @@
 //! The store: one handle to read and to send units, over either database.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{PgPool, SqlitePool};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::conn::{Conn, Either, Link};
 use crate::dialect::{Dialect, Place, lite_readers, pg_readers, pg_writers};
@@ -42,6 +43,7 @@ impl Default for Options {
 pub struct Store {
     readers: Readers,
     jobs: mpsc::Sender<Box<dyn Job>>,
+    delivery_stored: Arc<Notify>,
 }
 
 #[derive(Clone)]
@@ -76,7 +78,11 @@ impl Store {
                 )
             }
         };
-        let store = Self { readers, jobs };
+        let store = Self {
+            readers,
+            jobs,
+            delivery_stored: Arc::default(),
+        };
         migrate::verify(&mut store.read().await?).await?;
         let writer = Writer {
             jobs: received,
@@ -90,7 +96,7 @@ impl Store {
     /// A unit that was sent is run even if the caller stops waiting. A panic in the unit rolls it
     /// back and is raised again here.
     pub async fn write<U: Unit>(&self, unit: U) -> Result<U::Output, U::Error> {
-        let (errand, answer) = Errand::new(unit);
+        let (errand, answer) = Errand::new(unit, Arc::clone(&self.delivery_stored));
         if self.jobs.send(Box::new(errand)).await.is_err() {
             return Err(StoreError::Closed.into());
         }
@@ -99,6 +105,12 @@ impl Store {
             Ok(Err(panic)) => std::panic::resume_unwind(panic),
             Err(_) => Err(StoreError::Closed.into()),
         }
+    }
+
+    /// Waits until a unit of this process has committed new deliveries; returns at once when one has
+    /// since the last wait. Other processes are not heard: whoever sends looks now and then as well.
+    pub async fn delivery_stored(&self) {
+        self.delivery_stored.notified().await;
     }
 
     /// A connection that can only read. Each statement sees the latest commits.

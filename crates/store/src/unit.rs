@@ -4,10 +4,11 @@ use std::any::Any;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::conn::{Conn, Failure};
 use crate::error::StoreError;
@@ -82,21 +83,30 @@ pub(crate) struct Errand<U: Unit> {
     unit: U,
     result: Option<Answer<U>>,
     reply: oneshot::Sender<Answer<U>>,
+    /// Whether the run stored deliveries, and who is told of them after the commit.
+    has_deliveries: bool,
+    delivery_stored: Arc<Notify>,
 }
 
 impl<U: Unit> Errand<U> {
-    pub(crate) fn new(unit: U) -> (Self, oneshot::Receiver<Answer<U>>) {
+    pub(crate) fn new(
+        unit: U,
+        delivery_stored: Arc<Notify>,
+    ) -> (Self, oneshot::Receiver<Answer<U>>) {
         let (reply, answer) = oneshot::channel();
         let errand = Self {
             unit,
             result: None,
             reply,
+            has_deliveries: false,
+            delivery_stored,
         };
         (errand, answer)
     }
 
     async fn attempt(&mut self, tx: &mut Tx) -> Verdict {
         tx.0.failure = None;
+        tx.0.has_deliveries = false;
         let result = AssertUnwindSafe(self.unit.run(tx)).catch_unwind().await;
         let (result, verdict) = match (result, tx.0.failure.take()) {
             (Ok(Ok(output)), None) => (Ok(Ok(output)), Verdict::Keep),
@@ -109,6 +119,7 @@ impl<U: Unit> Errand<U> {
             (Err(panic), _) => (Err(panic), Verdict::Undo),
         };
         self.result = Some(result);
+        self.has_deliveries = verdict == Verdict::Keep && tx.0.has_deliveries;
         verdict
     }
 }
@@ -131,6 +142,9 @@ where
 
     // Whoever asked may have gone away; what was committed stays.
     fn answer(self: Box<Self>) {
+        if self.has_deliveries {
+            self.delivery_stored.notify_one();
+        }
         let result = self.result.unwrap_or(Ok(Err(StoreError::Closed.into())));
         let _ = self.reply.send(result);
     }

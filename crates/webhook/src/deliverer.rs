@@ -4,11 +4,12 @@
 //! transaction, claims what is due, starts new ones and returns. Only [`Deliverer::ready`] waits.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use metrics::{counter, gauge, histogram};
@@ -173,11 +174,18 @@ impl<S: HttpSend> Deliverer<S> {
         self.under_way.len()
     }
 
-    /// Waits until a send finishes; for ever when none is under way. Dropping it loses nothing.
+    /// Waits until a send finishes or this process has stored something to send. Dropping it loses
+    /// nothing.
     pub async fn ready(&mut self) {
-        match self.under_way.next().await {
-            Some(finished) => self.finished.push(finished),
-            None => std::future::pending().await,
+        let finished = async {
+            match self.under_way.next().await {
+                Some(finished) => finished,
+                None => std::future::pending().await,
+            }
+        };
+        let stored = self.store.delivery_stored();
+        if let Either::Left((finished, _)) = select(pin!(finished), pin!(stored)).await {
+            self.finished.push(finished);
         }
     }
 
