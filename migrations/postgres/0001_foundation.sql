@@ -128,14 +128,18 @@ CREATE INDEX options_by_asset ON options (merchant, mode, asset, invoice);
 -- Serves the highest index that a wallet handed out.
 CREATE INDEX options_by_wallet ON options (wallet, derivation_index);
 
--- The keys that each chain family watches. Append-only; loaded in the order of commits.
+-- The keys that each chain family watches: those of options, and the other forms of the same keys, which
+-- wallets of the merchant can spend and which are never credited. Append-only; loaded in the order of commits.
 CREATE TABLE watched (
     id     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- grows with each row
     family TEXT NOT NULL,                    -- chain family
     key    TEXT NOT NULL,                    -- what a scan looks for, lower-case hexadecimal
     option BIGINT NOT NULL REFERENCES options (id), -- whose key it is
+    sibling_form    TEXT,                    -- for another form of the option's key, which, for example p2tr
+    sibling_address TEXT,                    -- for another form of the option's key, its address
     xid    BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint), -- transaction that wrote the row
-    UNIQUE (family, key)
+    UNIQUE (family, key),
+    CHECK ((sibling_form IS NULL) = (sibling_address IS NULL))
 );
 -- Serves the incremental load of a family's watch table.
 CREATE INDEX watched_by_family ON watched (family, xid);
@@ -151,15 +155,19 @@ CREATE TABLE transfers (
     id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- internal key
     public_id  TEXT NOT NULL UNIQUE,         -- trf_..
     invoice    BIGINT NOT NULL REFERENCES invoices (id), -- of its option
-    option     BIGINT NOT NULL REFERENCES options (id), -- whose address was paid
+    option     BIGINT NOT NULL REFERENCES options (id), -- whose key was paid
+    sibling_form    TEXT,                    -- when another form of its key was paid, which; never credited
+    sibling_address TEXT,                    -- when another form of its key was paid, its address
     chain      TEXT NOT NULL,                -- where it was seen
     asset      TEXT NOT NULL,                -- what was paid, symbol@chain
     amount     TEXT NOT NULL,                -- atomic units
     tx_id      TEXT NOT NULL,                -- transaction
     position   TEXT NOT NULL,                -- place in the transaction, for example vout:0
+    maturity   BIGINT NOT NULL,              -- blocks that the chain demands before it can be spent; 0 for none
     sighted_at BIGINT NOT NULL,              -- decides in time or late; stored once
     created_at BIGINT NOT NULL,              -- when this row was written
-    UNIQUE (chain, tx_id, position, option)
+    UNIQUE (chain, tx_id, position, option),
+    CHECK ((sibling_form IS NULL) = (sibling_address IS NULL))
 );
 -- Serves the fold of an invoice.
 CREATE INDEX transfers_by_invoice ON transfers (invoice, id);
@@ -198,6 +206,21 @@ CREATE TABLE spends (
 );
 -- Serves the search for transactions that a new one replaces.
 CREATE INDEX spends_by_outpoint ON spends (chain, outpoint, tx_id);
+
+-- What a person has or had to decide about an invoice. Closed, never deleted.
+CREATE TABLE exceptions (
+    id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- internal key
+    public_id   TEXT NOT NULL UNIQUE,        -- exc_..
+    invoice     BIGINT NOT NULL REFERENCES invoices (id), -- whose
+    kind        TEXT NOT NULL,               -- what there is to decide, for example recoverable
+    transfer    BIGINT NOT NULL REFERENCES transfers (id), -- what it is about
+    opened_at   BIGINT NOT NULL,             -- when it was told
+    resolved_at BIGINT                       -- when it was told that nothing has to be decided any more; NULL while open
+);
+-- Serves the fold of an invoice.
+CREATE INDEX exceptions_by_invoice ON exceptions (invoice, id);
+-- A transfer has at most one open exception of a kind.
+CREATE UNIQUE INDEX exceptions_open ON exceptions (transfer, kind) WHERE resolved_at IS NULL;
 
 -- What operators and merchants decided about an invoice. Facts too: append-only.
 CREATE TABLE operator_facts (

@@ -5,8 +5,6 @@
 //! used. Walking and hashing make nearly all the work and need the bytes alone, so they come first
 //! ([`Content::read`], on any thread); then output scripts are looked up, and nothing but them, except
 //! in transactions that pay us.
-//!
-//! Not modelled here: coinbase outputs cannot be spent for 100 blocks, and are credited like others.
 
 use std::ops::{ControlFlow, Range};
 

@@ -135,6 +135,7 @@ fn credits_of_a_whole_block() {
         amount: paywatch_domain::Amount::from_atomic(satoshi),
         tx_id: TxId::new(&transactions[index].compute_txid().to_string()),
         position: Position::new(&format!("vout:{output}")),
+        maturity: 0,
         spends: [earlier(spends).to_string().into()].into(),
     };
     let expected = [
@@ -145,9 +146,9 @@ fn credits_of_a_whole_block() {
     assert_eq!(found.credits, expected);
 }
 
-/// Two coinbase transactions would otherwise look as if they replaced each other.
+/// Two coinbase transactions that spent something would look as if they replaced each other.
 #[test]
-fn a_coinbase_payment_spends_nothing() {
+fn a_coinbase_payment_spends_nothing_and_matures_in_a_hundred_blocks() {
     let coinbase = transaction(OutPoint::null(), &[(1, 5_000)], true);
     let (block, bytes) = mined(&[coinbase], 0x207f_ffff);
     let found = scan(&block, &bytes).unwrap();
@@ -155,6 +156,7 @@ fn a_coinbase_payment_spends_nothing() {
         panic!("{found:?}");
     };
     assert!(credit.spends.is_empty());
+    assert_eq!(credit.maturity, 100);
 }
 
 /// Every single flipped bit is noticed, or changes nothing: witnesses are not committed to by what

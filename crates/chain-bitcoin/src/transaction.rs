@@ -12,6 +12,10 @@ use crate::hash::Hash256;
 /// All the satoshi that can ever be: no output is worth more.
 pub(crate) const SATOSHI_MAX: u64 = 21_000_000 * 100_000_000;
 
+/// Blocks, its own included, before a coinbase transaction's outputs can be spent (Bitcoin Core,
+/// `COINBASE_MATURITY` in `consensus.h`).
+const COINBASE_MATURITY: u32 = 100;
+
 /// An output to a script that may be watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
@@ -79,6 +83,11 @@ pub(crate) fn credits(asset: &AssetName, id: Hash256, body: &[u8], hits: Vec<Hit
         return Vec::new();
     }
     let spends = spends(body);
+    let maturity = if spends.is_empty() {
+        COINBASE_MATURITY
+    } else {
+        0
+    };
     let tx_id = TxId::new(&id.to_string());
     hits.into_iter()
         .map(|hit| Credit {
@@ -87,6 +96,7 @@ pub(crate) fn credits(asset: &AssetName, id: Hash256, body: &[u8], hits: Vec<Hit
             amount: Amount::from_atomic(hit.satoshi),
             tx_id: tx_id.clone(),
             position: Position::new(&format!("vout:{}", hit.output)),
+            maturity,
             spends: spends.clone(),
         })
         .collect()

@@ -19,6 +19,9 @@ pub struct Credit {
     pub tx_id: TxId,
     /// Where in the transaction.
     pub position: Position,
+    /// Blocks, its own included, that the chain itself demands before the amount can be spent; 0 for
+    /// none.
+    pub maturity: u32,
     /// What the transaction spends, each in the chain's own text form (`txid:vout`); a transaction
     /// that spends one of them too replaces this one. Empty where the chain has no such thing.
     pub spends: Box<[Box<str>]>,

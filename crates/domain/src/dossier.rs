@@ -2,6 +2,7 @@
 
 use crate::chain::Mode;
 use crate::event::Said;
+use crate::exception::Exception;
 use crate::facts::{OperatorFact, Transfer};
 use crate::id::{InvoiceId, MerchantId, OptionId, WalletId};
 use crate::terms::Terms;
@@ -46,6 +47,8 @@ pub struct Dossier {
     pub places: Vec<PaymentPlace>,
     /// What was seen on chain.
     pub transfers: Vec<Transfer>,
+    /// What a person has or had to decide, in the order in which it was told.
+    pub exceptions: Vec<Exception>,
     /// What people decided.
     pub decisions: Vec<OperatorFact>,
     /// The number of the last event; 0 before the first.

@@ -32,6 +32,10 @@ pub enum EventType {
     Canceled,
     /// Everything final was sent back.
     Refunded,
+    /// A person has to decide something about an invoice.
+    ExceptionOpened,
+    /// There is nothing to decide about it any more.
+    ExceptionResolved,
     /// A webhook endpoint was switched off.
     EndpointDisabled,
     /// A merchant asked for a test.
@@ -40,7 +44,7 @@ pub enum EventType {
 
 impl EventType {
     /// Every type.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Created,
         Self::Detected,
         Self::Confirming,
@@ -53,6 +57,8 @@ impl EventType {
         Self::Reverted,
         Self::Canceled,
         Self::Refunded,
+        Self::ExceptionOpened,
+        Self::ExceptionResolved,
         Self::EndpointDisabled,
         Self::EndpointTest,
     ];
@@ -72,6 +78,8 @@ impl EventType {
             Self::Reverted => "invoice.reverted",
             Self::Canceled => "invoice.canceled",
             Self::Refunded => "invoice.refunded",
+            Self::ExceptionOpened => "exception.opened",
+            Self::ExceptionResolved => "exception.resolved",
             Self::EndpointDisabled => "endpoint.disabled",
             Self::EndpointTest => "endpoint.test",
         }

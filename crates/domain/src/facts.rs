@@ -17,13 +17,30 @@ pub enum Place {
     Block(BlockRef),
 }
 
+/// What a transfer is to the option that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A payment to the option's own address.
+    Payment,
+    /// Money that went to another form of the same key's address. It is never credited; whoever has
+    /// the key can spend it.
+    Sibling {
+        /// The form, for example `p2tr`.
+        form: Box<str>,
+        /// The address that was paid.
+        address: Box<str>,
+    },
+}
+
 /// A transfer with its sighting and its open placement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transfer {
     /// Public id.
     pub id: TransferId,
-    /// The option whose address was paid.
+    /// The option whose key was paid.
     pub option: OptionId,
+    /// Whether it pays the option, or what it is instead.
+    pub role: Role,
     /// What was paid.
     pub asset: AssetName,
     /// How much.
@@ -32,6 +49,9 @@ pub struct Transfer {
     pub tx_id: TxId,
     /// Where in the transaction.
     pub position: Position,
+    /// Blocks, its own included, that the chain itself demands before the amount can be spent; 0 for
+    /// none. A Bitcoin block's own reward needs 100.
+    pub maturity: u32,
     /// When it was first seen; stored once, survives reorganisations and rescans.
     pub sighted_at: UnixMillis,
     /// Where it stands; `None` when it was evicted, replaced or reorganised away.

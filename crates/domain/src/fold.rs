@@ -5,7 +5,8 @@
 
 use crate::amount::Amount;
 use crate::chain::ChainName;
-use crate::facts::{OperatorFact, Place, Transfer, Views};
+use crate::exception::{ExceptionKind, Finding};
+use crate::facts::{OperatorFact, Place, Role, Transfer, Views};
 use crate::id::{OptionId, TransferId};
 use crate::limits;
 use crate::status::{Measures, Pending, Reached, Status};
@@ -174,8 +175,10 @@ pub struct TransferView {
     pub in_time: bool,
     /// Blocks it has, its own included.
     pub depth: u64,
-    /// Blocks it needs.
+    /// Blocks it needs, by the policy and by the chain.
     pub depth_needed: u32,
+    /// It is on the chain or in the mempool, and not older than the invoice.
+    pub stands: bool,
     /// Whether its amount is part of the sums.
     pub counted: bool,
 }
@@ -197,6 +200,8 @@ pub struct Folded {
     pub options: Vec<OptionTally>,
     /// In the order of the facts.
     pub transfers: Vec<TransferView>,
+    /// What a person has to decide, in the order of the facts.
+    pub exceptions: Vec<Finding>,
     /// When to fold again; sorted, without doubles.
     pub awaits: Vec<Await>,
 }
@@ -247,6 +252,7 @@ pub fn fold(
             .filter(|(transfer, _)| transfer.option == option.id);
         options.push(tally(option, own, canceled, closed)?);
     }
+    let exceptions = exceptions(terms, transfers, &seen);
     let best = options.iter().min_by_key(|option| option.status);
     let status = best.map_or(Status::Created, |option| option.status);
     let paid_option = best
@@ -263,6 +269,7 @@ pub fn fold(
         waiting_for: if overdue { uncovered } else { Vec::new() },
         options,
         transfers: seen,
+        exceptions,
         awaits,
     })
 }
@@ -316,7 +323,8 @@ fn view(
     views: &Views,
     awaits: &mut Vec<Await>,
 ) -> Result<TransferView, Violation> {
-    let Finality::Depth(depth_needed) = option.finality;
+    let Finality::Depth(depth_asked) = option.finality;
+    let depth_needed = depth_asked.max(transfer.maturity);
     let chain = option.asset.chain();
     let tip = views.get(chain).and_then(|view| view.tip);
     let (certainty, depth, high_enough) = match &transfer.place {
@@ -351,8 +359,33 @@ fn view(
         in_time: transfer.sighted_at <= terms.expires_at,
         depth,
         depth_needed,
-        counted: certainty != Certainty::Gone && high_enough && in_window,
+        stands: certainty != Certainty::Gone && high_enough,
+        counted: transfer.role == Role::Payment
+            && certainty != Certainty::Gone
+            && high_enough
+            && in_window,
     })
+}
+
+/// What these transfers ask a person to decide. Dust asks nothing.
+fn exceptions(terms: &Terms, transfers: &[Transfer], seen: &[TransferView]) -> Vec<Finding> {
+    let is_dust = |transfer: &Transfer| {
+        let mut options = terms.options.iter();
+        options.any(|option| option.id == transfer.option && transfer.amount < option.dust)
+    };
+    let standing = transfers
+        .iter()
+        .zip(seen)
+        .filter(|(_, view)| view.stands)
+        .map(|(transfer, _)| transfer);
+    let findings = standing.filter_map(|transfer| match &transfer.role {
+        Role::Sibling { .. } if !is_dust(transfer) => Some(Finding {
+            kind: ExceptionKind::Recoverable,
+            transfer: transfer.id,
+        }),
+        Role::Sibling { .. } | Role::Payment => None,
+    });
+    findings.collect()
 }
 
 fn tally<'a>(

@@ -112,6 +112,8 @@ id!(/// A fact: an amount credited to a watched address.
     TransferId, "trf");
 id!(/// What a merchant is told; the `webhook-id`.
     EventId, "evt");
+id!(/// Something that a person has to decide about an invoice.
+    ExceptionId, "exc");
 id!(/// A webhook endpoint.
     EndpointId, "whe");
 id!(/// One event to one endpoint.

@@ -18,6 +18,7 @@ pub mod catalogue;
 pub mod chain;
 pub mod dossier;
 pub mod event;
+pub mod exception;
 pub mod facts;
 pub mod fold;
 pub mod id;
@@ -32,11 +33,12 @@ pub use catalogue::{Catalogue, ChainSpec};
 pub use chain::{BlockHash, BlockRef, ChainName, Family, Mode, Position, TxId};
 pub use dossier::{Dossier, PaymentPlace};
 pub use event::{Cause, CauseKind, EventType, Said};
-pub use facts::{ChainView, OperatorFact, Place, Transfer, Views};
+pub use exception::{Exception, ExceptionKind, ExceptionNews, Finding};
+pub use facts::{ChainView, OperatorFact, Place, Role, Transfer, Views};
 pub use fold::{Await, Certainty, Folded, OptionTally, Sums, TransferView, Violation, fold};
 pub use id::{
-    DeliveryId, EndpointId, Entropy, EventId, InvoiceId, KeyId, MerchantId, OptionId, RequestId,
-    TransferId, WalletId,
+    DeliveryId, EndpointId, Entropy, EventId, ExceptionId, InvoiceId, KeyId, MerchantId, OptionId,
+    RequestId, TransferId, WalletId,
 };
 pub use status::{CustomerStatus, Status};
 pub use terms::{Finality, Margin, OptionTerms, Policy, Price, Terms, TermsError, Tolerance};

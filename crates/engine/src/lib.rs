@@ -12,6 +12,8 @@ pub mod high_water;
 pub mod housekeeping;
 mod ids;
 pub mod master_check;
+mod news;
+mod pass;
 mod refold;
 mod seal;
 mod units;

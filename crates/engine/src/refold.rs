@@ -1,39 +1,22 @@
 //! Folding invoices again inside a transaction, and saying what changed.
 //!
 //! Every writer of an invoice comes through here: lock, load, fold, compare with what was last said,
-//! record. One event a change, numbered without gaps.
+//! record.
 
 use std::collections::BTreeSet;
 
-use paywatch_domain::{
-    Await, Cause, ChainName, Dossier, EventId, Folded, Said, UnixMillis, Views, Violation, fold,
-};
-use paywatch_store::events::{self, NewEvent};
-use paywatch_store::invoices::{self, Loaded, Spoken};
+use paywatch_domain::{Await, ChainName, Dossier, Folded, UnixMillis, Views, Violation, fold};
+use paywatch_store::invoices::{self, Loaded};
 use paywatch_store::{InvoiceKey, MasterKey, StoreError, Tx, awaited};
-use paywatch_wire::{EventHead, Invoice, invoice_event};
 
-use crate::ids::Ids;
+use crate::news::{self, News};
+use crate::pass::Pass;
 use crate::seal;
-
-/// What all invoices of one pass share.
-pub(crate) struct Pass<'a> {
-    /// Checks seals.
-    pub(crate) master: &'a MasterKey,
-    /// How far each chain was read, as the transaction sees it.
-    pub(crate) views: &'a Views,
-    /// The time of the pass.
-    pub(crate) now: UnixMillis,
-    /// What set the pass off.
-    pub(crate) cause: &'a Cause,
-    /// Where new ids come from.
-    pub(crate) ids: &'a mut Ids,
-}
 
 /// What one invoice's fold leads to.
 struct Review {
     awaits: Vec<Await>,
-    news: Option<(Said, NewEvent)>,
+    news: Option<News>,
 }
 
 /// A loaded invoice whose seals fit, or why no claims are made about it.
@@ -88,15 +71,12 @@ pub(crate) async fn refold(
         return Ok(0);
     }
     invoices::lock(tx, keys).await?;
-    let (mut awaits, mut told, mut news) = (Vec::new(), Vec::new(), Vec::new());
-    let mut quarantined = Vec::new();
+    let (mut awaits, mut news, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
     for loaded in invoices::load(tx, keys).await? {
         match review(&loaded, pass) {
             Ok(review) => {
                 awaits.push((loaded.key, review.awaits));
-                let (said, event) = review.news.unzip();
-                told.extend(said.map(|said| (loaded.key, said)));
-                news.extend(event);
+                news.extend(review.news);
             }
             Err(violation) => {
                 tracing::error!(invoice = ?loaded.key, %violation, "invoice quarantined");
@@ -109,20 +89,7 @@ pub(crate) async fn refold(
     if !quarantined.is_empty() {
         invoices::quarantine(tx, &quarantined).await?;
     }
-    if !news.is_empty() {
-        let spoken: Vec<Spoken<'_>> = told
-            .iter()
-            .zip(&news)
-            .map(|((invoice, said), event)| Spoken {
-                invoice: *invoice,
-                said,
-                version: event.version.unwrap_or_default(),
-            })
-            .collect();
-        invoices::record(tx, &spoken).await?;
-        events::append(tx, &news, &mut || pass.ids.bits()).await?;
-    }
-    Ok(news.len())
+    news::record(tx, news, pass).await
 }
 
 /// Which waiting invoices a chain event makes due.
@@ -164,36 +131,9 @@ fn review(loaded: &Loaded, pass: &mut Pass<'_>) -> Result<Review, Violation> {
         });
     }
     let folded = folded(dossier, pass.views, pass.now)?;
-    let said = Said::of(&folded);
-    let kind = match &dossier.said {
-        None => Some(paywatch_domain::EventType::Created),
-        Some(before) => before.news(&said),
-    };
-    let news = kind.map(|kind| {
-        let version = dossier.version.saturating_add(1);
-        let head = EventHead {
-            id: EventId::from_bits(pass.ids.bits()),
-            kind,
-            at: pass.now,
-            mode: dossier.mode,
-        };
-        let invoice = Invoice::render(dossier, &folded, version)?;
-        let previous = dossier.said.as_ref().map(|said| said.status);
-        let event = NewEvent {
-            id: head.id,
-            merchant: loaded.merchant,
-            mode: dossier.mode,
-            invoice: Some(loaded.key),
-            version: Some(version),
-            kind,
-            body: invoice_event(&head, &invoice, previous, pass.cause),
-            created_at: pass.now,
-            only: None,
-        };
-        Ok((said, event))
-    });
+    let news = News::of(loaded, dossier, &folded, pass)?;
     Ok(Review {
         awaits: folded.awaits,
-        news: news.transpose()?,
+        news,
     })
 }

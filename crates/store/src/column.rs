@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use paywatch_domain::{BlockHash, BlockRef, Mode, UnixMillis};
+use paywatch_domain::{BlockHash, BlockRef, Mode, Role, UnixMillis};
 use paywatch_wire::json_text;
 use serde::Serialize;
 
@@ -78,6 +78,25 @@ pub(crate) fn block(
         (None, None) => Ok(None),
         (Some(height), None) => Err(damaged("hash", format!("missing at height {height}"))),
         (None, Some(hash)) => Err(damaged("height", format!("missing at hash {hash}"))),
+    }
+}
+
+/// Form and address of a sibling, which are NULL together; the database checks that.
+pub(crate) fn role(form: Option<String>, address: Option<String>) -> Role {
+    match (form, address) {
+        (Some(form), Some(address)) => Role::Sibling {
+            form: form.into(),
+            address: address.into(),
+        },
+        (_, None) | (None, Some(_)) => Role::Payment,
+    }
+}
+
+/// The two columns of a role.
+pub(crate) fn sibling(role: &Role) -> (Option<&str>, Option<&str>) {
+    match role {
+        Role::Payment => (None, None),
+        Role::Sibling { form, address } => (Some(form), Some(address)),
     }
 }
 

@@ -19,6 +19,7 @@ mod dialect;
 pub mod endpoints;
 mod error;
 pub mod events;
+pub mod exceptions;
 pub mod idempotency;
 pub mod invoices;
 pub mod keys;
@@ -65,6 +66,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         deliveries::STATEMENTS,
         endpoints::STATEMENTS,
         events::STATEMENTS,
+        exceptions::STATEMENTS,
         idempotency::STATEMENTS,
         invoices::STATEMENTS,
         merchants::STATEMENTS,

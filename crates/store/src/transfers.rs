@@ -1,9 +1,9 @@
 //! Transfers: facts about money that was credited to watched keys.
 
-use paywatch_domain::{Amount, AssetName, ChainName, Position, TransferId, TxId, UnixMillis};
+use paywatch_domain::{Amount, AssetName, ChainName, Position, Role, TransferId, TxId, UnixMillis};
 use serde::Serialize;
 
-use crate::column::{damaged, list};
+use crate::column::{damaged, list, role, sibling};
 use crate::keys::{InvoiceKey, OptionKey, TransferKey};
 use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
@@ -15,15 +15,15 @@ statements! {
             AND t.option = CAST(j.value->>'option' AS BIGINT)
         ORDER BY t.id";
     /// `CROSS JOIN` keeps SQLite to this order; any other one reads every transfer of the chain.
-    SIGHTED_BY_SPENDS = "SELECT s.outpoint, t.option, t.sighted_at
+    SIGHTED_BY_SPENDS = "SELECT s.outpoint, t.option, t.sibling_form, t.sibling_address, t.sighted_at
         FROM json_each($2) AS j CROSS JOIN spends AS s CROSS JOIN transfers AS t
         WHERE s.chain = $1 AND s.outpoint = j.value->>'outpoint' AND t.chain = s.chain AND t.tx_id = s.tx_id
         ORDER BY t.id";
-    INSERT = "INSERT INTO transfers (public_id, invoice, option, chain, asset, amount, tx_id, position,
-            sighted_at, created_at)
+    INSERT = "INSERT INTO transfers (public_id, invoice, option, sibling_form, sibling_address, chain, asset,
+            amount, tx_id, position, maturity, sighted_at, created_at)
         SELECT value->>'id', CAST(value->>'invoice' AS BIGINT), CAST(value->>'option' AS BIGINT),
-            value->>'chain', value->>'asset', value->>'amount', value->>'tx', value->>'position',
-            CAST(value->>'sighted_at' AS BIGINT), CAST(value->>'created_at' AS BIGINT)
+            value->>'form', value->>'address', value->>'chain', value->>'asset', value->>'amount',
+            value->>'tx', value->>'position', CAST(value->>'maturity' AS BIGINT), CAST(value->>'sighted_at' AS BIGINT), CAST(value->>'created_at' AS BIGINT)
         FROM json_each($1) WHERE true
         ON CONFLICT (chain, tx_id, position, option) DO NOTHING";
     INSERT_SPENDS = "INSERT INTO spends (chain, tx_id, outpoint)
@@ -38,8 +38,10 @@ pub struct NewTransfer {
     pub id: TransferId,
     /// Of its option.
     pub invoice: InvoiceKey,
-    /// Whose address was paid.
+    /// Whose key was paid.
     pub option: OptionKey,
+    /// Whether it pays the option.
+    pub role: Role,
     /// Where it was seen.
     pub chain: ChainName,
     /// What was paid.
@@ -50,6 +52,8 @@ pub struct NewTransfer {
     pub tx_id: TxId,
     /// Where in the transaction.
     pub position: Position,
+    /// Blocks that the chain demands before it can be spent; 0 for none.
+    pub maturity: u32,
     /// When it was first seen, or the sighting it inherits from what it replaces.
     pub sighted_at: UnixMillis,
     /// When it is written.
@@ -78,8 +82,10 @@ pub struct Found {
 pub struct Sighting {
     /// What was spent, `txid:n`.
     pub outpoint: String,
-    /// Whose address was paid.
+    /// Whose key was paid.
     pub option: OptionKey,
+    /// Whether it paid the option.
+    pub role: Role,
     /// When that was first seen.
     pub sighted_at: UnixMillis,
 }
@@ -131,6 +137,15 @@ pub async fn find(
     found.collect()
 }
 
+#[derive(sqlx::FromRow)]
+struct SightingRow {
+    outpoint: String,
+    option: i64,
+    sibling_form: Option<String>,
+    sibling_address: Option<String>,
+    sighted_at: i64,
+}
+
 #[derive(Serialize)]
 struct Outpoint<'a> {
     outpoint: &'a str,
@@ -148,15 +163,14 @@ pub async fn sighted_by_spends(
     }
     let outpoints = list(outpoints.iter().map(|outpoint| Outpoint { outpoint }));
     let binds = [chain.as_str().into(), (&outpoints).into()];
-    let rows = conn
-        .fetch::<(String, i64, i64)>(SIGHTED_BY_SPENDS, &binds)
-        .await?;
+    let rows = conn.fetch::<SightingRow>(SIGHTED_BY_SPENDS, &binds).await?;
     Ok(rows
         .into_iter()
-        .map(|(outpoint, option, sighted_at)| Sighting {
-            outpoint,
-            option: OptionKey(option),
-            sighted_at: UnixMillis(sighted_at),
+        .map(|row| Sighting {
+            outpoint: row.outpoint,
+            option: OptionKey(row.option),
+            role: role(row.sibling_form, row.sibling_address),
+            sighted_at: UnixMillis(row.sighted_at),
         })
         .collect())
 }
@@ -166,11 +180,14 @@ struct NewRow<'a> {
     id: String,
     invoice: i64,
     option: i64,
+    form: Option<&'a str>,
+    address: Option<&'a str>,
     chain: &'a str,
     asset: String,
     amount: String,
     tx: &'a str,
     position: &'a str,
+    maturity: u32,
     sighted_at: i64,
     created_at: i64,
 }
@@ -184,11 +201,14 @@ pub async fn insert(tx: &mut Tx, transfers: &[NewTransfer]) -> Result<u64, Store
         id: new.id.to_string(),
         invoice: new.invoice.0,
         option: new.option.0,
+        form: sibling(&new.role).0,
+        address: sibling(&new.role).1,
         chain: new.chain.as_str(),
         asset: new.asset.to_string(),
         amount: new.amount.to_string(),
         tx: new.tx_id.as_str(),
         position: new.position.as_str(),
+        maturity: new.maturity,
         sighted_at: new.sighted_at.0,
         created_at: new.created_at.0,
     }));

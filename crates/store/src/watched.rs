@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use paywatch_domain::{AssetName, ChainName, Family, OptionId};
+use paywatch_domain::{AssetName, ChainName, Family, OptionId, Role};
 use serde::Serialize;
 
-use crate::column::{damaged, list, parsed};
+use crate::column::{damaged, list, parsed, role};
 use crate::keys::{InvoiceKey, OptionKey};
 use crate::sql::statements;
 use crate::{Conn, StoreError};
@@ -14,7 +14,8 @@ statements! {
     MARK = "SELECT mark FROM watched_mark";
     SINCE = "SELECT key FROM watched_marked WHERE family = $1 AND mark >= $2";
     /// `CROSS JOIN` keeps SQLite to this order: to sort by id it would read the whole family.
-    OWNERS = "SELECT w.key, o.id, o.public_id, o.invoice, o.chain, o.asset
+    OWNERS = "SELECT w.key, w.sibling_form, w.sibling_address, o.id, o.public_id, o.invoice,
+            o.chain, o.asset
         FROM json_each($2) AS j CROSS JOIN watched AS w CROSS JOIN options AS o
         WHERE w.family = $1 AND w.key = j.value->>'key' AND o.id = w.option
         ORDER BY w.id";
@@ -55,6 +56,8 @@ pub async fn since(
 pub struct Owner {
     /// The key.
     pub key: Vec<u8>,
+    /// Whether it is the option's own, or another form of it.
+    pub role: Role,
     /// The option.
     pub option: OptionKey,
     /// The option's public id.
@@ -70,6 +73,8 @@ pub struct Owner {
 #[derive(sqlx::FromRow)]
 struct Raw {
     key: String,
+    sibling_form: Option<String>,
+    sibling_address: Option<String>,
     id: i64,
     public_id: String,
     invoice: i64,
@@ -101,6 +106,7 @@ pub async fn owners(
     let owners = rows.into_iter().map(|row| {
         Ok(Owner {
             key: hex::decode(&row.key).map_err(|_| damaged("watched.key", &row.key))?,
+            role: role(row.sibling_form, row.sibling_address),
             option: OptionKey(row.id),
             option_id: parsed("options.public_id", &row.public_id)?,
             invoice: InvoiceKey(row.invoice),

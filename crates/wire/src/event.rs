@@ -3,9 +3,12 @@
 //! Shape: Standard Webhooks (<https://github.com/standard-webhooks/standard-webhooks>) with the
 //! additions of `api_version`, `livemode` and the typed `data`.
 
-use paywatch_domain::{Cause, EventId, EventType, Mode, Status, UnixMillis};
+use paywatch_domain::{
+    Cause, EventId, EventType, ExceptionId, Mode, Status, UnixMillis, Violation,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::exception::ExceptionForm;
 use crate::invoice::Invoice;
 use crate::json_text;
 use crate::time::rfc3339;
@@ -51,6 +54,17 @@ pub struct InvoiceData<I = Invoice> {
     pub invoice: I,
     /// What it was called before; `null` in its first event.
     pub previous_status: Option<String>,
+    /// What set the event off.
+    pub cause: CauseForm,
+}
+
+/// The data of an event about an exception.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExceptionData<E = ExceptionForm, I = Invoice> {
+    /// The exception after the change.
+    pub exception: E,
+    /// Its invoice, with the version that this event takes.
+    pub invoice: I,
     /// What set the event off.
     pub cause: CauseForm,
 }
@@ -109,6 +123,30 @@ pub fn invoice_event(
         cause: cause.into(),
     };
     body(head, data)
+}
+
+/// The bytes of an event about one of an invoice's exceptions. The invoice must carry the event's own
+/// version.
+///
+/// # Errors
+/// A [`Violation`] when the invoice has no such exception.
+pub fn exception_event(
+    head: &EventHead,
+    invoice: &Invoice,
+    id: ExceptionId,
+    cause: &Cause,
+) -> Result<String, Violation> {
+    let id = id.to_string();
+    let mut exceptions = invoice.exceptions.iter();
+    let exception = exceptions
+        .find(|exception| exception.id == id)
+        .ok_or_else(|| Violation::Damaged(format!("it has no exception {id}")))?;
+    let data = ExceptionData {
+        exception,
+        invoice,
+        cause: cause.into(),
+    };
+    Ok(body(head, data))
 }
 
 /// The bytes of an event about a webhook endpoint.

@@ -1,12 +1,13 @@
 //! The invoice as merchants see it: the same object in answers, events and exports.
 
 use paywatch_domain::{
-    Dossier, Folded, Mode, OptionTally, OptionTerms, PaymentPlace, Place, Transfer, TransferView,
-    Violation,
+    Dossier, Folded, Mode, OptionTally, OptionTerms, PaymentPlace, Place, Role, Transfer,
+    TransferView, Violation,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::exception::ExceptionForm;
 use crate::forms::{FinalityForm, PolicyForm, PriceForm};
 use crate::time::rfc3339;
 
@@ -43,8 +44,8 @@ pub struct Invoice {
     pub options: Vec<InvoiceOption>,
     /// What was seen on chain.
     pub transfers: Vec<InvoiceTransfer>,
-    /// What a person has to decide. Empty until exceptions are told.
-    pub exceptions: Vec<serde_json::Value>,
+    /// What a person has or had to decide, in the order in which it was told.
+    pub exceptions: Vec<ExceptionForm>,
     /// The policy as it was at creation.
     pub policy: PolicyForm,
     /// Where a payer goes after paying.
@@ -126,8 +127,12 @@ pub struct Tally {
 pub struct InvoiceTransfer {
     /// `trf_…`.
     pub id: String,
-    /// The option whose address was paid.
+    /// The option whose key was paid.
     pub option_id: String,
+    /// `payment`, or `sibling` when it went to another form of the option's key and never counts.
+    pub role: String,
+    /// The address that was paid.
+    pub address: String,
     /// What was paid.
     pub asset: String,
     /// How much, in the asset's own unit.
@@ -224,8 +229,15 @@ impl Invoice {
                 let transfer = transfer.id;
                 return Err(Violation::Foreign { transfer });
             };
-            transfers.push(InvoiceTransfer::render(option, transfer, view));
+            let place = dossier
+                .places
+                .iter()
+                .find(|place| place.option == option.id);
+            let address = place.map_or("", |place| &place.address);
+            transfers.push(InvoiceTransfer::render(option, address, transfer, view));
         }
+        let exceptions = dossier.exceptions.iter();
+        let exceptions = exceptions.map(|exception| ExceptionForm::render(dossier, exception));
         let metadata = Metadata::parse(&dossier.metadata)
             .ok_or_else(|| Violation::Damaged("the metadata is not JSON".into()))?;
         Ok(Self {
@@ -244,7 +256,7 @@ impl Invoice {
             paid_option: folded.paid_option.map(|option| option.to_string()),
             options,
             transfers,
-            exceptions: Vec::new(),
+            exceptions: exceptions.collect::<Result<_, _>>()?,
             policy: (&terms.policy).into(),
             success_url: terms.success_url.as_deref().map(Into::into),
             cancel_url: terms.cancel_url.as_deref().map(Into::into),
@@ -297,14 +309,25 @@ impl Tally {
 }
 
 impl InvoiceTransfer {
-    fn render(option: &OptionTerms, transfer: &Transfer, view: &TransferView) -> Self {
+    fn render(
+        option: &OptionTerms,
+        own_address: &str,
+        transfer: &Transfer,
+        view: &TransferView,
+    ) -> Self {
         let block = match &transfer.place {
             Some(Place::Block(block)) => Some(block),
             Some(Place::Mempool) | None => None,
         };
+        let (role, address) = match &transfer.role {
+            Role::Payment => ("payment", own_address),
+            Role::Sibling { address, .. } => ("sibling", &**address),
+        };
         Self {
             id: transfer.id.to_string(),
             option_id: transfer.option.to_string(),
+            role: role.into(),
+            address: address.into(),
             asset: transfer.asset.to_string(),
             amount: transfer.amount.decimal(option.decimals),
             amount_atomic: transfer.amount.to_string(),

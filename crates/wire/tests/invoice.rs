@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use paywatch_domain::{
     Amount, BlockHash, BlockRef, Cause, CauseKind, ChainView, Dossier, EventId, EventType,
     Finality, InvoiceId, MerchantId, Mode, OptionId, OptionTerms, PaymentPlace, Place, Policy,
-    Position, Price, Status, Terms, Tolerance, Transfer, TransferId, TxId, UnixMillis, Violation,
-    WalletId, fold,
+    Position, Price, Role, Status, Terms, Tolerance, Transfer, TransferId, TxId, UnixMillis,
+    Violation, WalletId, fold,
 };
 use paywatch_wire::event::{Event, InvoiceData};
 use paywatch_wire::{EventHead, Invoice, invoice_event, json_text};
@@ -68,6 +68,7 @@ fn dossier() -> Dossier {
             transfer(6, 1_000, 1_000, Some(block(812))),
             transfer(7, 76_924, 30, None),
         ],
+        exceptions: Vec::new(),
         decisions: Vec::new(),
         version: 2,
         said: None,
@@ -84,6 +85,8 @@ fn block(height: u64) -> Place {
 
 fn transfer(id: u128, sats: u64, after_s: u64, place: Option<Place>) -> Transfer {
     Transfer {
+        role: Role::Payment,
+        maturity: 0,
         id: TransferId::from_bits(id),
         option: OptionId::from_bits(2),
         asset: "btc@bitcoin-regtest".parse().expect("a name"),

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::terms::bounds;
 use paywatch_domain::{
-    Amount, AssetName, Await, BlockHash, BlockRef, ChainName, ChainView, Finality, Folded,
-    OperatorFact, OptionId, OptionTerms, Place, Policy, Position, Status, Terms, Tolerance,
-    Transfer, TransferId, TxId, UnixMillis, Views, Violation, fold,
+    Amount, AssetName, Await, BlockHash, BlockRef, Certainty, ChainName, ChainView, Exception,
+    ExceptionId, ExceptionKind, ExceptionNews, Finality, Finding, Folded, OperatorFact, OptionId,
+    OptionTerms, Place, Policy, Position, Role, Status, Terms, Tolerance, Transfer, TransferId,
+    TxId, UnixMillis, Views, Violation, fold,
 };
 use proptest::prelude::*;
 
@@ -62,6 +63,8 @@ fn terms() -> Terms {
 
 fn transfer(number: u128, amount: u64, sighted_at: i64, place: Option<Place>) -> Transfer {
     Transfer {
+        role: Role::Payment,
+        maturity: 0,
         id: TransferId::from_bits(number),
         option: OptionId::from_bits(1),
         asset: asset(),
@@ -239,17 +242,141 @@ fn a_broken_rule_is_a_violation_and_never_a_status() {
     assert_eq!(fails(&[huge(1), huge(2)]), Violation::SumOverflow);
 }
 
+fn sibling(number: u128, amount: u64, place: Option<Place>) -> Transfer {
+    Transfer {
+        role: Role::Sibling {
+            form: "p2tr".into(),
+            address: "bc1p".into(),
+        },
+        ..transfer(number, amount, 500, place)
+    }
+}
+
+fn recoverable(number: u128) -> Finding {
+    Finding {
+        kind: ExceptionKind::Recoverable,
+        transfer: TransferId::from_bits(number),
+    }
+}
+
+#[test]
+fn a_block_reward_is_final_when_it_can_be_spent() {
+    let reward = Transfer {
+        maturity: 100,
+        ..transfer(1, 1000, 500, in_block(110))
+    };
+    let at = |tip| {
+        fold(
+            &terms(),
+            std::slice::from_ref(&reward),
+            &[],
+            &views(tip, 0),
+            UnixMillis(500),
+        )
+        .unwrap()
+    };
+    let young = at(208);
+    assert_eq!(young.status, Status::Confirming, "99 blocks");
+    assert_eq!(
+        (young.transfers[0].depth, young.transfers[0].depth_needed),
+        (99, 100)
+    );
+    let awaited = Await::Height {
+        chain: chain(),
+        height: 209,
+    };
+    assert!(young.awaits.contains(&awaited), "{:?}", young.awaits);
+    assert_eq!(at(209).status, Status::Paid, "the next block may spend it");
+}
+
+#[test]
+fn money_to_another_form_of_the_key_is_never_credited_and_is_told() {
+    let cases = [
+        (
+            "in the mempool",
+            sibling(1, 1000, Some(Place::Mempool)),
+            true,
+        ),
+        ("in a block", sibling(1, 1000, in_block(105)), true),
+        ("dust", sibling(1, 4, in_block(105)), false),
+        ("replaced", sibling(1, 1000, None), false),
+        (
+            "older than the invoice",
+            sibling(1, 1000, in_block(99)),
+            false,
+        ),
+    ];
+    for (name, one, is_told) in cases {
+        let folded = fold(&terms(), &[one], &[], &views(120, 0), UnixMillis(500)).unwrap();
+        assert_eq!(folded.status, Status::Created, "{name}");
+        assert!(!folded.transfers[0].counted, "{name}");
+        assert!(
+            folded.options[0].sums.in_time().unwrap().is_zero(),
+            "{name}"
+        );
+        let expected: &[Finding] = if is_told { &[recoverable(1)] } else { &[] };
+        assert_eq!(folded.exceptions, expected, "{name}");
+    }
+    let paid = [
+        transfer(1, 1000, 500, in_block(110)),
+        sibling(2, 50, in_block(110)),
+    ];
+    let folded = fold(&terms(), &paid, &[], &views(120, 0), UnixMillis(500)).unwrap();
+    assert_eq!(
+        (folded.status, folded.exceptions),
+        (Status::Paid, vec![recoverable(2)])
+    );
+}
+
+#[test]
+fn an_exception_is_told_once_and_again_when_the_money_returns() {
+    let found = |place| {
+        let one = [sibling(1, 1000, place)];
+        fold(&terms(), &one, &[], &views(120, 0), UnixMillis(500)).unwrap()
+    };
+    let told = |resolved_at| Exception {
+        id: ExceptionId::from_bits(7),
+        finding: recoverable(1),
+        opened_at: UnixMillis(500),
+        resolved_at,
+    };
+    let (there, gone) = (found(in_block(110)), found(None));
+    assert_eq!(ExceptionNews::between(&[], &there).opened, [recoverable(1)]);
+    assert!(ExceptionNews::between(&[told(None)], &there).is_empty());
+    let resolved = ExceptionNews::between(&[told(None)], &gone);
+    assert_eq!(
+        (resolved.opened.len(), resolved.resolved),
+        (0, vec![ExceptionId::from_bits(7)])
+    );
+    let before = [told(Some(UnixMillis(600)))];
+    assert!(ExceptionNews::between(&before, &gone).is_empty());
+    assert_eq!(
+        ExceptionNews::between(&before, &there).opened,
+        [recoverable(1)]
+    );
+    assert_eq!(gone.transfers[0].certainty, Certainty::Gone);
+}
+
 fn any_transfers() -> impl Strategy<Value = Vec<Transfer>> {
     let place = prop_oneof![
         Just(None),
         Just(Some(Place::Mempool)),
         (95..=120_u64).prop_map(in_block),
     ];
-    let one = (1..2_000_u64, 0..7_000_i64, place);
+    let is_sibling = prop_oneof![3 => Just(false), 1 => Just(true)];
+    let one = (1..2_000_u64, 0..7_000_i64, place, is_sibling);
     proptest::collection::vec(one, 0..12).prop_map(|list| {
         let numbered = (0_u128..).zip(list);
         numbered
-            .map(|(number, (amount, at, place))| transfer(number, amount, at, place))
+            .map(|(number, (amount, at, place, is_sibling))| {
+                let one = transfer(number, amount, at, place.clone());
+                let role = if is_sibling {
+                    sibling(number, amount, place).role
+                } else {
+                    Role::Payment
+                };
+                Transfer { role, ..one }
+            })
             .collect()
     })
 }

@@ -14,7 +14,8 @@ use super::credits::{Placed, Placing, place};
 use crate::error::EngineError;
 use crate::follower::ChainEvent;
 use crate::ids::Ids;
-use crate::refold::{Due, Pass, refold_all};
+use crate::pass::Pass;
+use crate::refold::{Due, refold_all};
 
 /// One chain event as a unit of work. The number of statements does not depend on the number of blocks
 /// or of open invoices.

@@ -144,6 +144,7 @@ async fn new_transfers(
     let new = unknown.into_iter().map(|(owner, one)| {
         let replaced = earlier.iter().filter(|seen| {
             seen.option == owner.option
+                && seen.role == owner.role
                 && one
                     .credit
                     .spends
@@ -155,11 +156,13 @@ async fn new_transfers(
             id: TransferId::from_bits(placing.ids.bits()),
             invoice: owner.invoice,
             option: owner.option,
+            role: owner.role.clone(),
             chain: placing.chain.clone(),
             asset: one.credit.asset.clone(),
             amount: one.credit.amount,
             tx_id: one.credit.tx_id.clone(),
             position: one.credit.position.clone(),
+            maturity: one.credit.maturity,
             sighted_at: first.map_or(one.sighted_at, |first| first.min(one.sighted_at)),
             created_at: placing.now,
         }

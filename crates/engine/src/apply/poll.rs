@@ -12,7 +12,8 @@ use super::Applied;
 use super::credits::{Placed, Placing, place};
 use crate::error::EngineError;
 use crate::ids::Ids;
-use crate::refold::{Due, Pass, refold, refold_all};
+use crate::pass::Pass;
+use crate::refold::{Due, refold, refold_all};
 
 /// One poll at the node's tip as a unit of work.
 #[derive(Debug)]

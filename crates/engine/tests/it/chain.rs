@@ -57,6 +57,7 @@ pub(crate) fn payment(tx: &str, key: &[u8], sat: u64, spends: &str) -> Credit {
         amount: Amount::from_atomic(sat),
         tx_id: TxId::new(tx),
         position: Position::new("vout:0"),
+        maturity: 0,
         spends: Box::new([spends.into()]),
     }
 }

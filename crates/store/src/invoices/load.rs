@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{
-    Amount, Dossier, OperatorFact, PaymentPlace, Place, Position, Transfer, TxId, UnixMillis,
+    Amount, Dossier, Exception, ExceptionKind, Finding, OperatorFact, PaymentPlace, Place,
+    Position, Transfer, TxId, UnixMillis,
 };
 use paywatch_wire::stored::{operator_fact_from_json, said_from_json, terms_from_json};
 
-use crate::column::{block, count, damaged, ids, mode, parsed};
+use crate::column::{block, count, damaged, ids, mode, optional_time, parsed, role, word};
 use crate::keys::{InvoiceKey, MerchantKey, TransferKey};
 use crate::sql::statements;
 use crate::{Conn, StoreError};
@@ -23,11 +24,15 @@ statements! {
         WHERE o.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
         ORDER BY o.invoice, o.position";
     TRANSFERS = "SELECT t.id, t.invoice, t.public_id, o.public_id AS option_id, t.asset, t.amount, t.tx_id,
-            t.position, t.sighted_at, p.id AS placement, p.height, p.block_hash
+            t.position, t.maturity, t.sibling_form, t.sibling_address, t.sighted_at, p.id AS placement, p.height, p.block_hash
         FROM transfers AS t JOIN options AS o ON o.id = t.option
         LEFT JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
         WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
         ORDER BY t.invoice, t.id";
+    EXCEPTIONS = "SELECT e.invoice, e.public_id, e.kind, t.public_id AS transfer_id, e.opened_at, e.resolved_at
+        FROM exceptions AS e JOIN transfers AS t ON t.id = e.transfer
+        WHERE e.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
+        ORDER BY e.invoice, e.id";
     DECISIONS = "SELECT invoice, body FROM operator_facts
         WHERE invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
         ORDER BY invoice, id";
@@ -91,10 +96,31 @@ struct TransferRow {
     amount: String,
     tx_id: String,
     position: String,
+    maturity: i64,
+    sibling_form: Option<String>,
+    sibling_address: Option<String>,
     sighted_at: i64,
     placement: Option<i64>,
     height: Option<i64>,
     block_hash: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ExceptionRow {
+    invoice: i64,
+    public_id: String,
+    kind: String,
+    transfer_id: String,
+    opened_at: i64,
+    resolved_at: Option<i64>,
+}
+
+/// The facts of one invoice.
+#[derive(Default)]
+struct Facts {
+    transfers: Vec<TransferRow>,
+    exceptions: Vec<ExceptionRow>,
+    decisions: Vec<(i64, String)>,
 }
 
 /// Loads invoices with everything that is known about them, in the order of their keys. Keys without
@@ -111,19 +137,26 @@ pub async fn load(conn: &mut Conn, invoices: &[InvoiceKey]) -> Result<Vec<Loaded
     let transfers = conn
         .fetch::<TransferRow>(TRANSFERS, &[(&keys).into()])
         .await?;
+    let exceptions = conn
+        .fetch::<ExceptionRow>(EXCEPTIONS, &[(&keys).into()])
+        .await?;
     let decisions = conn
         .fetch::<(i64, String)>(DECISIONS, &[(&keys).into()])
         .await?;
     let mut options = grouped(options, |option| option.invoice);
     let mut transfers = grouped(transfers, |transfer| transfer.invoice);
+    let mut exceptions = grouped(exceptions, |exception| exception.invoice);
     let mut decisions = grouped(decisions, |(invoice, _)| *invoice);
     Ok(rows
         .into_iter()
         .map(|row| {
             let options = options.remove(&row.id).unwrap_or_default();
-            let transfers = transfers.remove(&row.id).unwrap_or_default();
-            let decisions = decisions.remove(&row.id).unwrap_or_default();
-            assemble(row, options, &transfers, &decisions)
+            let facts = Facts {
+                transfers: transfers.remove(&row.id).unwrap_or_default(),
+                exceptions: exceptions.remove(&row.id).unwrap_or_default(),
+                decisions: decisions.remove(&row.id).unwrap_or_default(),
+            };
+            assemble(row, options, &facts)
         })
         .collect())
 }
@@ -136,29 +169,23 @@ fn grouped<T>(rows: Vec<T>, invoice: impl Fn(&T) -> i64) -> BTreeMap<i64, Vec<T>
     groups
 }
 
-fn assemble(
-    row: InvoiceRow,
-    options: Vec<OptionRow>,
-    transfers: &[TransferRow],
-    decisions: &[(i64, String)],
-) -> Loaded {
-    let dossier = dossier(&row, &options, transfers, decisions);
+fn assemble(row: InvoiceRow, options: Vec<OptionRow>, facts: &Facts) -> Loaded {
+    let dossier = dossier(&row, &options, facts);
     Loaded {
         key: InvoiceKey(row.id),
         merchant: MerchantKey(row.merchant),
         dossier: dossier.map_err(|error| error.to_string()),
         seal: row.seal,
         option_seals: options.into_iter().map(|option| option.seal).collect(),
-        transfer_keys: transfers.iter().map(|row| TransferKey(row.id)).collect(),
+        transfer_keys: facts
+            .transfers
+            .iter()
+            .map(|row| TransferKey(row.id))
+            .collect(),
     }
 }
 
-fn dossier(
-    row: &InvoiceRow,
-    options: &[OptionRow],
-    transfers: &[TransferRow],
-    decisions: &[(i64, String)],
-) -> Result<Dossier, StoreError> {
+fn dossier(row: &InvoiceRow, options: &[OptionRow], facts: &Facts) -> Result<Dossier, StoreError> {
     let terms = terms_from_json(&row.terms).map_err(|error| damaged("invoices.terms", error))?;
     let said = row.said.as_deref().map(said_from_json).transpose();
     let places: Vec<PaymentPlace> = options.iter().map(place).collect::<Result<_, _>>()?;
@@ -177,8 +204,21 @@ fn dossier(
         metadata: row.metadata.as_str().into(),
         terms,
         places,
-        transfers: transfers.iter().map(transfer).collect::<Result<_, _>>()?,
-        decisions: decisions.iter().map(decision).collect::<Result<_, _>>()?,
+        transfers: facts
+            .transfers
+            .iter()
+            .map(transfer)
+            .collect::<Result<_, _>>()?,
+        exceptions: facts
+            .exceptions
+            .iter()
+            .map(exception)
+            .collect::<Result<_, _>>()?,
+        decisions: facts
+            .decisions
+            .iter()
+            .map(decision)
+            .collect::<Result<_, _>>()?,
         version: count("invoices.version", row.version)?,
         said: said.map_err(|error| damaged("invoices.said", error))?,
         quarantined: row.quarantined.as_deref().map(Into::into),
@@ -209,13 +249,27 @@ fn transfer(row: &TransferRow) -> Result<Transfer, StoreError> {
     Ok(Transfer {
         id: parsed("transfers.public_id", &row.public_id)?,
         option: parsed("options.public_id", &row.option_id)?,
+        role: role(row.sibling_form.clone(), row.sibling_address.clone()),
         asset: parsed("transfers.asset", &row.asset)?,
         amount: Amount::parse_atomic(&row.amount)
             .map_err(|_| damaged("transfers.amount", &row.amount))?,
         tx_id: TxId::new(&row.tx_id),
         position: Position::new(&row.position),
+        maturity: count("transfers.maturity", row.maturity)?,
         sighted_at: UnixMillis(row.sighted_at),
         place,
+    })
+}
+
+fn exception(row: &ExceptionRow) -> Result<Exception, StoreError> {
+    Ok(Exception {
+        id: parsed("exceptions.public_id", &row.public_id)?,
+        finding: Finding {
+            kind: word("exceptions.kind", &row.kind, ExceptionKind::parse)?,
+            transfer: parsed("transfers.public_id", &row.transfer_id)?,
+        },
+        opened_at: UnixMillis(row.opened_at),
+        resolved_at: optional_time(row.resolved_at),
     })
 }
 

@@ -28,6 +28,12 @@ statements! {
         FROM json_each($2) AS j CROSS JOIN invoices AS i WHERE i.id = $1";
     WATCH_OPTIONS = "INSERT INTO watched (family, key, option)
         SELECT family, watch_key, id FROM options WHERE invoice = $1 ORDER BY position";
+    /// A sibling that is watched already, for whomever, stays as it is: it is never credited.
+    WATCH_SIBLINGS = "INSERT INTO watched (family, key, option, sibling_form, sibling_address)
+        SELECT o.family, j.value->>'key', o.id, j.value->>'form', j.value->>'address'
+        FROM json_each($2) AS j CROSS JOIN options AS o
+        WHERE o.invoice = $1 AND o.position = CAST(j.value->>'position' AS BIGINT)
+        ON CONFLICT (family, key) DO NOTHING";
     FIND = "SELECT id FROM invoices WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     FIND_PUBLIC = "SELECT id FROM invoices WHERE public_id = $1";
     LOCK = "SELECT id FROM invoices
@@ -69,6 +75,27 @@ pub struct NewOption {
     pub wallet: WalletKey,
     /// MAC over address, asset and amount.
     pub seal: Vec<u8>,
+    /// Other forms of the option's key.
+    pub siblings: Vec<NewSibling>,
+}
+
+/// Another form of an option's key: money that goes there is never credited and can be recovered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSibling {
+    /// The form, for example `p2tr`.
+    pub form: &'static str,
+    /// Its address.
+    pub address: String,
+    /// What the watch table looks for.
+    pub key: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct SiblingRow<'a> {
+    position: usize,
+    form: &'static str,
+    address: &'a str,
+    key: String,
 }
 
 #[derive(Serialize)]
@@ -125,7 +152,31 @@ pub async fn insert(tx: &mut Tx, new: &NewInvoice<'_>) -> Result<InvoiceKey, Sto
     tx.execute(WATCH_OPTIONS, &[key.into()])
         .await
         .map_err(|error| error.rule("address_used"))?;
+    watch_siblings(tx, key, &new.options).await?;
     Ok(InvoiceKey(key))
+}
+
+async fn watch_siblings(
+    tx: &mut Tx,
+    invoice: i64,
+    options: &[NewOption],
+) -> Result<(), StoreError> {
+    let siblings = options.iter().enumerate().flat_map(|(position, option)| {
+        option.siblings.iter().map(move |sibling| SiblingRow {
+            position,
+            form: sibling.form,
+            address: &sibling.address,
+            key: hex::encode(&sibling.key),
+        })
+    });
+    let siblings: Vec<_> = siblings.collect();
+    if siblings.is_empty() {
+        return Ok(());
+    }
+    let siblings = list(siblings);
+    tx.execute(WATCH_SIBLINGS, &[invoice.into(), (&siblings).into()])
+        .await?;
+    Ok(())
 }
 
 fn option_rows(new: &NewInvoice<'_>) -> Result<String, StoreError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join;
 use paywatch_domain::{
     Amount, BlockHash, BlockRef, ChainName, Family, InvoiceId, Mode, OptionId, Place, Position,
-    TransferId, TxId,
+    Role, TransferId, TxId,
 };
 use tokio::sync::Notify;
 
@@ -41,6 +41,8 @@ async fn option_of(conn: &mut Conn, number: u8) -> OptionKey {
 
 fn transfer(number: u128, tx_id: &str, invoice: InvoiceKey, option: OptionKey) -> NewTransfer {
     NewTransfer {
+        role: Role::Payment,
+        maturity: 0,
         id: TransferId::from_bits(number),
         invoice,
         option,
@@ -258,6 +260,7 @@ async fn a_key_that_is_committed_late_is_not_missed_on_postgres() {
                     family: Family::Bitcoin,
                     wallet: scene.wallet,
                     seal: Vec::new(),
+                    siblings: Vec::new(),
                 }],
             };
             invoices::insert(tx, &new).await?;

@@ -91,6 +91,7 @@ impl Scene {
                         family: Family::Bitcoin,
                         wallet: scene.wallet,
                         seal: b"option seal".to_vec(),
+                        siblings: Vec::new(),
                     };
                     dossier.places.len()
                 ],
@@ -207,6 +208,7 @@ pub(crate) fn dossier(number: u8) -> Dossier {
             payment_uri: format!("bitcoin:bcrt1q{number}").into(),
         }],
         transfers: Vec::new(),
+        exceptions: Vec::new(),
         decisions: Vec::new(),
         version: 0,
         said: None,

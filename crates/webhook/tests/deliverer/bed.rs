@@ -381,6 +381,7 @@ impl Unit for AddInvoice {
             family: Family::Bitcoin,
             wallet: self.wallet,
             seal: vec![2],
+            siblings: Vec::new(),
         }];
         let invoice = NewInvoice {
             dossier: &dossier,
@@ -437,6 +438,7 @@ fn dossier(number: u128, now: UnixMillis) -> Dossier {
             payment_uri: "bitcoin:bcrt1q".into(),
         }],
         transfers: Vec::new(),
+        exceptions: Vec::new(),
         decisions: Vec::new(),
         version: 0,
         said: None,

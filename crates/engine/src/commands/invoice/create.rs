@@ -9,7 +9,7 @@ use paywatch_domain::{
 };
 use paywatch_store::chains::ChainRow;
 use paywatch_store::counters::TakeIndex;
-use paywatch_store::invoices::{self, NewInvoice, NewOption};
+use paywatch_store::invoices::{self, NewInvoice, NewOption, NewSibling};
 use paywatch_store::wallets::Wallet;
 use paywatch_store::{MerchantKey, Tx, chains};
 use paywatch_wire::request::{CreateInvoice, Draft, DraftOption};
@@ -55,6 +55,7 @@ struct Placed {
     terms: OptionTerms,
     place: PaymentPlace,
     wallet: Wallet,
+    siblings: Vec<NewSibling>,
 }
 
 impl Commands {
@@ -129,8 +130,16 @@ impl Commands {
         };
         let (index, derived) = self.fresh_address(&wallet, chain).await?;
         let amount = option.due.decimal(option.asset.decimals);
-        let payment_uri =
-            derivation(parts, chain.family)?.payment_uri(&chain.name, &derived.address, &amount);
+        let derivation = derivation(parts, chain.family)?;
+        let payment_uri = derivation.payment_uri(&chain.name, &derived.address, &amount);
+        let siblings = derivation
+            .siblings(&wallet.canonical, index, &chain.name)
+            .map_err(|error| CommandError::refused(409, error.code(), error.to_string()))?;
+        let siblings = siblings.into_iter().map(|sibling| NewSibling {
+            form: sibling.form,
+            address: sibling.address,
+            key: sibling.key,
+        });
         let terms = OptionTerms {
             id,
             asset: name.clone(),
@@ -156,6 +165,7 @@ impl Commands {
             terms,
             place,
             wallet,
+            siblings: siblings.collect(),
         })
     }
 
@@ -239,6 +249,7 @@ fn compose(
         terms,
         places: placed.iter().map(|option| option.place.clone()).collect(),
         transfers: Vec::new(),
+        exceptions: Vec::new(),
         decisions: Vec::new(),
         version: 0,
         said: None,
@@ -248,6 +259,7 @@ fn compose(
         family: option.wallet.family,
         wallet: option.wallet.key,
         seal: seal::option(&parts.master, &dossier, &option.terms, &option.place).to_vec(),
+        siblings: option.siblings.clone(),
     });
     let options = options.collect();
     let seal = seal::invoice(&parts.master, &dossier);

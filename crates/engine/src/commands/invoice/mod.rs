@@ -11,7 +11,8 @@ use paywatch_wire::json_text;
 use super::answer::Answer;
 use super::{CommandError, CommandParts};
 use crate::ids::Ids;
-use crate::refold::{Pass, refold};
+use crate::pass::Pass;
+use crate::refold::refold;
 
 /// An invoice whose stored form cannot be trusted is not shown as if it were fine.
 fn untrusted(violation: &Violation) -> CommandError {

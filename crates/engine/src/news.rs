@@ -1,0 +1,167 @@
+//! What there is to tell about an invoice that was folded again: one event a change, numbered without
+//! gaps.
+
+use paywatch_domain::{
+    Dossier, EventId, EventType, Exception, ExceptionId, ExceptionNews, Folded, Said, Violation,
+};
+use paywatch_store::events::{self, NewEvent};
+use paywatch_store::invoices::{self, Loaded, Spoken};
+use paywatch_store::{InvoiceKey, StoreError, Tx, exceptions};
+use paywatch_wire::{EventHead, Invoice, exception_event, invoice_event};
+
+use crate::pass::Pass;
+
+/// What is told about one invoice.
+pub(crate) struct News {
+    invoice: InvoiceKey,
+    said: Said,
+    /// In the order of their versions; at least one.
+    events: Vec<NewEvent>,
+    opened: Vec<Exception>,
+    resolved: Vec<ExceptionId>,
+}
+
+impl News {
+    /// Compares a fold with what was last said; `None` when there is nothing to tell.
+    ///
+    /// A change of what is said comes first, then what a person has to decide. All events of one fold
+    /// show the same state.
+    pub(crate) fn of(
+        loaded: &Loaded,
+        dossier: &Dossier,
+        folded: &Folded,
+        pass: &mut Pass<'_>,
+    ) -> Result<Option<Self>, Violation> {
+        let said = Said::of(folded);
+        let change = match &dossier.said {
+            None => Some(EventType::Created),
+            Some(before) => before.news(&said),
+        };
+        let exceptions = ExceptionNews::between(&dossier.exceptions, folded);
+        if change.is_none() && exceptions.is_empty() {
+            return Ok(None);
+        }
+        let opened: Vec<Exception> = exceptions
+            .opened
+            .into_iter()
+            .map(|finding| Exception {
+                id: ExceptionId::from_bits(pass.ids.bits()),
+                finding,
+                opened_at: pass.now,
+                resolved_at: None,
+            })
+            .collect();
+        let mut after = dossier.clone();
+        for exception in &mut after.exceptions {
+            if exceptions.resolved.contains(&exception.id) {
+                exception.resolved_at = Some(pass.now);
+            }
+        }
+        after.exceptions.extend(opened.iter().cloned());
+        let mut telling = Telling {
+            loaded,
+            dossier: &after,
+            folded,
+            pass,
+            events: Vec::new(),
+        };
+        if let Some(kind) = change {
+            telling.say(kind, None)?;
+        }
+        for exception in &opened {
+            telling.say(EventType::ExceptionOpened, Some(exception.id))?;
+        }
+        for id in &exceptions.resolved {
+            telling.say(EventType::ExceptionResolved, Some(*id))?;
+        }
+        Ok(Some(Self {
+            invoice: loaded.key,
+            said,
+            events: telling.events,
+            opened,
+            resolved: exceptions.resolved,
+        }))
+    }
+}
+
+/// Events of one invoice in the making.
+struct Telling<'a, 'p> {
+    loaded: &'a Loaded,
+    /// With the exceptions as they are afterwards.
+    dossier: &'a Dossier,
+    folded: &'a Folded,
+    pass: &'a mut Pass<'p>,
+    events: Vec<NewEvent>,
+}
+
+impl Telling<'_, '_> {
+    /// Adds the next event: about an exception, or else about the invoice itself.
+    fn say(&mut self, kind: EventType, exception: Option<ExceptionId>) -> Result<(), Violation> {
+        let before = self.events.last().and_then(|event| event.version);
+        let version = before.unwrap_or(self.dossier.version).saturating_add(1);
+        let head = EventHead {
+            id: EventId::from_bits(self.pass.ids.bits()),
+            kind,
+            at: self.pass.now,
+            mode: self.dossier.mode,
+        };
+        let invoice = Invoice::render(self.dossier, self.folded, version)?;
+        let body = match exception {
+            Some(id) => exception_event(&head, &invoice, id, self.pass.cause)?,
+            None => {
+                let previous = self.dossier.said.as_ref().map(|said| said.status);
+                invoice_event(&head, &invoice, previous, self.pass.cause)
+            }
+        };
+        self.events.push(NewEvent {
+            id: head.id,
+            merchant: self.loaded.merchant,
+            mode: self.dossier.mode,
+            invoice: Some(self.loaded.key),
+            version: Some(version),
+            kind,
+            body,
+            created_at: self.pass.now,
+            only: None,
+        });
+        Ok(())
+    }
+}
+
+/// Records what is told about locked invoices; answers how many events that are.
+pub(crate) async fn record(
+    tx: &mut Tx,
+    news: Vec<News>,
+    pass: &mut Pass<'_>,
+) -> Result<usize, StoreError> {
+    if news.is_empty() {
+        return Ok(0);
+    }
+    let spoken: Vec<Spoken<'_>> = news
+        .iter()
+        .map(|one| Spoken {
+            invoice: one.invoice,
+            said: &one.said,
+            version: one
+                .events
+                .last()
+                .and_then(|event| event.version)
+                .unwrap_or_default(),
+        })
+        .collect();
+    invoices::record(tx, &spoken).await?;
+    let (mut told, mut opened, mut resolved) = (Vec::new(), Vec::new(), Vec::new());
+    for one in news {
+        told.extend(one.events);
+        opened.extend(
+            one.opened
+                .into_iter()
+                .map(|exception| (one.invoice, exception)),
+        );
+        resolved.extend(one.resolved);
+    }
+    exceptions::open(tx, &opened).await?;
+    exceptions::resolve(tx, &resolved, pass.now).await?;
+    events::append(tx, &told, &mut || pass.ids.bits()).await?;
+    Ok(told.len())
+}
