@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{
     Amount, BlockHash, BlockRef, Cause, CauseKind, ChainView, Dossier, EventId, EventType,
-    Finality, InvoiceId, MerchantId, Mode, OptionId, OptionTerms, PaymentPlace, Place, Policy,
-    Position, Price, Role, Status, Terms, Tolerance, Transfer, TransferId, TxId, UnixMillis,
-    Violation, WalletId, fold,
+    Exception, ExceptionId, ExceptionKind, Finality, Finding, InvoiceId, MerchantId, Mode,
+    OptionId, OptionTerms, PaymentPlace, Place, Policy, Position, Price, Role, Status, Terms,
+    Tolerance, Transfer, TransferId, TxId, UnixMillis, Violation, WalletId, fold,
 };
-use paywatch_wire::event::{Event, InvoiceData};
-use paywatch_wire::{EventHead, Invoice, invoice_event, json_text};
+use paywatch_wire::event::{Event, ExceptionData, InvoiceData};
+use paywatch_wire::{EventHead, Invoice, exception_event, invoice_event, json_text};
 
 const CREATED_AT: UnixMillis = UnixMillis(1_796_117_400_000);
 
@@ -128,21 +128,25 @@ const OPTION: &str = concat!(
 
 const TRANSFERS: &str = concat!(
     r#"{"id":"trf_00000000000000000000000004","option_id":"opt_00000000000000000000000002","#,
+    r#""role":"payment","address":"bcrt1qexample","#,
     r#""asset":"btc@bitcoin-regtest","amount":"0.00050000","amount_atomic":"50000","#,
     r#""tx_id":"ffee","position":"vout:4","block_height":812,"block_hash":"00aa","#,
     r#""sighted_at":"2026-12-01T09:30:10.000Z","in_time":true,"certainty":"confirming","#,
     r#""counted":true,"finality":{"kind":"depth","have":2,"need":3}},"#,
     r#"{"id":"trf_00000000000000000000000005","option_id":"opt_00000000000000000000000002","#,
+    r#""role":"payment","address":"bcrt1qexample","#,
     r#""asset":"btc@bitcoin-regtest","amount":"0.00030000","amount_atomic":"30000","#,
     r#""tx_id":"ffee","position":"vout:5","block_height":null,"block_hash":null,"#,
     r#""sighted_at":"2026-12-01T09:30:20.000Z","in_time":true,"certainty":"seen","#,
     r#""counted":true,"finality":{"kind":"depth","have":0,"need":3}},"#,
     r#"{"id":"trf_00000000000000000000000006","option_id":"opt_00000000000000000000000002","#,
+    r#""role":"payment","address":"bcrt1qexample","#,
     r#""asset":"btc@bitcoin-regtest","amount":"0.00001000","amount_atomic":"1000","#,
     r#""tx_id":"ffee","position":"vout:6","block_height":812,"block_hash":"00aa","#,
     r#""sighted_at":"2026-12-01T09:46:40.000Z","in_time":false,"certainty":"confirming","#,
     r#""counted":true,"finality":{"kind":"depth","have":2,"need":3}},"#,
     r#"{"id":"trf_00000000000000000000000007","option_id":"opt_00000000000000000000000002","#,
+    r#""role":"payment","address":"bcrt1qexample","#,
     r#""asset":"btc@bitcoin-regtest","amount":"0.00076924","amount_atomic":"76924","#,
     r#""tx_id":"ffee","position":"vout:7","block_height":null,"block_hash":null,"#,
     r#""sighted_at":"2026-12-01T09:30:30.000Z","in_time":true,"certainty":"gone","#,
@@ -213,6 +217,70 @@ fn an_event_wraps_the_same_bytes() {
         body.ends_with(r#","previous_status":null,"cause":{"kind":"api"}}}"#),
         "{body}"
     );
+}
+
+#[test]
+fn an_exception_comes_with_its_invoice() {
+    let mut dossier = dossier();
+    dossier.transfers = vec![Transfer {
+        role: Role::Sibling {
+            form: "p2tr".into(),
+            address: "bcrt1pexample".into(),
+        },
+        ..transfer(4, 50_000, 10, Some(block(812)))
+    }];
+    let id = ExceptionId::from_bits(9);
+    let mut exception = Exception {
+        id,
+        finding: Finding {
+            kind: ExceptionKind::Recoverable,
+            transfer: TransferId::from_bits(4),
+        },
+        opened_at: CREATED_AT.plus_s(60),
+        resolved_at: None,
+    };
+    dossier.exceptions = vec![exception.clone()];
+    let invoice = rendered(&dossier, 2).unwrap();
+    let head = EventHead {
+        id: EventId::from_bits(8),
+        kind: EventType::ExceptionOpened,
+        at: CREATED_AT.plus_s(60),
+        mode: Mode::Test,
+    };
+    let cause = Cause {
+        kind: CauseKind::Api,
+        chain: None,
+        height: None,
+    };
+    let body = exception_event(&head, &invoice, id, &cause).unwrap();
+    let expected = concat!(
+        r#""type":"exception.opened","timestamp":"2026-12-01T09:31:00.000Z","#,
+        r#""api_version":"2026-12-01","livemode":false,"#,
+        r#""data":{"exception":{"id":"exc_00000000000000000000000009","object":"exception","#,
+        r#""kind":"recoverable","state":"open","invoice_id":"inv_00000000000000000000000001","#,
+        r#""option_id":"opt_00000000000000000000000002","transfer_id":"trf_00000000000000000000000004","#,
+        r#""asset":"btc@bitcoin-regtest","amount":"0.00050000","amount_atomic":"50000","#,
+        r#""detail":"0.00050000 btc went to bcrt1pexample, the p2tr form of the same key "#,
+        r#"(m/84h/1h/0h/0/7). It does not count for this invoice. Your wallet can spend it when it "#,
+        r#"is given the key in that form.","#,
+        r#""opened_at":"2026-12-01T09:31:00.000Z","resolved_at":null},"invoice":{"id":"inv_"#,
+    );
+    assert!(body.contains(expected), "{body}");
+    let read: Event<ExceptionData> = serde_json::from_str(&body).unwrap();
+    assert_eq!(read.data.invoice, invoice);
+    let told = &read.data.invoice.transfers[0];
+    assert_eq!(
+        (told.role.as_str(), told.address.as_str(), told.counted),
+        ("sibling", "bcrt1pexample", false)
+    );
+    assert_eq!(read.data.invoice.status, "created");
+
+    exception.resolved_at = Some(CREATED_AT.plus_s(90));
+    dossier.exceptions = vec![exception];
+    let invoice = rendered(&dossier, 3).unwrap();
+    assert_eq!(invoice.exceptions[0].state, "resolved");
+    let unknown = exception_event(&head, &invoice, ExceptionId::from_bits(1), &cause);
+    assert!(matches!(unknown, Err(Violation::Damaged(_))));
 }
 
 #[test]

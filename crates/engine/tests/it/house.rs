@@ -77,8 +77,13 @@ impl Derivation for PlainDerivation {
         })
     }
 
-    fn siblings(&self, _: &str, _: u32, _: &ChainName) -> Result<Vec<Sibling>, KeyError> {
-        Ok(Vec::new())
+    fn siblings(&self, key: &str, index: u32, _: &ChainName) -> Result<Vec<Sibling>, KeyError> {
+        let address = format!("sibling-{key}-{index}");
+        Ok(vec![Sibling {
+            form: "p2tr",
+            key: address.clone().into(),
+            address,
+        }])
     }
 
     fn payment_uri(&self, _: &ChainName, address: &str, amount: &str) -> String {

@@ -3,10 +3,12 @@
 //! Goal: status, sums and events are right in every story, and the same on SQLite and Postgres. Method:
 //! the real worker, commands and store; a chain in memory; a clock that the test moves.
 
+use paywatch_chain::Credit;
 use paywatch_domain::{InvoiceId, UnixMillis};
 use paywatch_engine::commands::CommandError;
 use paywatch_engine::worker::Step;
 use paywatch_store::chains;
+use paywatch_wire::invoice::Progress;
 use sqlx::Connection as _;
 
 use crate::chain::payment;
@@ -40,6 +42,8 @@ stories!(
     a_payment_mined_during_downtime_is_in_time_by_its_block,
     a_fee_bump_after_expiry_inherits_when_the_money_was_first_seen,
     an_evicted_payment_is_told_and_can_come_back,
+    money_to_another_form_of_the_key_is_an_exception_until_it_goes_away,
+    a_block_reward_is_final_when_it_can_be_spent,
     a_replacement_that_pays_us_nothing_is_kept_as_one,
     late_money_is_late,
     a_canceled_invoice_stays_canceled,
@@ -262,6 +266,74 @@ async fn an_evicted_payment_is_told_and_can_come_back(mut house: House) {
         &["created", "detected", "updated", "detected"],
     )
     .await;
+}
+
+async fn money_to_another_form_of_the_key_is_an_exception_until_it_goes_away(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    let sibling = [b"sibling-".as_slice(), &key].concat();
+    let astray = payment("a", &sibling, 100_000, "in:0");
+    house.chain.node().pool = vec![astray.clone()];
+    house.poll().await;
+    expect(&house, id, "created", &["created", "exception.opened"]).await;
+    house.mine(vec![astray.clone()]).await;
+    house.mine(Vec::new()).await;
+    expect(&house, id, "created", &["created", "exception.opened"]).await;
+    let invoice = house.show(id).await;
+    let exception = &invoice.exceptions[0];
+    assert_eq!(
+        (&*exception.kind, &*exception.state, &*exception.amount),
+        ("recoverable", "open", "0.00100000")
+    );
+    let transfer = &invoice.transfers[0];
+    assert_eq!((&*transfer.role, transfer.counted), ("sibling", false));
+    assert_eq!(invoice.options[0].tally.seen, "0", "it is never credited");
+
+    // Right money in the block that takes the wrong money away: two events of one fold, in this order.
+    {
+        let now = house.now;
+        let mut node = house.chain.node();
+        node.drop_blocks(2);
+        node.mine(vec![payment("b", &key, 100_000, "in:0")], now);
+        node.mine(Vec::new(), now);
+        node.mine(Vec::new(), now);
+    }
+    house.poll().await;
+    let said = ["created", "exception.opened", "paid", "exception.resolved"];
+    expect(&house, id, "paid", &said).await;
+    let invoice = house.show(id).await;
+    assert_eq!(invoice.exceptions[0].state, "resolved");
+
+    house.chain.node().pool = vec![payment("c", &sibling, 500, "in:7")];
+    house.poll().await;
+    expect(&house, id, "paid", &said).await;
+    house.chain.node().pool = vec![payment("d", &sibling, 5_000, "in:8")];
+    house.poll().await;
+    let said = [&said[..], &["exception.opened"]].concat();
+    expect(&house, id, "paid", &said).await;
+}
+
+async fn a_block_reward_is_final_when_it_can_be_spent(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    let reward = Credit {
+        maturity: 100,
+        spends: Box::new([]),
+        ..payment("a", &key, 100_000, "in:0")
+    };
+    house.mine(vec![reward]).await;
+    for _ in 0..98 {
+        house.mine(Vec::new()).await;
+    }
+    expect(&house, id, "confirming", &["created", "confirming"]).await;
+    let invoice = house.show(id).await;
+    assert_eq!(
+        invoice.transfers[0].finality,
+        Progress::Depth {
+            have: 99,
+            need: 100
+        }
+    );
+    house.mine(Vec::new()).await;
+    expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
 }
 
 async fn a_replacement_that_pays_us_nothing_is_kept_as_one(mut house: House) {
