@@ -14,6 +14,7 @@ mod kills;
 mod merchants;
 mod outages;
 mod reorganisations;
+mod siblings;
 mod stories;
 mod support;
 mod unreachable;

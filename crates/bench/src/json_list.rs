@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use paywatch_domain::{
-    Amount, BlockHash, BlockRef, ChainName, Entropy as _, Position, TransferId, TxId,
+    Amount, BlockHash, BlockRef, ChainName, Entropy as _, Position, Role, TransferId, TxId,
 };
 use paywatch_store::transfers::{self, NewTransfer};
 use paywatch_store::{InvoiceKey, OptionKey, StoreError, Tx, Unit, chains};
@@ -26,8 +26,9 @@ const INVOICES: u32 = 50;
 /// What [`transfers::insert`] does, for one row.
 const INSERT: &str =
     "INSERT INTO transfers (public_id, invoice, option, chain, asset, amount, tx_id, position,
+        maturity,
         sighted_at, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     ON CONFLICT (chain, tx_id, position, option) DO NOTHING";
 
 /// Measures both ways, each in a file of its own, from the first statement to the end of the commit.
@@ -114,6 +115,8 @@ fn transfers(numbers: &mut Numbers) -> Result<Vec<NewTransfer>> {
         let row = i64::from(number % INVOICES).saturating_add(1);
         let id = format!("{:032x}{:032x}", numbers.bits(), numbers.bits());
         NewTransfer {
+            role: Role::Payment,
+            maturity: 0,
             id: TransferId::from_bits(numbers.bits()),
             invoice: InvoiceKey(row),
             option: OptionKey(row),
@@ -173,6 +176,7 @@ async fn insert_singly(conn: &mut SqliteConnection, new: &[NewTransfer]) -> Resu
             .bind(new.amount.to_string())
             .bind(new.tx_id.as_str())
             .bind(new.position.as_str())
+            .bind(i64::from(new.maturity))
             .bind(new.sighted_at.0)
             .bind(new.created_at.0)
             .execute(&mut *transaction)

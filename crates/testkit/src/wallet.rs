@@ -56,6 +56,22 @@ impl WalletKey {
         Ok(Address::p2wpkh(&key.to_pub(), Network::Regtest).to_string())
     }
 
+    /// The other addresses of the key at `m/84'/1'/0'/0/index`: P2PKH, P2SH-P2WPKH and P2TR.
+    pub fn siblings(&self, index: u32) -> Result<[String; 3]> {
+        let secp = Secp256k1::new();
+        let steps = [
+            ChildNumber::from_normal_idx(0)?,
+            ChildNumber::from_normal_idx(index)?,
+        ];
+        let key = self.public().derive_pub(&secp, &steps)?;
+        let (network, inner) = (Network::Regtest, key.to_x_only_pub());
+        Ok([
+            Address::p2pkh(key.to_pub(), network).to_string(),
+            Address::p2shwpkh(&key.to_pub(), network).to_string(),
+            Address::p2tr(&secp, inner, None, network).to_string(),
+        ])
+    }
+
     fn public(&self) -> Xpub {
         Xpub::from_priv(&Secp256k1::new(), &self.account)
     }

@@ -104,7 +104,11 @@ impl House {
             .iter()
             .filter_map(|event| event["type"].as_str())
             .collect();
-        let expected: Vec<String> = types.iter().map(|kind| format!("invoice.{kind}")).collect();
+        let expected = types.iter().map(|kind| match kind.split_once('.') {
+            Some(_) => (*kind).to_owned(),
+            None => format!("invoice.{kind}"),
+        });
+        let expected: Vec<String> = expected.collect();
         ensure!(
             kinds == expected,
             "expected {expected:?}, and this was told: {kinds:?}"

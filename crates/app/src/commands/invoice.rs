@@ -157,5 +157,13 @@ fn describe(invoice: &Value) -> String {
             text(transfer, "/finality/need")
         ));
     }
+    for exception in invoice["exceptions"].as_array().into_iter().flatten() {
+        lines.push(format!(
+            "  {} exception {}: {}",
+            text(exception, "/state"),
+            text(exception, "/kind"),
+            text(exception, "/detail")
+        ));
+    }
     lines.join("\n")
 }
