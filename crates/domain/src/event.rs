@@ -1,9 +1,10 @@
 //! Events: what a merchant is told, and when there is something to tell.
 
 use crate::chain::ChainName;
-use crate::fold::{Folded, Sums};
+use crate::fold::Folded;
 use crate::id::OptionId;
 use crate::status::Status;
+use crate::sums::Sums;
 
 /// The type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,134 +3,16 @@
 //! A pure function without memory. A reorganisation closes placements and lowers a tip; folding again
 //! gives the new truth, so there is nothing to undo.
 
-use crate::amount::Amount;
 use crate::chain::ChainName;
 use crate::exception::{ExceptionKind, Finding};
 use crate::facts::{OperatorFact, Place, Role, Transfer, Views};
 use crate::id::{OptionId, TransferId};
 use crate::limits;
 use crate::status::{Measures, Pending, Reached, Status};
+use crate::sums::{Certainty, Sums};
 use crate::terms::{Finality, OptionTerms, Terms};
 use crate::time::UnixMillis;
-
-/// How certain a transfer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Certainty {
-    /// It stands nowhere now: evicted, replaced or reorganised away.
-    Gone,
-    /// In the mempool.
-    Seen,
-    /// In a block, not final.
-    Confirming,
-    /// Final by the option's policy.
-    Final,
-}
-
-impl Certainty {
-    /// The name in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Gone => "gone",
-            Self::Seen => "seen",
-            Self::Confirming => "confirming",
-            Self::Final => "final",
-        }
-    }
-}
-
-/// Sums of one option by time and certainty, in atomic units. The parts do not overlap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    /// In time, in the mempool.
-    pub seen: Amount,
-    /// In time, in blocks, not final.
-    pub confirming: Amount,
-    /// In time and final.
-    pub finalized: Amount,
-    /// Late, not final.
-    pub late_pending: Amount,
-    /// Late and final.
-    pub late_finalized: Amount,
-}
-
-impl Sums {
-    fn add(
-        &mut self,
-        amount: Amount,
-        certainty: Certainty,
-        in_time: bool,
-    ) -> Result<(), Violation> {
-        let sum = match (in_time, certainty) {
-            (_, Certainty::Gone) => return Ok(()),
-            (true, Certainty::Seen) => &mut self.seen,
-            (true, Certainty::Confirming) => &mut self.confirming,
-            (true, Certainty::Final) => &mut self.finalized,
-            (false, Certainty::Seen | Certainty::Confirming) => &mut self.late_pending,
-            (false, Certainty::Final) => &mut self.late_finalized,
-        };
-        *sum = sum.checked_add(amount).ok_or(Violation::SumOverflow)?;
-        Ok(())
-    }
-
-    /// Everything in time, whatever its certainty.
-    pub fn in_time(&self) -> Result<Amount, Violation> {
-        let pending = self.seen.checked_add(self.confirming);
-        pending
-            .and_then(|sum| sum.checked_add(self.finalized))
-            .ok_or(Violation::SumOverflow)
-    }
-
-    /// Everything late, whatever its certainty.
-    pub fn late(&self) -> Result<Amount, Violation> {
-        self.late_pending
-            .checked_add(self.late_finalized)
-            .ok_or(Violation::SumOverflow)
-    }
-
-    /// Everything final, late money included.
-    pub fn all_finalized(&self) -> Result<Amount, Violation> {
-        self.finalized
-            .checked_add(self.late_finalized)
-            .ok_or(Violation::SumOverflow)
-    }
-}
-
-/// A rule that must hold does not: no further claims about this invoice.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Violation {
-    /// A sum does not fit into 256 bits.
-    #[error("a sum of transfers does not fit into 256 bits")]
-    SumOverflow,
-    /// A transfer stands above the last block that was read.
-    #[error("transfer {transfer} stands at height {height}, above the last block read")]
-    AboveTip {
-        /// Which.
-        transfer: TransferId,
-        /// Where it claims to stand.
-        height: u64,
-    },
-    /// A transfer belongs to no option of the invoice, or is of another asset.
-    #[error("transfer {transfer} does not belong to an option of this invoice")]
-    Foreign {
-        /// Which.
-        transfer: TransferId,
-    },
-    /// A transfer stands twice among the facts.
-    #[error("transfer {transfer} is counted twice")]
-    Twice {
-        /// Which.
-        transfer: TransferId,
-    },
-    /// More transfers than a fold reads.
-    #[error("more than {} transfers", limits::INVOICE_TRANSFERS_MAX)]
-    TooMany,
-    /// A rule was violated before, and nobody has looked at it yet.
-    #[error("it is quarantined: {0}")]
-    Quarantined(String),
-    /// A stored form cannot be read, or its seal does not fit.
-    #[error("stored data of this invoice is damaged: {0}")]
-    Damaged(String),
-}
+use crate::violation::Violation;
 
 /// What the passing of a tip or of time may change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,8 +24,10 @@ pub mod fold;
 pub mod id;
 pub mod limits;
 pub mod status;
+pub mod sums;
 pub mod terms;
 pub mod time;
+pub mod violation;
 
 pub use amount::{Amount, AmountError, Rounding};
 pub use asset::{Asset, AssetKind, AssetName};
@@ -35,11 +37,13 @@ pub use dossier::{Dossier, PaymentPlace};
 pub use event::{Cause, CauseKind, EventType, Said};
 pub use exception::{Exception, ExceptionKind, ExceptionNews, Finding};
 pub use facts::{ChainView, OperatorFact, Place, Role, Transfer, Views};
-pub use fold::{Await, Certainty, Folded, OptionTally, Sums, TransferView, Violation, fold};
+pub use fold::{Await, Folded, OptionTally, TransferView, fold};
 pub use id::{
     DeliveryId, EndpointId, Entropy, EventId, ExceptionId, InvoiceId, KeyId, MerchantId, OptionId,
     RequestId, TransferId, WalletId,
 };
 pub use status::{CustomerStatus, Status};
+pub use sums::{Certainty, Sums};
 pub use terms::{Finality, Margin, OptionTerms, Policy, Price, Terms, TermsError, Tolerance};
 pub use time::{Clock, UnixMillis};
+pub use violation::Violation;
