@@ -11,6 +11,7 @@ use paywatch_chain_bitcoin::{BitcoinDerivation, BitcoinSource};
 use paywatch_domain::{Catalogue, Entropy as _, Family};
 use paywatch_engine::commands::{CommandParts, Commands};
 use paywatch_engine::high_water::HighWaterFolder;
+use paywatch_engine::housekeeping::Housekeeper;
 use paywatch_engine::worker::{ChainWorker, Pace, Parts};
 use paywatch_store::{MasterKey, Options, Store, Writer};
 use paywatch_webhook::{Deliverer, EgressRules, Guard, Schedule, Sender};
@@ -192,6 +193,12 @@ impl House {
             deliverer.release_claims().await?;
         }
         Ok(deliverer)
+    }
+
+    /// What time alone brings about.
+    pub(crate) fn housekeeper(&self) -> Housekeeper {
+        let (store, master) = (self.store.clone(), Arc::clone(&self.master));
+        Housekeeper::new(store, master, Box::new(SystemEntropy))
     }
 
     /// Who this process is to others: distinct for each start where there can be others.

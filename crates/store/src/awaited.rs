@@ -20,6 +20,9 @@ statements! {
             (SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'height' AND position <= $2
             UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'covered' AND position < $3) AS due
         ORDER BY invoice LIMIT $4";
+    OVERDUE = "SELECT invoice, position FROM awaited
+        WHERE chain = $1 AND kind = 'covered' AND position < $2 AND (position, invoice) > ($3, $4)
+        ORDER BY position, invoice LIMIT $5";
     NEXT_COVERED = "SELECT MIN(position) FROM awaited WHERE chain = $1 AND kind = 'covered'";
 }
 
@@ -79,6 +82,45 @@ pub async fn due(
     ];
     let rows = conn.fetch::<(i64,)>(DUE, &binds).await?;
     Ok(rows.into_iter().map(|(key,)| InvoiceKey(key)).collect())
+}
+
+/// A place among the invoices that wait for coverage of a chain, in the order of what they wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverdueMark {
+    position: i64,
+    invoice: i64,
+}
+
+impl OverdueMark {
+    /// Before the first.
+    pub const START: Self = Self {
+        position: i64::MIN,
+        invoice: i64::MIN,
+    };
+}
+
+/// Invoices behind a place that have waited for coverage past a time before `until`, at most
+/// [`DUE_MAX`], and the place behind them.
+pub async fn overdue(
+    conn: &mut Conn,
+    chain: &ChainName,
+    until: UnixMillis,
+    mark: OverdueMark,
+) -> Result<(Vec<InvoiceKey>, OverdueMark), StoreError> {
+    let binds = [
+        chain.as_str().into(),
+        until.into(),
+        mark.position.into(),
+        mark.invoice.into(),
+        DUE_MAX.into(),
+    ];
+    let rows = conn.fetch::<(i64, i64)>(OVERDUE, &binds).await?;
+    let end = rows.last().map_or(mark, |(invoice, position)| OverdueMark {
+        position: *position,
+        invoice: *invoice,
+    });
+    let keys = rows.into_iter().map(|(invoice, _)| InvoiceKey(invoice));
+    Ok((keys.collect(), end))
 }
 
 /// The earliest time that coverage of a chain is awaited past.

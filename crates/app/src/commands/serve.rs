@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use paywatch_domain::Clock as _;
-use paywatch_engine::housekeeping::Housekeeper;
 use paywatch_engine::master_check::CheckMasterKey;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -85,8 +84,7 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
         start(&tasks, &stop, drive(worker, stop.clone()));
     }
     if selection.has("jobs") {
-        let housekeeper = Housekeeper::new(house.store.clone());
-        start(&tasks, &stop, drive(housekeeper, stop.clone()));
+        start(&tasks, &stop, drive(house.housekeeper(), stop.clone()));
     }
     if selection.has("webhook") {
         start(&tasks, &stop, drive(house.deliverer().await?, stop.clone()));

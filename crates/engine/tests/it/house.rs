@@ -15,6 +15,7 @@ use paywatch_domain::{
 };
 use paywatch_engine::commands::{Answered, Caller, CommandParts, Commands};
 use paywatch_engine::high_water::HighWater;
+use paywatch_engine::housekeeping::Housekeeper;
 use paywatch_engine::worker::{ChainWorker, Pace, Parts, Step};
 use paywatch_store::{
     MasterKey, Options, Store, StoreError, Tx, Unit, events, invoices, merchants,
@@ -318,6 +319,13 @@ impl House {
     pub(crate) async fn restart(&mut self) {
         self.worker = worker(&self.chain, &self.store, &self.spec, &self.master, "first");
         self.settle().await;
+    }
+
+    /// Somebody who looks at what time alone brings about.
+    pub(crate) fn housekeeper(&self) -> Housekeeper {
+        let number = WORKERS.fetch_add(1, Ordering::Relaxed);
+        let entropy = Box::new(Counting(number << 32));
+        Housekeeper::new(self.store.clone(), Arc::clone(&self.master), entropy)
     }
 
     /// Another process that would like to follow the same chain.

@@ -39,6 +39,7 @@ stories!(
     a_double_spend_in_the_new_branch_leaves_nothing,
     a_bare_rollback_takes_depth_away,
     nothing_expires_while_the_node_cannot_be_read,
+    an_invoice_says_what_it_waits_for_when_its_chain_stays_unread,
     a_payment_mined_during_downtime_is_in_time_by_its_block,
     a_fee_bump_after_expiry_inherits_when_the_money_was_first_seen,
     an_evicted_payment_is_told_and_can_come_back,
@@ -203,6 +204,35 @@ async fn nothing_expires_while_the_node_cannot_be_read(mut house: House) {
         .unwrap()
         .remove(0);
     assert!(row.problem.is_none());
+}
+
+async fn an_invoice_says_what_it_waits_for_when_its_chain_stays_unread(mut house: House) {
+    let (id, _) = house.invoice(100_000, 10).await;
+    let (other, _) = house.invoice(100_000, 3_000).await;
+    let mut housekeeper = house.housekeeper();
+    house.chain.node().is_down = true;
+    house.pass(3_600_000).await;
+    housekeeper.step(house.now).await;
+    expect(&house, id, "created", &["created"]).await;
+    house.pass(10_001).await;
+    housekeeper.step(house.now).await;
+    expect(&house, id, "created", &["created", "updated"]).await;
+    assert_eq!(house.show(id).await.waiting_for, ["bitcoin-regtest"]);
+    assert_eq!(
+        house.said(other).await,
+        ["created"],
+        "its hour has not passed"
+    );
+
+    // Told once, by whomever.
+    housekeeper.step(house.now).await;
+    house.housekeeper().step(house.now).await;
+    expect(&house, id, "created", &["created", "updated"]).await;
+    house.chain.node().is_down = false;
+    house.pass(60_000).await;
+    house.poll().await;
+    expect(&house, id, "expired", &["created", "updated", "expired"]).await;
+    assert!(house.show(id).await.waiting_for.is_empty());
 }
 
 async fn a_payment_mined_during_downtime_is_in_time_by_its_block(mut house: House) {
