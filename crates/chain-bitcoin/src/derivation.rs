@@ -3,14 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bip32::{PublicKey, XPub};
 use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 use paywatch_domain::{ChainName, Family, limits};
-use sha2::{Digest, Sha256};
 
-use crate::address::{ScriptType, address};
+use crate::address::{Lock, ScriptType, address};
 use crate::descriptor::Descriptor;
-use crate::key::child;
 use crate::network::Network;
 use crate::private::private_material;
 
@@ -22,14 +19,7 @@ const REMEMBERED_MAX: usize = 256;
 pub struct BitcoinDerivation {
     chains: BTreeMap<ChainName, Network>,
     /// Stored keys that were read before: reading one costs two operations on the curve.
-    remembered: Mutex<HashMap<String, Arc<Wallet>>>,
-}
-
-#[derive(Debug)]
-struct Wallet {
-    descriptor: Descriptor,
-    /// The node whose children are handed out.
-    parent: XPub,
+    remembered: Mutex<HashMap<String, Arc<Descriptor>>>,
 }
 
 impl BitcoinDerivation {
@@ -48,41 +38,43 @@ impl BitcoinDerivation {
         })
     }
 
-    fn wallet(&self, canonical: &str, test: bool) -> Result<Arc<Wallet>, KeyError> {
+    fn descriptor(&self, canonical: &str, test: bool) -> Result<Arc<Descriptor>, KeyError> {
         let remembered = || {
             self.remembered
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
         };
         let known = remembered().get(canonical).cloned();
-        if let Some(wallet) = known.filter(|wallet| wallet.descriptor.node.form.test == test) {
-            return Ok(wallet);
+        if let Some(descriptor) = known.filter(|descriptor| descriptor.is_test() == test) {
+            return Ok(descriptor);
         }
-        let wallet = Arc::new(Wallet::read(canonical, test)?);
+        let descriptor = Arc::new(read(canonical, test)?);
         let mut remembered = remembered();
         if REMEMBERED_MAX <= remembered.len() {
             remembered.clear();
         }
-        remembered.insert(canonical.to_owned(), Arc::clone(&wallet));
-        Ok(wallet)
+        remembered.insert(canonical.to_owned(), Arc::clone(&descriptor));
+        Ok(descriptor)
     }
 }
 
-impl Wallet {
-    fn read(text: &str, test: bool) -> Result<Self, KeyError> {
-        // Before anything else, so that no other error can speak of a private key.
-        if let Some(what) = private_material(text) {
-            return Err(KeyError::Private { what });
-        }
-        if limits::KEY_CHARS_MAX < text.len() {
-            return Err(KeyError::Malformed {
-                detail: format!("longer than {} characters", limits::KEY_CHARS_MAX),
-            });
-        }
-        let descriptor = Descriptor::parse(text.trim(), test)?;
-        let parent = descriptor.parent()?;
-        Ok(Self { descriptor, parent })
+fn read(text: &str, test: bool) -> Result<Descriptor, KeyError> {
+    // Before anything else, so that no other error can speak of a private key.
+    if let Some(what) = private_material(text) {
+        return Err(KeyError::Private { what });
     }
+    if limits::KEY_CHARS_MAX < text.len() {
+        return Err(KeyError::Malformed {
+            detail: format!("longer than {} characters", limits::KEY_CHARS_MAX),
+        });
+    }
+    Descriptor::parse(text.trim(), test)
+}
+
+/// The script of a type under a lock, with its address.
+fn output(script: ScriptType, lock: &Lock, network: Network) -> Option<(String, Vec<u8>)> {
+    let script = script.script(lock)?;
+    Some((address(&script, network)?, script.into_bytes()))
 }
 
 impl Derivation for BitcoinDerivation {
@@ -91,21 +83,16 @@ impl Derivation for BitcoinDerivation {
     }
 
     fn parse(&self, text: &str, test: bool) -> Result<WalletKey, KeyError> {
-        let Wallet { descriptor, parent } = Wallet::read(text, test)?;
-        let is_function = text.contains('(');
-        let node = Sha256::new()
-            .chain_update(parent.to_bytes())
-            .chain_update(parent.attrs().chain_code)
-            .finalize();
+        let descriptor = read(text, test)?;
         Ok(WalletKey {
-            kind: if is_function {
+            kind: if text.contains('(') {
                 "descriptor"
             } else {
-                descriptor.node.form.prefix
+                descriptor.prefix()
             },
             canonical: descriptor.canonical(),
-            node: hex::encode(node),
-            fingerprint: hex::encode(descriptor.fingerprint()),
+            node: hex::encode(descriptor.node_id()),
+            fingerprint: descriptor.fingerprint(),
         })
     }
 
@@ -116,16 +103,13 @@ impl Derivation for BitcoinDerivation {
         chain: &ChainName,
     ) -> Result<DerivedAddress, KeyError> {
         let network = self.network(chain)?;
-        let wallet = self.wallet(canonical, network.is_test())?;
-        let key = child(&wallet.parent, index)?;
-        let script = wallet.descriptor.script;
-        let script = script.script(&key.public_key().to_bytes());
-        let script = script.ok_or(KeyError::Index { index })?;
-        let address = address(&script, network).ok_or(KeyError::Index { index })?;
+        let descriptor = self.descriptor(canonical, network.is_test())?;
+        let own = output(descriptor.script, &descriptor.lock(index)?, network);
+        let (address, key) = own.ok_or(KeyError::Index { index })?;
         Ok(DerivedAddress {
             address,
-            key: script.into_bytes(),
-            path: wallet.descriptor.path(index, network.coin_type()),
+            key,
+            path: descriptor.path(index, network.coin_type()),
         })
     }
 
@@ -136,20 +120,17 @@ impl Derivation for BitcoinDerivation {
         chain: &ChainName,
     ) -> Result<Vec<Sibling>, KeyError> {
         let network = self.network(chain)?;
-        let wallet = self.wallet(canonical, network.is_test())?;
-        let key = child(&wallet.parent, index)?.public_key().to_bytes();
-        let others = ScriptType::ALL.into_iter();
-        let others = others.filter(|script| *script != wallet.descriptor.script);
-        let sibling = |form: ScriptType| {
-            let script = form.script(&key)?;
-            Some(Sibling {
-                form: form.as_str(),
-                address: address(&script, network)?,
-                key: script.into_bytes(),
-            })
+        let descriptor = self.descriptor(canonical, network.is_test())?;
+        let lock = descriptor.lock(index)?;
+        let sibling = |script: ScriptType| {
+            let (address, key) = output(script, &lock, network)?;
+            let form = script.as_str();
+            Some(Sibling { form, address, key })
         };
-        let siblings = others.map(sibling).collect::<Option<_>>();
-        siblings.ok_or(KeyError::Index { index })
+        let siblings = descriptor.script.siblings().map(sibling);
+        siblings
+            .collect::<Option<_>>()
+            .ok_or(KeyError::Index { index })
     }
 
     /// BIP21: `bitcoin:ADDRESS?amount=BTC`.

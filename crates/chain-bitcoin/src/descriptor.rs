@@ -1,56 +1,55 @@
-//! Output descriptors of one key (BIP380 to BIP382): the form in which keys are stored.
+//! Output descriptors (BIP380 to BIP389): the form in which keys are stored.
 
-use bip32::{ChildNumber, XPub};
+use std::collections::BTreeSet;
+use std::slice;
+
+use bip32::PublicKey;
 use paywatch_chain::KeyError;
+use sha2::{Digest, Sha256};
 
-use crate::address::ScriptType;
+use crate::address::{Lock, ScriptType, witness_script};
 use crate::checksum::checksum;
-use crate::key::{PublicNode, ScriptHint, child, looks_extended};
+use crate::expression::KeyExpression;
+use crate::key::PublicNode;
 
-/// Where a key comes from: the fingerprint of its master key and the path from there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) fingerprint: [u8; 4],
-    pub(crate) path: Vec<ChildNumber>,
-}
+/// Most keys of one script (BIP383).
+const KEYS_MAX: usize = 20;
 
 /// A descriptor that has one address for every index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     pub(crate) script: ScriptType,
-    pub(crate) origin: Option<Origin>,
-    pub(crate) node: PublicNode,
-    /// The steps from the key to the node whose children are handed out.
-    pub(crate) steps: Vec<u32>,
+    signers: Signers,
+}
+
+/// Whose keys can spend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Signers {
+    /// One key.
+    One(Box<KeyExpression>),
+    /// So many of these keys, which are in the order of their texts.
+    Several {
+        threshold: usize,
+        keys: Vec<KeyExpression>,
+    },
 }
 
 impl Descriptor {
-    /// Reads a descriptor, or a bare extended key as the account key that wallets export: its
-    /// addresses are at `/0/*`. A missing checksum is accepted, a wrong one is not.
+    /// Reads a descriptor, or a bare extended key as the account key that wallets export. A missing
+    /// checksum is accepted, a wrong one is not.
     pub(crate) fn parse(text: &str, test: bool) -> Result<Self, KeyError> {
         if text.contains('(') {
             return Self::parse_function(text, test);
         }
-        let (origin, key) = split_origin(text)?;
-        if key.contains('/') && looks_extended(key) {
-            return Err(KeyError::Unsupported {
-                detail: "a path behind the key needs a descriptor: wpkh(KEY/0/*)".to_owned(),
-            });
+        let key = KeyExpression::account(text, test)?;
+        let script = key.node.form.hint.unwrap_or(ScriptType::P2wpkh);
+        if script.is_multisig() {
+            return Err(one_of_several(&key.node));
         }
-        let node = PublicNode::parse(key, test)?;
-        let script = match node.form.hint {
-            ScriptHint::None => ScriptType::P2wpkh,
-            ScriptHint::Type(script) => script,
-            ScriptHint::Multisig => return Err(multisig(&node)),
-        };
-        let steps = vec![0];
-        Self {
+        Ok(Self {
             script,
-            origin,
-            node,
-            steps,
-        }
-        .check()
+            signers: Signers::One(Box::new(key)),
+        })
     }
 
     fn parse_function(text: &str, test: bool) -> Result<Self, KeyError> {
@@ -64,121 +63,184 @@ impl Descriptor {
             None => text,
         };
         let (script, inner) = function(body)?;
-        let (origin, expression) = split_origin(inner)?;
-        let (key, steps) = expression.split_once('/').unwrap_or((expression, ""));
-        let node = PublicNode::parse(key, test)?;
-        match node.form.hint {
-            ScriptHint::Type(hint) if hint != script => {
-                return Err(KeyError::Unsupported {
-                    detail: format!(
-                        "a {} inside of {}; give {} or a plain xpub",
-                        node.form.prefix,
-                        script.descriptor("..."),
-                        hint.descriptor(node.form.prefix)
-                    ),
-                });
-            }
-            ScriptHint::Multisig => return Err(multisig(&node)),
-            ScriptHint::None | ScriptHint::Type(_) => {}
-        }
-        let steps = read_steps(steps)?;
-        Self {
-            script,
-            origin,
-            node,
-            steps,
-        }
-        .check()
+        let key = |text: &str| {
+            let key = KeyExpression::parse(text, test)?;
+            check_hint(&key.node, script)?;
+            Ok(key)
+        };
+        let signers = if script.is_multisig() {
+            let mut parts = inner.split(',');
+            let threshold = parts.next().unwrap_or_default();
+            let keys = parts.map(key).collect::<Result<_, _>>()?;
+            several(threshold, keys)?
+        } else if inner.contains([',', '{']) {
+            return Err(KeyError::Unsupported {
+                detail: format!(
+                    "more than one key inside of {0}; give {0} with one key",
+                    script.descriptor("KEY/0/*")
+                ),
+            });
+        } else {
+            Signers::One(Box::new(key(inner)?))
+        };
+        Ok(Self { script, signers })
     }
 
-    /// Compares what the origin says with what the key says of its own place.
-    fn check(self) -> Result<Self, KeyError> {
-        let attrs = self.node.key.attrs();
-        if let Some(origin) = &self.origin {
-            let last = origin.path.last().copied().unwrap_or_default();
-            if usize::from(attrs.depth) != origin.path.len() || attrs.child_number != last {
-                return Err(KeyError::Malformed {
-                    detail: "the path in the square brackets does not lead to this key (its depth \
-                             or last step differs); correct the brackets or leave them away"
-                        .to_owned(),
-                });
-            }
-        }
-        Ok(self)
-    }
-
-    /// The descriptor with its key in plain form and with its checksum. Reads back as the same.
+    /// The descriptor with its keys in plain form, of receiving addresses alone, and with its
+    /// checksum. Reads back as the same.
     pub(crate) fn canonical(&self) -> String {
-        let mut expression = String::new();
-        if let Some(origin) = &self.origin {
-            expression.push('[');
-            expression.push_str(&hex::encode(origin.fingerprint));
-            for step in &origin.path {
-                expression.push_str(&step_text(*step));
+        let body = match &self.signers {
+            Signers::One(key) => self.script.descriptor(&key.canonical()),
+            Signers::Several { threshold, keys } => {
+                let keys: Vec<String> = keys.iter().map(KeyExpression::canonical).collect();
+                let inner = format!("{threshold},{}", keys.join(","));
+                self.script.descriptor(&inner)
             }
-            expression.push(']');
-        }
-        expression.push_str(&self.node.standard());
-        for step in &self.steps {
-            expression.push_str(&step_text(ChildNumber(*step)));
-        }
-        expression.push_str("/*");
-        let body = self.script.descriptor(&expression);
+        };
         // Every character above is one that descriptors have.
         let checksum = checksum(&body).unwrap_or_default();
         format!("{body}#{checksum}")
     }
 
-    /// The node whose children are handed out.
-    pub(crate) fn parent(&self) -> Result<XPub, KeyError> {
-        self.steps
-            .iter()
-            .try_fold(self.node.key.clone(), |key, step| child(&key, *step))
-    }
-
-    /// The fingerprint of the master key where the origin tells it, else of the key itself.
-    pub(crate) fn fingerprint(&self) -> [u8; 4] {
-        self.origin
-            .as_ref()
-            .map_or_else(|| self.node.key.fingerprint(), |origin| origin.fingerprint)
-    }
-
-    /// The path to the address at `index`.
-    ///
-    /// From the root where the origin tells it, where the key is a root, and where it is at the
-    /// place of an account key: then by the convention of BIP49 and BIP84 for its script type.
-    /// Otherwise from the key, which is named by its fingerprint.
-    pub(crate) fn path(&self, index: u32, coin_type: u32) -> String {
-        let attrs = self.node.key.attrs();
-        let mut path = match &self.origin {
-            Some(origin) => origin
-                .path
-                .iter()
-                .fold("m".to_owned(), |path, step| path + &step_text(*step)),
-            None if attrs.depth == 0 => "m".to_owned(),
-            None if attrs.depth == 3 && attrs.child_number.is_hardened() => format!(
-                "m/{}h/{coin_type}h{}",
-                self.script.purpose(),
-                step_text(attrs.child_number)
-            ),
-            None => hex::encode(self.node.key.fingerprint()),
-        };
-        for step in self.steps.iter().chain([&index]) {
-            path.push_str(&step_text(ChildNumber(*step)));
+    /// The node whose children are handed out. Of several keys it is a hash over the sorted set of
+    /// their nodes, so neither their order nor how many must sign tells two counters apart.
+    pub(crate) fn node_id(&self) -> [u8; 32] {
+        match &self.signers {
+            Signers::One(key) => key.node_id(),
+            Signers::Several { keys, .. } => {
+                let nodes: BTreeSet<[u8; 32]> = keys.iter().map(KeyExpression::node_id).collect();
+                let hasher = nodes.iter().fold(Sha256::new(), Digest::chain_update);
+                hasher.finalize().into()
+            }
         }
-        path
+    }
+
+    /// Eight hexadecimal digits for people: of the one key, or of the hash over all keys.
+    pub(crate) fn fingerprint(&self) -> String {
+        match &self.signers {
+            Signers::One(key) => hex::encode(key.fingerprint()),
+            Signers::Several { .. } => hex::encode(self.node_id()).chars().take(8).collect(),
+        }
+    }
+
+    /// What has to be satisfied to spend from the address at `index`.
+    pub(crate) fn lock(&self, index: u32) -> Result<Lock, KeyError> {
+        match &self.signers {
+            Signers::One(key) => Ok(Lock::Key(key.public_key(index)?)),
+            Signers::Several { threshold, keys } => {
+                let keys = keys.iter().map(|key| key.public_key(index));
+                let script = witness_script(*threshold, keys.collect::<Result<_, _>>()?);
+                Ok(Lock::Script(script.ok_or(KeyError::Index { index })?))
+            }
+        }
+    }
+
+    /// The path to the address at `index`: one for each key, where they differ.
+    pub(crate) fn path(&self, index: u32, coin_type: u32) -> String {
+        let purpose = self.script.purpose();
+        let keys = self.keys().iter();
+        let paths: BTreeSet<String> = keys
+            .map(|key| key.path(index, coin_type, purpose))
+            .collect();
+        Vec::from_iter(paths).join(", ")
+    }
+
+    /// The first key's form: all keys are of the same network.
+    pub(crate) fn is_test(&self) -> bool {
+        self.keys().iter().any(|key| key.node.form.test)
+    }
+
+    /// What a bare key was called, for example `zpub`.
+    pub(crate) fn prefix(&self) -> &'static str {
+        let first = self.keys().first();
+        first.map_or("descriptor", |key| key.node.form.prefix)
+    }
+
+    fn keys(&self) -> &[KeyExpression] {
+        match &self.signers {
+            Signers::One(key) => slice::from_ref(key),
+            Signers::Several { keys, .. } => keys,
+        }
     }
 }
 
-fn step_text(step: ChildNumber) -> String {
-    let mark = if step.is_hardened() { "h" } else { "" };
-    format!("/{}{mark}", step.index())
+/// The keys of several signers, checked.
+fn several(threshold: &str, mut keys: Vec<KeyExpression>) -> Result<Signers, KeyError> {
+    let malformed = |detail: &str| {
+        Err(KeyError::Malformed {
+            detail: detail.to_owned(),
+        })
+    };
+    let digits = !threshold.is_empty() && threshold.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(threshold) = threshold.parse::<usize>().ok().filter(|_| digits) else {
+        return malformed(
+            "sortedmulti() begins with how many keys must sign: wsh(sortedmulti(2,KEY/0/*,KEY/0/*))",
+        );
+    };
+    if KEYS_MAX < keys.len() {
+        return malformed("a script has at most 20 keys");
+    }
+    if !(1..=keys.len()).contains(&threshold) {
+        return malformed(
+            "the number of keys that must sign is at least 1 and at most the number of keys; write \
+             wsh(sortedmulti(2,KEY/0/*,KEY/0/*)) with one KEY for each signer",
+        );
+    }
+    let (Some(first), count) = (keys.first(), keys.len()) else {
+        return malformed("sortedmulti() has no key");
+    };
+    let same_length = |key: &KeyExpression| key.step_count() == first.step_count();
+    if !keys.iter().all(same_length) {
+        return malformed("all keys have the same number of steps behind them, usually /0/*");
+    }
+    let several: BTreeSet<usize> = keys
+        .iter()
+        .map(|key| key.paths)
+        .filter(|n| 1 < *n)
+        .collect();
+    if 1 < several.len() {
+        return malformed("all keys with several paths (<0;1>) have the same number of them");
+    }
+    let given: BTreeSet<[u8; 33]> = keys
+        .iter()
+        .map(|key| key.node.key.public_key().to_bytes())
+        .collect();
+    let parents: BTreeSet<[u8; 32]> = keys.iter().map(KeyExpression::node_id).collect();
+    if given.len() != count || parents.len() != count {
+        return malformed("a key occurs twice; give each signer's own key once");
+    }
+    keys.sort_by_cached_key(KeyExpression::canonical);
+    Ok(Signers::Several { threshold, keys })
 }
 
-fn multisig(node: &PublicNode) -> KeyError {
+/// Refuses a key whose version says that it belongs into another function.
+fn check_hint(node: &PublicNode, script: ScriptType) -> Result<(), KeyError> {
+    let prefix = node.form.prefix;
+    match node.form.hint {
+        None => Ok(()),
+        Some(hint) if hint == script => Ok(()),
+        Some(ScriptType::P2shP2wsh) => Err(KeyError::Unsupported {
+            detail: format!(
+                "a {prefix} stands for sh(wsh(sortedmulti(...))); give the plain keys of a wallet \
+                 that is wsh(sortedmulti(...))"
+            ),
+        }),
+        Some(ScriptType::P2wsh) => Err(one_of_several(node)),
+        Some(hint) => Err(KeyError::Unsupported {
+            detail: format!(
+                "a {prefix} inside of {}; give {} or a plain xpub",
+                script.descriptor("..."),
+                hint.descriptor(prefix)
+            ),
+        }),
+    }
+}
+
+fn one_of_several(node: &PublicNode) -> KeyError {
     KeyError::Unsupported {
         detail: format!(
-            "a {} is one key of several signers; give the key of a wallet with one signer",
+            "a {} is one key of several signers; give the keys of all of them: \
+             wsh(sortedmulti(2,KEY/0/*,KEY/0/*))",
             node.form.prefix
         ),
     }
@@ -186,42 +248,37 @@ fn multisig(node: &PublicNode) -> KeyError {
 
 /// The script type of a descriptor and what stands inside of its function.
 fn function(body: &str) -> Result<(ScriptType, &str), KeyError> {
-    let inside = |start: &str, end: &str| {
-        let inner = body.strip_prefix(start)?.strip_suffix(end)?;
-        (!inner.contains(['(', ')'])).then_some(inner)
+    for (start, end, script) in [
+        ("pkh(", ")", ScriptType::P2pkh),
+        ("wpkh(", ")", ScriptType::P2wpkh),
+        ("sh(wpkh(", "))", ScriptType::P2shP2wpkh),
+        ("tr(", ")", ScriptType::P2tr),
+        ("wsh(sortedmulti(", "))", ScriptType::P2wsh),
+    ] {
+        let inner = body.strip_prefix(start);
+        let inner = inner.and_then(|inner| inner.strip_suffix(end));
+        if let Some(inner) = inner.filter(|inner| !inner.contains(['(', ')'])) {
+            return Ok((script, inner));
+        }
+    }
+    let unsupported = |detail: &str| KeyError::Unsupported {
+        detail: detail.to_owned(),
     };
-    if let Some(inner) = inside("wpkh(", ")") {
-        return Ok((ScriptType::P2wpkh, inner));
-    }
-    if let Some(inner) = inside("sh(wpkh(", "))") {
-        return Ok((ScriptType::P2shP2wpkh, inner));
-    }
     let name = body.split('(').next().unwrap_or_default();
-    let known = [
-        "pk",
-        "pkh",
-        "combo",
-        "multi",
-        "sortedmulti",
-        "tr",
-        "addr",
-        "raw",
-        "rawtr",
-        "wsh",
-    ];
+    let balanced = body.matches('(').count() == body.matches(')').count() && body.ends_with(')');
     Err(match name {
-        "tr" => KeyError::Unsupported {
-            detail: "tr() (taproot); give wpkh(KEY/0/*)".to_owned(),
-        },
-        "sh" | "wsh" if body.contains("multi") => KeyError::Unsupported {
-            detail: "several signers (multi, sortedmulti); give wpkh(KEY/0/*)".to_owned(),
-        },
-        "sh" => KeyError::Unsupported {
-            detail: "sh() around anything but wpkh(); give sh(wpkh(KEY/0/*)) or wpkh(KEY/0/*)"
-                .to_owned(),
-        },
-        name if known.contains(&name) => KeyError::Unsupported {
-            detail: format!("{name}(); give wpkh(KEY/0/*) or sh(wpkh(KEY/0/*))"),
+        "sh" | "wsh" | "multi" | "sortedmulti" if balanced && body.contains("multi(") => {
+            unsupported("several signers in this form; give wsh(sortedmulti(2,KEY/0/*,KEY/0/*))")
+        }
+        "sh" | "wsh" if balanced => unsupported(
+            "a script of its own kind; give wpkh(KEY/0/*), sh(wpkh(KEY/0/*)) or \
+             wsh(sortedmulti(2,KEY/0/*,KEY/0/*))",
+        ),
+        "tr" if balanced => unsupported("taproot with scripts besides the key; give tr(KEY/0/*)"),
+        "pk" | "combo" | "addr" | "raw" | "rawtr" | "musig" => KeyError::Unsupported {
+            detail: format!(
+                "{name}(); give wpkh(KEY/0/*), tr(KEY/0/*), sh(wpkh(KEY/0/*)) or pkh(KEY/0/*)"
+            ),
         },
         _ => KeyError::Malformed {
             detail: "the brackets of the descriptor do not fit; it looks like \
@@ -229,73 +286,4 @@ fn function(body: &str) -> Result<(ScriptType, &str), KeyError> {
                 .to_owned(),
         },
     })
-}
-
-/// Takes `[fingerprint/path]` off the front of a key expression.
-fn split_origin(text: &str) -> Result<(Option<Origin>, &str), KeyError> {
-    let Some(rest) = text.strip_prefix('[') else {
-        return Ok((None, text));
-    };
-    let malformed = || KeyError::Malformed {
-        detail: "the origin in square brackets is not like [d34db33f/84h/0h/0h]".to_owned(),
-    };
-    let (origin, key) = rest.split_once(']').ok_or_else(malformed)?;
-    let mut parts = origin.split('/');
-    let mut fingerprint = [0; 4];
-    let digits = parts.next().filter(|digits| digits.len() == 8);
-    hex::decode_to_slice(digits.ok_or_else(malformed)?, &mut fingerprint)
-        .map_err(|_| malformed())?;
-    let path = parts
-        .map(|step| read_step(step).ok_or_else(malformed))
-        .collect::<Result<_, _>>()?;
-    Ok((Some(Origin { fingerprint, path }), key))
-}
-
-/// One step such as `0`, `84h`, `84H` or `84'`.
-fn read_step(text: &str) -> Option<ChildNumber> {
-    let (digits, hardened) = match text.strip_suffix(['h', 'H', '\'']) {
-        Some(digits) => (digits, true),
-        None => (text, false),
-    };
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number = digits.parse().ok().filter(|_| plain)?;
-    ChildNumber::new(number, hardened).ok()
-}
-
-/// The steps between key and index, from what stands behind the key's first slash.
-fn read_steps(text: &str) -> Result<Vec<u32>, KeyError> {
-    if text.contains(['<', ';']) {
-        return Err(KeyError::Unsupported {
-            detail: "several paths in one descriptor (<0;1>); give the receiving one alone: \
-                     wpkh(KEY/0/*)"
-                .to_owned(),
-        });
-    }
-    let mut steps: Vec<&str> = text.split('/').collect();
-    if let Some(last) = steps.last()
-        && matches!(*last, "*h" | "*H" | "*'")
-    {
-        return Err(KeyError::Hardened {
-            step: "*h".to_owned(),
-        });
-    }
-    if steps.pop() != Some("*") {
-        return Err(KeyError::Unsupported {
-            detail: "a key without /* has one fixed address; give wpkh(KEY/0/*)".to_owned(),
-        });
-    }
-    steps
-        .into_iter()
-        .map(|text| {
-            let step = read_step(text).ok_or_else(|| KeyError::Malformed {
-                detail: "the path behind the key is not like /0/*".to_owned(),
-            })?;
-            if step.is_hardened() {
-                return Err(KeyError::Hardened {
-                    step: format!("{}h", step.index()),
-                });
-            }
-            Ok(step.0)
-        })
-        .collect()
 }

@@ -17,22 +17,11 @@ pub(crate) struct KeyForm {
     pub(crate) prefix: &'static str,
     /// Whether it is for test networks.
     pub(crate) test: bool,
-    /// What the form says about the script.
-    pub(crate) hint: ScriptHint,
+    /// Which script it is meant for, where the form says that.
+    pub(crate) hint: Option<ScriptType>,
 }
 
-/// What a key's version says about the script it is used in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScriptHint {
-    /// Nothing.
-    None,
-    /// This type.
-    Type(ScriptType),
-    /// Several signatures; not supported.
-    Multisig,
-}
-
-const fn form(version: u32, prefix: &'static str, test: bool, hint: ScriptHint) -> KeyForm {
+const fn form(version: u32, prefix: &'static str, test: bool, hint: Option<ScriptType>) -> KeyForm {
     KeyForm {
         version: version.to_be_bytes(),
         prefix,
@@ -42,36 +31,16 @@ const fn form(version: u32, prefix: &'static str, test: bool, hint: ScriptHint) 
 }
 
 const FORMS: [KeyForm; 10] = [
-    form(0x0488_b21e, "xpub", false, ScriptHint::None),
-    form(
-        0x049d_7cb2,
-        "ypub",
-        false,
-        ScriptHint::Type(ScriptType::P2shP2wpkh),
-    ),
-    form(
-        0x04b2_4746,
-        "zpub",
-        false,
-        ScriptHint::Type(ScriptType::P2wpkh),
-    ),
-    form(0x0295_b43f, "Ypub", false, ScriptHint::Multisig),
-    form(0x02aa_7ed3, "Zpub", false, ScriptHint::Multisig),
-    form(0x0435_87cf, "tpub", true, ScriptHint::None),
-    form(
-        0x044a_5262,
-        "upub",
-        true,
-        ScriptHint::Type(ScriptType::P2shP2wpkh),
-    ),
-    form(
-        0x045f_1cf6,
-        "vpub",
-        true,
-        ScriptHint::Type(ScriptType::P2wpkh),
-    ),
-    form(0x0242_89ef, "Upub", true, ScriptHint::Multisig),
-    form(0x0257_5483, "Vpub", true, ScriptHint::Multisig),
+    form(0x0488_b21e, "xpub", false, None),
+    form(0x049d_7cb2, "ypub", false, Some(ScriptType::P2shP2wpkh)),
+    form(0x04b2_4746, "zpub", false, Some(ScriptType::P2wpkh)),
+    form(0x0295_b43f, "Ypub", false, Some(ScriptType::P2shP2wsh)),
+    form(0x02aa_7ed3, "Zpub", false, Some(ScriptType::P2wsh)),
+    form(0x0435_87cf, "tpub", true, None),
+    form(0x044a_5262, "upub", true, Some(ScriptType::P2shP2wpkh)),
+    form(0x045f_1cf6, "vpub", true, Some(ScriptType::P2wpkh)),
+    form(0x0242_89ef, "Upub", true, Some(ScriptType::P2shP2wsh)),
+    form(0x0257_5483, "Vpub", true, Some(ScriptType::P2wsh)),
 ];
 
 /// An extended public key that was read.
@@ -242,12 +211,12 @@ mod tests {
             (
                 "ypub6Ww3ibxVfGzLrAH1PNcjyAWenMTbbAosGNB6VvmSEgytSER9azLDWCxoJwW7Ke7icmizBMXrzBx9979FfaHxHcrArf3zbeJJJUZPf663zsP",
                 "xpub6C6nQwHaWbSrzs5tZ1q7m5R9cPK9eYpNMFesiXsYrgc1P8bvLLAet9JfHjYXKjToD8cBRswJXXbbFpXgwsswVPAZzKMa1jUp2kVkGVUaJa7",
-                ScriptHint::Type(ScriptType::P2shP2wpkh),
+                Some(ScriptType::P2shP2wpkh),
             ),
             (
                 "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs",
                 "xpub6CatWdiZiodmUeTDp8LT5or8nmbKNcuyvz7WyksVFkKB4RHwCD3XyuvPEbvqAQY3rAPshWcMLoP2fMFMKHPJ4ZeZXYVUhLv1VMrjPC7PW6V",
-                ScriptHint::Type(ScriptType::P2wpkh),
+                Some(ScriptType::P2wpkh),
             ),
         ];
         for (given, plain, hint) in vectors {

@@ -14,6 +14,7 @@ mod checksum;
 mod credentials;
 mod descriptor;
 mod difficulty;
+mod expression;
 mod hash;
 mod headers;
 mod key;
@@ -23,7 +24,6 @@ mod proof;
 mod rpc;
 mod transaction;
 
-pub use address::ScriptType;
 pub use credentials::Credentials;
 pub use derivation::BitcoinDerivation;
 pub use error::SetupError;

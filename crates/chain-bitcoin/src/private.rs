@@ -11,7 +11,7 @@ const PHRASE_WORDS: std::ops::RangeInclusive<usize> = 11..=33;
 
 /// What private material `text` contains, in words for people; `None` when it contains none.
 pub(crate) fn private_material(text: &str) -> Option<&'static str> {
-    if is_phrase(text) {
+    if has_phrase(text) {
         return Some("a seed phrase");
     }
     let whole = text.trim();
@@ -74,18 +74,21 @@ fn hexadecimal(word: &str) -> &str {
     word.strip_prefix("0x").unwrap_or(word)
 }
 
-/// A list of words without anything else, numbered or not, in any language.
-fn is_phrase(text: &str) -> bool {
+/// A row of words without anything else between them, numbered or not, in any language.
+fn has_phrase(text: &str) -> bool {
     let words = text
-        .split(|letter: char| letter.is_whitespace() || letter == ',')
+        .split(|letter: char| letter.is_whitespace() || matches!(letter, ',' | '(' | ')'))
         .map(|word| word.trim_matches(|letter: char| !letter.is_alphabetic()))
         .filter(|word| !word.is_empty());
     let mut count = 0_usize;
     for word in words {
-        if !word.chars().all(char::is_alphabetic) || 12 < word.chars().count() {
-            return false;
+        if word.chars().all(char::is_alphabetic) && word.chars().count() <= 12 {
+            count = count.saturating_add(1);
+        } else if PHRASE_WORDS.contains(&count) {
+            return true;
+        } else {
+            count = 0;
         }
-        count = count.saturating_add(1);
     }
     PHRASE_WORDS.contains(&count)
 }
@@ -152,6 +155,17 @@ mod tests {
             (&phrase, "phrase"),
             (&phrase.to_uppercase(), "phrase"),
             (&phrase.replace(' ', ", "), "phrase"),
+            (&format!("wsh(sortedmulti(2,{phrase},xpub))"), "phrase"),
+            (
+                &format!("wsh(sortedmulti(2,{phrase},xpub661My/0/*))"),
+                "phrase",
+            ),
+            (&format!("wsh(sortedmulti(1,{XPRV}/0/*))"), "extended"),
+            (
+                &format!("tr([d34db33f/86h/0h/0h]{XPRV}/<0;1>/*)"),
+                "extended",
+            ),
+            (&format!("pkh({XPRV}/0/*)#abcdefgh"), "extended"),
             (&numbered, "phrase"),
             (&"あいこくしん ".repeat(12), "phrase"),
         ];

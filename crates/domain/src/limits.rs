@@ -12,8 +12,8 @@ pub const OPTIONS_MAX: usize = 16;
 pub const TEXT_CHARS_MAX: usize = 255;
 /// Characters of a URL.
 pub const URL_CHARS_MAX: usize = 2048;
-/// Characters of an extended key or output descriptor.
-pub const KEY_CHARS_MAX: usize = 1024;
+/// Characters of an extended key or output descriptor; 20 keys with their origins fit.
+pub const KEY_CHARS_MAX: usize = 4096;
 /// Longest time from creation to expiry, in seconds: 90 days.
 pub const EXPIRES_IN_S_MAX: u64 = 90 * 24 * 3600;
 /// Longest late window, in seconds: 365 days.

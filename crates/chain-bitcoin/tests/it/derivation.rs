@@ -17,6 +17,11 @@ pub(crate) const YPUB: &str = "ypub6Ww3ibxVfGzLrAH1PNcjyAWenMTbbAosGNB6VvmSEgytS
 /// `m/49h/1h/0h` of the same phrase (BIP49).
 pub(crate) const TPUB: &str = "tpubDD7tXK8KeQ3YY83yWq755fHY2JW8Ha8Q765tknUM5rSvjPcGWfUppDFMpQ1ScziKfW3ZNtZvAD7M3u7bSs7HofjTD3KP3YxPK7X6hwV8Rk2";
 
+/// `m/44h/0h/0h` of the same phrase.
+pub(crate) const XPUB_44: &str = "xpub6BosfCnifzxcFwrSzQiqu2DBVTshkCXacvNsWGYJVVhhawA7d4R5WSWGFNbi8Aw6ZRc1brxMyWMzG3DSSSSoekkudhUd9yLb6qx39T9nMdj";
+/// `m/86h/0h/0h` of the same phrase (BIP86).
+pub(crate) const XPUB_86: &str = "xpub6BgBgsespWvERF3LHQu6CnqdvfEvtMcQjYrcRzx53QJjSxarj2afYWcLteoGVky7D3UKDP9QyrLprQ3VCECoY49yfdDEHGCtMMj92pReUsQ";
+
 pub(crate) fn chain(network: Network) -> ChainName {
     network.as_str().parse().unwrap()
 }
@@ -54,6 +59,35 @@ fn bip49_and_slip132_vectors() {
     assert_eq!(first, "2Mww8dCYPUpKHofjgcXcBCEGmniw9CoaiD2");
 }
 
+/// The account keys of the phrase `abandon … about` in the forms of BIP44 and BIP86: index, address.
+#[test]
+fn bip44_and_bip86_vectors() {
+    let legacy = format!("pkh([73c5da0a/44h/0h/0h]{XPUB_44}/<0;1>/*)");
+    let taproot = format!("tr({XPUB_86}/<0;1>/*)");
+    let change = format!("tr({XPUB_86}/1/*)");
+    for (text, index, expected) in [
+        (&legacy, 0, "1LqBGSKuX5yYUonjxT5qGfpUsXKYYWeabA"),
+        (&legacy, 1, "1Ak8PffB2meyfYnbXZR9EGfLfFZVpzJvQP"),
+        (
+            &taproot,
+            0,
+            "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr",
+        ),
+        (
+            &taproot,
+            1,
+            "bc1p4qhjn9zdvkux4e44uhx8tc55attvtyu358kutcqkudyccelu0was9fqzwh",
+        ),
+        (
+            &change,
+            0,
+            "bc1p3qkhfews2uk44qtvauqyr2ttdsw7svhkl9nkm9s9c3x4ax5h60wqwruhk7",
+        ),
+    ] {
+        assert_eq!(address(text, index, Network::Mainnet), expected, "{text}");
+    }
+}
+
 /// The same account given in every form is one key with one counter and one canonical form.
 #[test]
 fn forms_of_one_key() {
@@ -77,6 +111,9 @@ fn forms_of_one_key() {
         format!("wpkh([73C5DA0A/84'/0H/0h]{XPUB}/0/*)"),
         format!("wpkh({ZPUB}/0/*)"),
         format!("wpkh({external}/*)"),
+        format!("wpkh({XPUB}/<0;1>/*)"),
+        format!("tr({XPUB}/<0;1;2>/*)"),
+        format!("pkh({external}/*)"),
     ] {
         let key = parse(&text);
         assert_eq!(key.node, zpub.node, "{text}");
@@ -92,7 +129,54 @@ fn forms_of_one_key() {
     let xpub = Xpub::from_str(XPUB).unwrap();
     assert_eq!(zpub.fingerprint, xpub.fingerprint().to_string());
     assert_ne!(parse(&format!("wpkh({XPUB}/1/*)")).node, zpub.node);
+    assert_ne!(parse(&format!("wpkh({XPUB}/<1;0>/*)")).node, zpub.node);
+    let both = parse(&format!("wpkh({XPUB}/<0;1>/*)"));
+    assert_eq!(both.canonical, zpub.canonical, "the receiving path alone");
     assert_ne!(parse(&format!("wpkh({XPUB}/*)")).node, zpub.node);
+}
+
+/// Texts of the same keys in another order or with other brackets are one wallet with one counter.
+#[test]
+fn forms_of_several_keys() {
+    let derivation = derivation();
+    let parse = |text: &str| derivation.parse(text, false).unwrap();
+    let key = parse(&format!(
+        "wsh(sortedmulti(2,{XPUB}/0/*,{XPUB_44}/0/*,{XPUB_86}/0/*))"
+    ));
+    assert_eq!(key.kind, "descriptor");
+    assert_eq!(key.fingerprint, key.node[..8]);
+    assert_eq!(parse(&key.canonical), key);
+    for text in [
+        format!("wsh(sortedmulti(2,{XPUB_86}/0/*,{XPUB}/0/*,{XPUB_44}/0/*))"),
+        format!("wsh(sortedmulti(2,{XPUB}/<0;1>/*,{XPUB_44}/<0;1>/*,{XPUB_86}/<0;1>/*))"),
+    ] {
+        assert_eq!(parse(&text), key, "{text}");
+    }
+    let others = [
+        format!("wsh(sortedmulti(3,{XPUB}/0/*,{XPUB_44}/0/*,{XPUB_86}/0/*))"),
+        format!("wsh(sortedmulti(2,{XPUB},KEY/0/*,{XPUB_86}/0/*))").replace(
+            &format!("{XPUB},KEY"),
+            &format!("[73c5da0a/84h/0h/0h]{XPUB}/0/*,{XPUB_44}"),
+        ),
+    ];
+    for text in others {
+        assert_eq!(parse(&text).node, key.node, "{text}");
+    }
+    let fewer = parse(&format!("wsh(sortedmulti(2,{XPUB}/0/*,{XPUB_44}/0/*))"));
+    assert_ne!(fewer.node, key.node);
+    let single = parse(&format!("wsh(sortedmulti(1,{XPUB}/0/*))"));
+    assert_ne!(single.node, parse(XPUB).node);
+    let many: Vec<String> = (0..20)
+        .map(|step| {
+            let account = Xpub::from_str(XPUB).unwrap();
+            let step = ChildNumber::from_normal_idx(step).unwrap();
+            let key = account.ckd_pub(&Secp256k1::new(), step).unwrap();
+            format!("[73c5da0a/84h/0h/0h/{step}]{key}/<0;1>/*")
+        })
+        .collect();
+    let many = parse(&format!("wsh(sortedmulti(20,{}))", many.join(",")));
+    let derived = derivation.derive(&many.canonical, 7, &chain(Network::Mainnet));
+    assert!(derived.unwrap().path.starts_with("m/84h/0h/0h/0/0/7, "));
 }
 
 #[test]
@@ -111,6 +195,15 @@ fn paths_for_people() {
     assert_eq!(path(TPUB, Network::Regtest), "m/84h/1h/0h/0/7");
     assert_eq!(path(&given, Network::Mainnet), "m/44h/0h/0h/0/7");
     assert_eq!(path(root, Network::Mainnet), "m/0/7");
+    let taproot = format!("tr({XPUB_86}/0/*)");
+    assert_eq!(path(&taproot, Network::Mainnet), "m/86h/0h/0h/0/7");
+    let legacy = format!("pkh({XPUB_44}/0/*)");
+    assert_eq!(path(&legacy, Network::Mainnet), "m/44h/0h/0h/0/7");
+    let several = format!(
+        "wsh(sortedmulti(1,[73c5da0a/44h/0h/0h]{XPUB_44}/0/*,[73c5da0a/84h/0h/0h]{XPUB}/0/*))"
+    );
+    let each = "m/44h/0h/0h/0/7, m/84h/0h/0h/0/7";
+    assert_eq!(path(&several, Network::Mainnet), each);
     let steps = format!("wpkh({deeper}/5/6/*)");
     let named = path(&steps, Network::Mainnet);
     assert!(named.ends_with("/5/6/7") && named.len() == 8 + 6, "{named}");
@@ -175,8 +268,10 @@ fn siblings_are_the_other_forms_of_the_key() {
             ),
         ];
         for (own, text) in [
+            ("p2pkh", format!("pkh({XPUB}/0/*)")),
             ("p2wpkh", format!("wpkh({XPUB}/0/*)")),
             ("p2sh-p2wpkh", format!("sh(wpkh({XPUB}/0/*))")),
+            ("p2tr", format!("tr({XPUB}/0/*)")),
         ] {
             let canonical = derivation.parse(&text, false).unwrap().canonical;
             let siblings = derivation.siblings(&canonical, index, &mainnet).unwrap();
@@ -192,6 +287,17 @@ fn siblings_are_the_other_forms_of_the_key() {
             assert_eq!(siblings, expected, "{own} {index}");
         }
     }
+    let several = format!("wsh(sortedmulti(2,{XPUB}/0/*,{XPUB_44}/0/*))");
+    let own = derivation.derive(&several, 3, &mainnet).unwrap();
+    let siblings = derivation.siblings(&several, 3, &mainnet).unwrap();
+    let nested = bitcoin::ScriptBuf::from_bytes(own.key);
+    let nested = Address::p2sh(&nested, bitcoin::NetworkKind::Main).unwrap();
+    let expected = Sibling {
+        form: "p2sh-p2wsh",
+        address: nested.to_string(),
+        key: nested.script_pubkey().into_bytes(),
+    };
+    assert_eq!(siblings, [expected]);
     let beyond = derivation.siblings(&format!("wpkh({XPUB}/0/*)"), 0x8000_0000, &mainnet);
     assert_eq!(beyond, Err(KeyError::Index { index: 0x8000_0000 }));
 }

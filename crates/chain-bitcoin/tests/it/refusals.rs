@@ -2,7 +2,7 @@
 
 use paywatch_chain::Derivation;
 
-use crate::derivation::{TPUB, XPUB, YPUB, ZPUB, derivation};
+use crate::derivation::{TPUB, XPUB, XPUB_44, YPUB, ZPUB, derivation};
 
 const XPRV: &str = "xprv9s21ZrQH143K3QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi";
 const WIF: &str = "L4rK1yDtCWekvXuE6oXD9jCYfFNV2cWRpVuPLBcCU2z8TrisoyY1";
@@ -58,7 +58,7 @@ fn refusals() {
             "private_key_refused",
             "wallet import format",
         ),
-        (phrase, "private_key_refused", "a seed phrase"),
+        (phrase.clone(), "private_key_refused", "a seed phrase"),
         ("0f".repeat(32), "private_key_refused", "hexadecimal"),
         (
             TPUB.to_owned(),
@@ -81,22 +81,126 @@ fn refusals() {
         (with("wpkh(KEY/0h/*)"), "key_hardened_step", "(0h)"),
         (with("wpkh(KEY/0'/*)"), "key_hardened_step", "(0h)"),
         (with("wpkh(KEY/0/*h)"), "key_hardened_step", "(*h)"),
+        (with("wpkh(KEY/<0;1h>/*)"), "key_hardened_step", "(1h)"),
+        (with("wpkh(KEY/<0>/*)"), "key_malformed", "like <0;1>"),
+        (with("wpkh(KEY/<0;0>/*)"), "key_malformed", "like <0;1>"),
+        (with("wpkh(KEY/<0;1/*)"), "key_malformed", "like <0;1>"),
+        (with("wpkh(KEY/<;1>/*)"), "key_malformed", "not like /0/*"),
         (
-            with("wpkh(KEY/<0;1>/*)"),
-            "key_unsupported",
-            "wpkh(KEY/0/*)",
+            with("wpkh(KEY/<0;1>/<2;3>/*)"),
+            "key_malformed",
+            "at one step only",
         ),
-        (with("tr(KEY/0/*)"), "key_unsupported", "taproot"),
-        (with("pkh(KEY/0/*)"), "key_unsupported", "pkh()"),
+        (
+            with("tr(KEY/0/*,{pk(KEY/0/*),pk(KEY/0/*)})"),
+            "key_unsupported",
+            "give tr(KEY/0/*)",
+        ),
+        (
+            with("tr(KEY/0/*,KEY/0/*)"),
+            "key_unsupported",
+            "give tr(KEY/0/*) with one key",
+        ),
         (
             with("sh(pkh(KEY/0/*))"),
             "key_unsupported",
             "sh(wpkh(KEY/0/*))",
         ),
         (
-            with("wsh(sortedmulti(1,KEY/0/*))"),
+            with("combo(KEY/0/*)"),
             "key_unsupported",
-            "several signers",
+            "give wpkh(KEY/0/*)",
+        ),
+        (
+            with("wsh(multi(1,KEY/0/*))"),
+            "key_unsupported",
+            "give wsh(sortedmulti(",
+        ),
+        (
+            with("sh(wsh(sortedmulti(1,KEY/0/*)))"),
+            "key_unsupported",
+            "give wsh(sortedmulti(",
+        ),
+        (
+            with("wsh(pk(KEY/0/*))"),
+            "key_unsupported",
+            "of its own kind",
+        ),
+        (
+            with("wsh(sortedmulti(2,KEY/0/*))"),
+            "key_malformed",
+            "at most the number of keys",
+        ),
+        (
+            with("wsh(sortedmulti(0,KEY/0/*))"),
+            "key_malformed",
+            "at least 1",
+        ),
+        (with("wsh(sortedmulti(1))"), "key_malformed", "at least 1"),
+        (
+            with("wsh(sortedmulti(+1,KEY/0/*))"),
+            "key_malformed",
+            "begins with how many",
+        ),
+        (
+            with("wsh(sortedmulti(KEY/0/*,KEY/0/*))"),
+            "key_malformed",
+            "begins with how many",
+        ),
+        (
+            with("wsh(sortedmulti(1,KEY/0/*,KEY/0/*))"),
+            "key_malformed",
+            "occurs twice",
+        ),
+        (
+            with("wsh(sortedmulti(1,KEY/0/*,KEY/1/*))"),
+            "key_malformed",
+            "occurs twice",
+        ),
+        (
+            format!("wsh(sortedmulti(1,{XPUB}/0/*,{XPUB_44}/0/0/*))"),
+            "key_malformed",
+            "the same number of steps",
+        ),
+        (
+            format!("wsh(sortedmulti(1,{XPUB}/<0;1>/*,{XPUB_44}/<0;1;2>/*))"),
+            "key_malformed",
+            "the same number of them",
+        ),
+        (
+            format!("wsh(sortedmulti(1{}))", format!(",{XPUB}/0/*").repeat(21)),
+            "key_malformed",
+            "at most 20",
+        ),
+        (
+            format!("wsh(sortedmulti(1,{XPUB}/0/*,{TPUB}/0/*))"),
+            "key_wrong_network",
+            "for a test network (tpub)",
+        ),
+        (
+            format!("wsh(sortedmulti(2,{XPUB}/0/*,{XPRV}/0/*))"),
+            "private_key_refused",
+            "an extended private key",
+        ),
+        (
+            format!("tr({WIF})"),
+            "private_key_refused",
+            "wallet import format",
+        ),
+        (
+            format!("wsh(sortedmulti(2,{XPUB}/0/*,{phrase}))"),
+            "private_key_refused",
+            "a seed phrase",
+        ),
+        (
+            format!("tr({ZPUB}/0/*)"),
+            "key_unsupported",
+            "give wpkh(zpub) or a plain xpub",
+        ),
+        (
+            format!("pkh({YPUB}/0/*)"),
+            "key_unsupported",
+            "give sh(wpkh(ypub)) or a plain xpub",
         ),
         (with("wpkh(KEY/0)"), "key_unsupported", "one fixed address"),
         (with("wpkh(KEY)"), "key_unsupported", "one fixed address"),
@@ -193,7 +297,26 @@ fn multisig_keys_are_refused() {
         assert!(text.starts_with(prefix), "{text}");
         let error = derivation().parse(&text, test).unwrap_err();
         assert_eq!(error.code(), "key_unsupported");
-        assert!(error.to_string().contains("several signers"), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("several signers"), "{said}");
+        assert!(
+            said.contains("wsh(sortedmulti(2,KEY/0/*,KEY/0/*))"),
+            "{said}"
+        );
+        // Inside of the function that they are made for they are keys like others.
+        let (one, other) = (reversioned(XPUB, version), reversioned(XPUB_44, version));
+        let inside = format!("wsh(sortedmulti(1,{one}/0/*,{other}/0/*))");
+        let inside = derivation().parse(&inside, test);
+        if prefix.starts_with(['Z', 'V']) {
+            let plain = inside.unwrap().canonical;
+            assert!(
+                plain.contains(if test { "tpub" } else { "xpub" }),
+                "{plain}"
+            );
+        } else {
+            let said = inside.unwrap_err().to_string();
+            assert!(said.contains("give the plain keys"), "{said}");
+        }
     }
 }
 
