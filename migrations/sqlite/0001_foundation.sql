@@ -46,7 +46,7 @@ CREATE TABLE wallets (
     seal         BLOB NOT NULL,              -- MAC under the master key over what addresses are derived from
     created_at   BIGINT NOT NULL,            -- when it was registered
     confirmed_at BIGINT,                     -- when an operator compared its addresses
-    UNIQUE (merchant, mode, node)
+    UNIQUE (merchant, mode, key)
 );
 -- Serves the search for the default wallet of a family; there is at most one.
 CREATE UNIQUE INDEX wallets_default ON wallets (merchant, mode, family) WHERE is_default = 1;

@@ -10,9 +10,11 @@ pub struct WalletKey {
     /// The canonical public form that is stored, for example a descriptor with checksum.
     pub canonical: String,
     /// The node whose children are handed out, as a hash over public key and chain code in
-    /// hexadecimal. Two forms of one key share it, and with it the index counter.
+    /// hexadecimal; of several keys a hash over the set of their nodes. Two forms of one key share
+    /// it, and with it the index counter.
     pub node: String,
-    /// Eight hexadecimal digits by which people tell keys apart (BIP32 fingerprint).
+    /// Eight hexadecimal digits by which people tell keys apart (BIP32 fingerprint; of several keys
+    /// the beginning of `node`).
     pub fingerprint: String,
 }
 
@@ -23,7 +25,8 @@ pub struct DerivedAddress {
     pub address: String,
     /// What the watch table looks for, for example the output script.
     pub key: Vec<u8>,
-    /// The full path for people and wallets, for example `m/84h/1h/0h/0/7`.
+    /// The full path for people and wallets, for example `m/84h/1h/0h/0/7`; of several keys all
+    /// that differ.
     pub path: String,
 }
 

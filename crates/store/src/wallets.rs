@@ -38,6 +38,14 @@ statements! {
     /// Until the unit ends; SQLite has one writer anyway.
     HOLD_NODE = (lite "SELECT CAST($1 AS TEXT)",
         pg "SELECT CAST(pg_advisory_xact_lock(hashtextextended(CAST($1 AS TEXT), 0)) AS TEXT)");
+    KEYS_OF_NODE = "SELECT key FROM wallets WHERE node = $1 AND merchant = $2 AND mode = $3 ORDER BY id";
+    /// Reads the options of one wallet, each with an index search for its transfers. `$2` is the first
+    /// index that the wallet hands out.
+    USAGE = "SELECT MAX(g.place), MAX(g.gap) FROM (
+            SELECT u.place, u.place - LAG(u.place, 1, CAST($2 AS BIGINT) - 1) OVER (ORDER BY u.place) - 1 AS gap
+            FROM (SELECT o.derivation_index AS place FROM options AS o
+                WHERE o.wallet = $1 AND EXISTS (SELECT 1 FROM transfers AS t
+                    WHERE t.invoice = o.invoice AND t.option = o.id)) AS u) AS g";
     OWNERS = "SELECT DISTINCT merchant FROM wallets WHERE node = $1 ORDER BY merchant";
 }
 
@@ -190,7 +198,7 @@ impl Raw {
 ///
 /// # Errors
 ///
-/// [`StoreError::Conflict`] `wallet_exists` when this merchant has the key already.
+/// [`StoreError::Conflict`] `wallet_exists` when this merchant has a wallet of the same canonical key.
 pub async fn insert(tx: &mut Tx, wallet: &NewWallet) -> Result<WalletKey, StoreError> {
     let id = wallet.id.to_string();
     let binds = [
@@ -281,4 +289,42 @@ pub async fn owners_of_node(tx: &mut Tx, node: &str) -> Result<Vec<MerchantKey>,
     tx.fetch::<(String,)>(HOLD_NODE, &[node.into()]).await?;
     let rows = tx.fetch::<(i64,)>(OWNERS, &[node.into()]).await?;
     Ok(rows.into_iter().map(|(key,)| MerchantKey(key)).collect())
+}
+
+/// The canonical keys of a merchant's wallets on this node: forms of one key that share its counter.
+pub async fn keys_of_node(
+    conn: &mut Conn,
+    merchant: MerchantKey,
+    mode: Mode,
+    node: &str,
+) -> Result<Vec<String>, StoreError> {
+    let binds = [node.into(), merchant.into(), mode.as_str().into()];
+    let rows = conn.fetch::<(String,)>(KEYS_OF_NODE, &binds).await?;
+    Ok(rows.into_iter().map(|(key,)| key).collect())
+}
+
+/// Which indexes of a wallet were paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// The highest index with a transfer, whatever became of it.
+    pub highest: Option<u32>,
+    /// The longest row of indexes without a transfer, from the wallet's first to the highest.
+    pub longest_gap: u32,
+}
+
+/// Which indexes of a wallet were paid, from `start_index` on.
+pub async fn usage(
+    conn: &mut Conn,
+    wallet: WalletKey,
+    start_index: u32,
+) -> Result<Usage, StoreError> {
+    let binds = [wallet.into(), i64::from(start_index).into()];
+    let (highest, gap) = conn
+        .fetch_one::<(Option<i64>, Option<i64>)>(USAGE, &binds)
+        .await?;
+    let highest = highest.map(|place| count("options.derivation_index", place));
+    Ok(Usage {
+        highest: highest.transpose()?,
+        longest_gap: count("options.derivation_index", gap.unwrap_or(0))?,
+    })
 }

@@ -1,13 +1,16 @@
 //! Real parts for tests and for the demo: a Bitcoin node with somebody who pays, a private
-//! Postgres, a merchant's webhook receiver, and the verifiers that merchants really use.
+//! Postgres, a merchant's webhook receiver, the verifiers that merchants really use, and
+//! a second implementation of addresses.
 //!
 //! It depends on no other crate of this workspace, so that nothing here can agree with the watcher
 //! by sharing its mistakes. Every part is a private one on a free port and is gone when it is
 //! dropped. What the parts need is installed by `cargo xtask setup`; when something is missing the
 //! error says so, nothing is skipped.
 
+mod addresses;
 mod api;
 mod bitcoind;
+mod javascript;
 mod locate;
 mod payer;
 mod paywatch;
@@ -20,6 +23,7 @@ mod wait;
 mod wallet;
 mod watcher;
 
+pub use addresses::{AddressQuestion, other_addresses};
 pub use api::{Answer, Api};
 pub use bitcoind::{Bitcoind, BlockHash};
 pub use locate::{cache, http_client};

@@ -1,13 +1,12 @@
 //! The verifiers that merchants really use: the Standard Webhooks libraries for Python and Node.
 
-use crate::{Received, locate};
+use crate::{Received, javascript, locate};
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::process::Output;
 use tokio::process::Command;
 
 const PYTHON_SCRIPT: &str = include_str!("../verifiers/verify.py");
@@ -53,60 +52,18 @@ impl Verifier {
                 json!({"headers": delivery.headers, "body": STANDARD.encode(&delivery.body)})
             })
             .collect();
-        let folder = tempfile::Builder::new()
-            .prefix("paywatch-verify-")
-            .tempdir()?;
-        let file = folder.path().join("deliveries.json");
-        std::fs::write(
-            &file,
-            json!({"secret": secret, "deliveries": list}).to_string(),
-        )?;
-        let mut command = self.command()?;
-        let output = command
-            .arg(&file)
-            .output()
-            .await
-            .with_context(|| format!("start {self:?}"))?;
-        self.read(&output, deliveries.len())
-    }
-
-    fn command(self) -> Result<Command> {
-        Ok(match self {
-            Self::Python => {
-                let interpreter = locate::provided(
-                    "the Python verifier",
-                    "PAYWATCH_PYTHON",
-                    "python/bin/python",
-                )?;
-                let mut command = Command::new(interpreter);
-                command.args(["-c", PYTHON_SCRIPT]);
-                command
-            }
-            Self::Node => {
-                let modules = locate::provided(
-                    "the JavaScript verifier",
-                    "PAYWATCH_NODE_MODULES",
-                    "node/node_modules",
-                )?;
-                let mut command = Command::new("node");
-                command.args(["-e", NODE_SCRIPT]).env("NODE_PATH", modules);
-                command
-            }
-        })
+        let work = json!({"secret": secret, "deliveries": list});
+        let said = match self {
+            Self::Python => python(&work).await?,
+            Self::Node => javascript::ask("the JavaScript verifier", NODE_SCRIPT, &work).await?,
+        };
+        let answers: Vec<Option<String>> =
+            serde_json::from_slice(&said).with_context(|| format!("read what {self:?} says"))?;
+        self.judge(&answers, deliveries.len())
     }
 
     /// The scripts print a list with one element per delivery: null, or why it was refused.
-    fn read(self, output: &Output, expected: usize) -> Result<usize> {
-        let said = String::from_utf8_lossy(&output.stderr);
-        if !output.status.success() {
-            bail!(
-                "the verifier {self:?} ended with {}: {}",
-                output.status,
-                said.trim()
-            );
-        }
-        let answers: Vec<Option<String>> =
-            serde_json::from_slice(&output.stdout).context("read the answer of the verifier")?;
+    fn judge(self, answers: &[Option<String>], expected: usize) -> Result<usize> {
         if answers.len() != expected {
             bail!(
                 "{self:?} looked at {} of {expected} deliveries",
@@ -127,4 +84,26 @@ impl Verifier {
         }
         Ok(answers.len())
     }
+}
+
+async fn python(work: &Value) -> Result<Vec<u8>> {
+    let interpreter = locate::provided(
+        "the Python verifier",
+        "PAYWATCH_PYTHON",
+        "python/bin/python",
+    )?;
+    let folder = tempfile::Builder::new()
+        .prefix("paywatch-verify-")
+        .tempdir()?;
+    let file = folder.path().join("work.json");
+    std::fs::write(&file, work.to_string())?;
+    let mut command = Command::new(interpreter);
+    let output = command.args(["-c", PYTHON_SCRIPT]).arg(&file).output();
+    let output = output.await.context("start the Python verifier")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let status = output.status;
+        bail!("the Python verifier ended with {status}: {}", said.trim());
+    }
+    Ok(output.stdout)
 }

@@ -15,7 +15,8 @@ pub struct Wallet {
     pub chain_family: String,
     /// What kind of material it is, for example `xpub` or `descriptor`.
     pub kind: String,
-    /// Eight hexadecimal digits by which people tell keys apart (BIP32).
+    /// Eight hexadecimal digits by which people tell keys apart: the fingerprint of BIP32, and of
+    /// several keys the beginning of a hash over all of them.
     pub fingerprint: String,
     /// Given by the merchant; empty when none was.
     pub label: String,
@@ -25,8 +26,19 @@ pub struct Wallet {
     pub default: bool,
     /// First index that may be handed out.
     pub start_index: u32,
-    /// First index that was never handed out.
+    /// First index that was never handed out, by this wallet or another one on the same key.
     pub next_index: u32,
+    /// The highest index whose address any transfer ever paid, seen or confirmed; null when none.
+    pub highest_used_index: Option<u32>,
+    /// The longest row of handed-out indexes, one after the other, that nobody paid and that stand
+    /// before a used one or before `next_index`: so many addresses a wallet that is restored from
+    /// its seed has to look past to find every payment and the next one. Indexes below `start_index`
+    /// do not count; those that another wallet on the same key handed out do.
+    pub unused_gap: u32,
+    /// The gap limit to set in the merchant's own wallet: twice `unused_gap`, so that as many
+    /// addresses again can be handed out before it is looked at, and never below 20, which is what
+    /// most wallets begin with (BIP44).
+    pub recommended_gap_limit: u32,
     /// The first addresses, to be compared with what the wallet itself shows.
     pub first_addresses: Vec<WalletAddress>,
     /// When it was registered.

@@ -1,40 +1,63 @@
-//! The JavaScript verifier of Standard Webhooks.
+//! Libraries for Node that the tests compare with: the verifier of Standard Webhooks, and a second
+//! implementation of addresses.
 
 use super::{Part, debian};
 use crate::{paths, run};
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The release that the tests verify against.
-const PACKAGE: &str = "standardwebhooks";
-const VERSION: &str = "1.1.1";
+/// The first one names the part; the tests are written against these releases.
+const PACKAGES: [(&str, &str); 4] = [
+    ("standardwebhooks", "1.1.1"),
+    ("bitcoinjs-lib", "7.0.5"),
+    ("bip32", "5.0.1"),
+    ("@bitcoinerlab/secp256k1", "1.2.0"),
+];
 
-/// Gives the folder `node_modules` that holds `standardwebhooks`.
+/// Gives the folder `node_modules` that holds the packages.
 pub(crate) fn ensure(cache: &Path) -> Result<(Part, PathBuf)> {
     if paths::on_path("node").is_none() || paths::on_path("npm").is_none() {
-        debian::install(&["nodejs", "npm"], "the JavaScript verifier")?;
+        debian::install(&["nodejs", "npm"], "the libraries for Node")?;
     }
     let folder = cache.join("node");
     let modules = folder.join("node_modules");
-    if version(&modules).is_none() {
-        eprintln!("setup: installing {PACKAGE} {VERSION} for Node");
+    let missing = || {
+        let lacks = |(package, wanted): &&(&str, &str)| {
+            version(&modules, package).as_deref() != Some(*wanted)
+        };
+        PACKAGES.iter().find(lacks)
+    };
+    if missing().is_some() {
+        let named = PACKAGES.map(|(package, version)| format!("{package}@{version}"));
+        eprintln!("setup: installing {} for Node", named.join(", "));
         std::fs::create_dir_all(&folder)?;
         run::capture(
             Command::new("npm")
-                .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+                .args([
+                    "install",
+                    "--silent",
+                    "--no-audit",
+                    "--no-fund",
+                    "--save-exact",
+                    "--prefix",
+                ])
                 .arg(&folder)
-                .arg(format!("{PACKAGE}@{VERSION}")),
+                .args(&named),
         )?;
     }
-    let version = version(&modules).context("npm installed no standardwebhooks")?;
-    let place = format!("{} ({PACKAGE})", modules.display());
+    if let Some((package, version)) = missing() {
+        bail!("npm installed no {package} {version}");
+    }
+    let [(first, version), ..] = PACKAGES;
+    let others = PACKAGES.len() - 1;
+    let place = format!("{} ({first} and {others} more)", modules.display());
     Ok((Part::new("node", version, place), modules))
 }
 
-/// The version in the manifest of the installed package.
-fn version(modules: &Path) -> Option<String> {
-    let manifest = std::fs::read_to_string(modules.join(PACKAGE).join("package.json")).ok()?;
+/// The version in the manifest of an installed package.
+fn version(modules: &Path, package: &str) -> Option<String> {
+    let manifest = std::fs::read_to_string(modules.join(package).join("package.json")).ok()?;
     let after = manifest.split_once("\"version\":")?.1;
     after.split('"').nth(1).map(str::to_owned)
 }

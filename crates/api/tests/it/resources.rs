@@ -1,8 +1,13 @@
 //! The resources as the contract shows them: created, read back, listed.
 
+use std::collections::BTreeSet;
+
 use http::StatusCode;
 use paywatch_api::Scope;
 use paywatch_domain::Mode;
+use paywatch_testkit::WalletKey;
+use paywatch_testkit::bitcoin::bip32::{ChildNumber, Xpub};
+use paywatch_testkit::bitcoin::secp256k1::Secp256k1;
 use serde_json::{Value, json};
 
 use crate::world::{TPUB, World, run, run_on_both};
@@ -46,6 +51,74 @@ async fn a_wallet_waits_until_its_addresses_are_compared() {
             page,
             json!({"data": [confirmed], "has_more": false, "next_cursor": null})
         );
+    })
+    .await;
+}
+
+/// Goal: the counter belongs to the key, whatever text and script it was registered in: no index is
+/// handed out twice. Method: the same account in every form; forms with the same addresses are
+/// refused, other scripts are wallets that take turns.
+#[tokio::test]
+async fn forms_of_one_key_share_one_counter() {
+    run_on_both(async |world: &mut World| {
+        let key = WalletKey::new(9).expect("a key");
+        let (vpub, account) = (key.vpub(), key.tpub());
+        let child: Xpub = account.parse().expect("a key");
+        let step = ChildNumber::from_normal_idx(0).expect("a step");
+        let child = child.ckd_pub(&Secp256k1::new(), step).expect("a child");
+        let register = |key: &str| json!({"chain_family": "bitcoin", "key": key}).to_string();
+        let first = world.post("/v1/wallets", &register(&vpub)).await.is(201);
+        let path = format!("/v1/wallets/{}/confirm", id(&first));
+        world.post(&path, "").await.is(200);
+        for twin in [
+            account.clone(),
+            format!("wpkh({vpub}/0/*)"),
+            format!("wpkh({account}/<0;1>/*)"),
+            format!("wpkh([0f0f0f0f/84h/1h/0h]{account}/0/*)"),
+            format!("wpkh({child}/*)"),
+        ] {
+            let body = register(&twin);
+            world
+                .post("/v1/wallets", &body)
+                .await
+                .is_problem(409, "wallet_exists");
+        }
+        let mut wallets = vec![id(&first).to_owned()];
+        for other in [
+            format!("tr({account}/0/*)"),
+            format!("pkh({child}/*)"),
+            format!("sh(wpkh({account}/<0;1>/*))"),
+        ] {
+            let created = world.post("/v1/wallets", &register(&other)).await.is(201);
+            let path = format!("/v1/wallets/{}/confirm", id(&created));
+            world.post(&path, "").await.is(200);
+            wallets.push(id(&created).to_owned());
+        }
+        let mut addresses = BTreeSet::new();
+        let mut indexes = Vec::new();
+        for wallet in wallets.iter().cycle().take(12) {
+            let body = json!({"options": [
+                {"asset": "btc@bitcoin-regtest", "amount": "0.001", "wallet_id": wallet},
+            ]});
+            let invoice = world.post("/v1/invoices", &body.to_string()).await.is(201);
+            let option = &invoice["options"][0];
+            addresses.insert(option["address"].to_string());
+            let path = option["derivation_path"].as_str().expect("text");
+            let (_, index) = path.rsplit_once('/').expect("a path");
+            indexes.push(index.parse::<u32>().expect("an index"));
+        }
+        assert!(indexes.into_iter().eq(0..12), "none twice, none left out");
+        assert_eq!(addresses.len(), 12);
+        for wallet in wallets {
+            let wallet = world.get(&format!("/v1/wallets/{wallet}")).await.is(200);
+            assert_eq!(wallet["next_index"], 12);
+            assert_eq!(wallet["highest_used_index"], Value::Null);
+            assert_eq!(
+                wallet["unused_gap"], 12,
+                "what the others took is a gap too"
+            );
+            assert_eq!(wallet["recommended_gap_limit"], 24);
+        }
     })
     .await;
 }

@@ -19,7 +19,9 @@ enum Action {
     /// Register an extended public key or a public descriptor. Compare the addresses it prints with
     /// your own wallet, then confirm it.
     Add {
-        /// xpub, zpub, tpub, vpub, … or wpkh([…]xpub/0/*)#checksum. Never a private key.
+        /// xpub, zpub, tpub, vpub, … (a plain xpub makes bc1q addresses), or a descriptor for any
+        /// other form: tr(xpub/0/*), pkh(xpub/0/*), sh(wpkh(xpub/0/*)),
+        /// wsh(sortedmulti(2,xpub/0/*,xpub/0/*)). Never a private key.
         key: String,
         /// Which chains it is for.
         #[arg(long, default_value = "bitcoin")]

@@ -9,6 +9,7 @@ mod derivation;
 mod liar;
 mod lies;
 mod node;
+mod opinions;
 mod pool;
 mod refusals;
 mod support;

@@ -17,7 +17,7 @@ use crate::transfers::NewTransfer;
 use crate::watched::{self, WatchMark};
 use crate::{
     Conn, Cursor, InvoiceKey, OptionKey, Store, StoreError, TransferKey, invoices, placements,
-    transfers,
+    transfers, wallets,
 };
 
 fn chain() -> ChainName {
@@ -101,6 +101,31 @@ async fn places(store: &Store, invoice: InvoiceKey) -> Vec<Option<Place>> {
     let dossier = loaded.dossier.unwrap();
     assert_eq!(dossier.transfers.len(), loaded.transfer_keys.len());
     dossier.transfers.into_iter().map(|one| one.place).collect()
+}
+
+/// One line per step: the invoice that is paid (its number is its index), the highest paid index,
+/// the longest gap from the wallet's first index, 5, up to it.
+async fn a_wallet_knows_which_indexes_were_paid(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let mut conn = store.read().await.unwrap();
+    for number in [5, 9, 11, 12, 20] {
+        scene.invoice(number).await;
+    }
+    let none = wallets::usage(&mut conn, scene.wallet, 5).await.unwrap();
+    assert_eq!((none.highest, none.longest_gap), (None, 0));
+    for (number, highest, gap) in [(9, 9, 4), (20, 20, 10), (11, 20, 8), (5, 20, 8), (9, 20, 8)] {
+        let option = option_of(&mut conn, number).await;
+        let key = watched::owners(&mut conn, Family::Bitcoin, &[&[0, 20, number]])
+            .await
+            .unwrap()[0]
+            .invoice;
+        let tx_id = format!("tx{number}");
+        let new = vec![transfer(u128::from(number), &tx_id, key, option)];
+        let inserted = unit!(store, [new], |tx| transfers::insert(tx, &new).await);
+        inserted.await.unwrap();
+        let usage = wallets::usage(&mut conn, scene.wallet, 5).await.unwrap();
+        assert_eq!((usage.highest, usage.longest_gap), (Some(highest), gap));
+    }
 }
 
 async fn a_transfer_moves_from_place_to_place(_: &Bed, store: Store) {
@@ -306,6 +331,7 @@ async fn a_key_that_is_committed_late_is_not_missed_on_postgres() {
 }
 
 on_both!(
+    a_wallet_knows_which_indexes_were_paid,
     a_transfer_moves_from_place_to_place,
     a_replacement_finds_the_sighting_of_what_it_replaces,
     invoices_are_found_by_transaction,

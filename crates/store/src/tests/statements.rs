@@ -132,7 +132,7 @@ const BOUNDED: [(&str, &str); 5] = [
     ),
     (
         "options_by_wallet (wallet=?)",
-        "its highest index: the last row alone",
+        "its highest index: the last row alone; or which of its indexes were paid, asked by people",
     ),
     (
         "sqlite_autoindex_blocks_1 (chain=?)",

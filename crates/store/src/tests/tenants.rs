@@ -126,6 +126,7 @@ async fn a_key_is_registered_once_per_merchant_and_its_owners_are_known(_: &Bed,
     let scene = Scene::new(store.clone()).await;
     let mut again = new_wallet(scene.merchant, 2);
     again.node = "node1".into();
+    again.canonical = "tpub1".into();
     let refused = unit!(store, [again], |tx| wallets::insert(tx, &again).await).await;
     assert!(
         matches!(refused, Err(StoreError::Conflict("wallet_exists"))),
@@ -144,6 +145,14 @@ async fn a_key_is_registered_once_per_merchant_and_its_owners_are_known(_: &Bed,
         let owners = unit!(store, [], |tx| wallets::owners_of_node(tx, node).await);
         assert_eq!(owners.await.unwrap(), expected, "{node}");
     }
+    let mut taproot = new_wallet(scene.merchant, 3);
+    taproot.node = "node1".into();
+    unit!(store, [taproot], |tx| wallets::insert(tx, &taproot).await)
+        .await
+        .unwrap();
+    let mut conn = store.read().await.unwrap();
+    let forms = wallets::keys_of_node(&mut conn, scene.merchant, Mode::Test, "node1").await;
+    assert_eq!(forms.unwrap(), ["tpub1", "tpub3"]);
 }
 
 /// Goal: a key belongs to one merchant, and a family has one default, whatever comes at once. Method:

@@ -17,7 +17,9 @@ pub struct CreateWallet {
     /// Which chains it is for.
     #[serde(serialize_with = "family_name")]
     pub chain_family: Family,
-    /// Extended public key or output descriptor, as pasted.
+    /// Extended public key or output descriptor, as pasted. A plain xpub or tpub is taken for an
+    /// account of native segwit, at `/0/*`; other forms are given as descriptors: `wpkh`, `sh(wpkh)`,
+    /// `tr`, `pkh`, `wsh(sortedmulti)`. Of several paths (`<0;1>`) the first receives.
     pub key: String,
     /// What kind of material it is meant to be; the key itself tells, this is compared.
     #[serde(skip_serializing_if = "Option::is_none")]

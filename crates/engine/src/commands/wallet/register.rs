@@ -1,0 +1,219 @@
+//! Registering public key material, and confirming it.
+
+use std::sync::Arc;
+
+use paywatch_domain::{Entropy, UnixMillis, WalletId};
+use paywatch_store::wallets::{self, NewWallet, Wallet as Row, WalletState};
+use paywatch_store::{StoreError, Tx};
+use paywatch_wire::json_text;
+use paywatch_wire::request::CreateWallet;
+
+use super::super::answer::{Answer, Answered, Effect, Idempotent, once};
+use super::super::{Caller, CommandError, CommandParts, Commands};
+use super::show::render;
+use super::{check_seal, derivation, find, key_error, shown_chain, with_sealed};
+use crate::seal::WalletFields;
+
+/// What the effects of this file share.
+struct Effects {
+    parts: Arc<CommandParts>,
+    caller: Caller,
+}
+
+struct InsertWallet {
+    shared: Effects,
+    wallet: NewWallet,
+}
+
+impl Effect for InsertWallet {
+    const NAME: &'static str = "create_wallet";
+
+    async fn run(&self, tx: &mut Tx) -> Result<Answer, CommandError> {
+        let owners = wallets::owners_of_node(tx, &self.wallet.node).await?;
+        if owners.iter().any(|owner| *owner != self.wallet.merchant) {
+            let detail = "this key is registered by another merchant; a key belongs to one merchant, \
+                          because it has one counter of addresses";
+            return Err(CommandError::refused(409, "key_in_use", detail));
+        }
+        if self.has_twin(tx).await? {
+            return Err(exists());
+        }
+        match wallets::insert(tx, &self.wallet).await {
+            Err(StoreError::Conflict("wallet_exists")) => return Err(exists()),
+            inserted => inserted?,
+        };
+        let row = find(tx, &self.shared.caller, self.wallet.id).await?;
+        let wallet = render(tx, &self.shared.parts, &self.shared.caller, &row).await?;
+        Ok(Answer {
+            status: 201,
+            body: json_text(&wallet),
+        })
+    }
+}
+
+impl InsertWallet {
+    /// Whether a wallet of this merchant has the same addresses, whatever text it was made from.
+    /// Another script of the same key is a wallet of its own, which shares the counter.
+    async fn has_twin(&self, tx: &mut Tx) -> Result<bool, CommandError> {
+        let (Effects { parts, caller }, wallet) = (&self.shared, &self.wallet);
+        let Some(chain) = shown_chain(parts, caller, wallet.family) else {
+            return Ok(false);
+        };
+        let derivation = derivation(parts, wallet.family)?;
+        let first = |canonical: &str| {
+            let derived = derivation.derive(canonical, 0, &chain.name);
+            derived.map(|derived| derived.address)
+        };
+        let own = first(&wallet.canonical).map_err(|error| key_error(&error))?;
+        let known = wallets::keys_of_node(tx, wallet.merchant, wallet.mode, &wallet.node).await?;
+        Ok(known.iter().any(|key| first(key).as_ref() == Ok(&own)))
+    }
+}
+
+fn exists() -> CommandError {
+    let detail = "this key is registered already; list the wallets to find it";
+    CommandError::refused(409, "wallet_exists", detail)
+}
+
+struct ConfirmWallet {
+    shared: Effects,
+    id: WalletId,
+    now: UnixMillis,
+}
+
+impl Effect for ConfirmWallet {
+    const NAME: &'static str = "confirm_wallet";
+
+    async fn run(&self, tx: &mut Tx) -> Result<Answer, CommandError> {
+        let caller = &self.shared.caller;
+        let row = find(tx, caller, self.id).await?;
+        check_seal(&self.shared.parts, caller, &row)?;
+        match row.state {
+            WalletState::Pending => {
+                let active = Row {
+                    state: WalletState::Active,
+                    ..row.clone()
+                };
+                let seal = with_sealed(caller, &active, |fields| {
+                    fields.seal(&self.shared.parts.master)
+                });
+                wallets::confirm(tx, row.key, &seal, self.now)
+                    .await
+                    .map_err(|error| match error {
+                        StoreError::Conflict("wallets_default") => {
+                            let detail =
+                                "another wallet became the default at this moment; try again";
+                            CommandError::refused(409, "wallet_default_changed", detail)
+                        }
+                        error => error.into(),
+                    })?;
+            }
+            WalletState::Active => {}
+            WalletState::Archived => {
+                let detail = "an archived wallet cannot be confirmed";
+                return Err(CommandError::refused(409, "wallet_archived", detail));
+            }
+        }
+        let row = find(tx, caller, self.id).await?;
+        let wallet = render(tx, &self.shared.parts, caller, &row).await?;
+        Ok(Answer {
+            status: 200,
+            body: json_text(&wallet),
+        })
+    }
+}
+
+impl Commands {
+    /// Registers public key material; it waits for a person to compare its first addresses.
+    pub async fn create_wallet(
+        &self,
+        caller: &Caller,
+        request: CreateWallet,
+        idempotent: Option<Idempotent>,
+        now: UnixMillis,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Answered, CommandError> {
+        let parts = &self.parts;
+        let derivation = derivation(parts, request.chain_family)?;
+        let test = caller.mode == paywatch_domain::Mode::Test;
+        let key = derivation
+            .parse(&request.key, test)
+            .map_err(|error| key_error(&error))?;
+        if request.kind.as_ref().is_some_and(|kind| kind != key.kind) {
+            let detail = format!("the key is of the kind {}", key.kind);
+            return Err(CommandError::field("/kind", "kind_mismatch", detail));
+        }
+        let id = WalletId::random(entropy);
+        let (merchant, wallet) = (caller.merchant_id.to_string(), id.to_string());
+        let start_index = request.start_index.unwrap_or(0);
+        let fields = WalletFields {
+            merchant: &merchant,
+            wallet: &wallet,
+            mode: caller.mode.as_str(),
+            family: request.chain_family.as_str(),
+            canonical: &key.canonical,
+            node: &key.node,
+            start_index,
+            state: WalletState::Pending,
+        };
+        let seal = fields.seal(&parts.master).to_vec();
+        let wallet = NewWallet {
+            id,
+            merchant: caller.merchant,
+            mode: caller.mode,
+            family: request.chain_family,
+            kind: key.kind.into(),
+            canonical: key.canonical,
+            node: key.node,
+            fingerprint: key.fingerprint,
+            label: request.label.unwrap_or_default(),
+            state: WalletState::Pending,
+            start_index,
+            seal,
+            now,
+        };
+        let shared = Effects {
+            parts: Arc::clone(parts),
+            caller: caller.clone(),
+        };
+        let effect = InsertWallet { shared, wallet };
+        once(
+            &parts.store,
+            &parts.master,
+            caller,
+            idempotent,
+            now,
+            entropy,
+            effect,
+        )
+        .await
+    }
+
+    /// Makes a wallet usable: its addresses were compared with what the merchant's own wallet shows.
+    /// The first one of its family becomes the default.
+    pub async fn confirm_wallet(
+        &self,
+        caller: &Caller,
+        id: WalletId,
+        idempotent: Option<Idempotent>,
+        now: UnixMillis,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Answered, CommandError> {
+        let parts = &self.parts;
+        let shared = Effects {
+            parts: Arc::clone(parts),
+            caller: caller.clone(),
+        };
+        let effect = ConfirmWallet { shared, id, now };
+        once(
+            &parts.store,
+            &parts.master,
+            caller,
+            idempotent,
+            now,
+            entropy,
+            effect,
+        )
+        .await
+    }
+}
