@@ -214,6 +214,17 @@ async fn order_and_pay(shell: &Shell<'_>, payer: &Payer, node: &Bitcoind, own: &
         shell.json("invoice list --status paid", 0).await?["data"][0]["id"],
         json!(id)
     );
+    let listed = shell.json("wallet list", 0).await?;
+    let wallet = text(&listed["data"][0], "id")?;
+    let shown = shell.text(&format!("wallet show {wallet}")).await?;
+    ensure!(shown.contains("gap limit to set      20"), "{shown}");
+    let line = format!("wallet export {wallet} --form csv");
+    let table = shell.text(&line).await?;
+    ensure!(table.contains(&format!(",{own},{id},A-7,paid,")), "{table}");
+    let exported = shell.text(&format!("wallet export {wallet}")).await?;
+    ensure!(exported.contains("\"range\":[0,0]"), "{exported}");
+    let said = shell.fails("wallet export wal_nobody", 1).await?;
+    ensure!(said.contains("wallet_unknown"), "{said}");
     let said = shell.fails("invoice show inv_nobody", 1).await?;
     ensure!(said.contains("invoice_unknown"), "{said}");
     Ok(())

@@ -18,3 +18,4 @@ mod siblings;
 mod stories;
 mod support;
 mod unreachable;
+mod wallets;

@@ -1,5 +1,7 @@
 //! The command line as a client of `/v1`.
 
+use std::io::Write;
+
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::Value;
@@ -65,23 +67,45 @@ impl Client {
         self.send(request).await
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+    /// Writes an answer that is not JSON to `sink`, piece by piece.
+    pub(crate) async fn copy(&self, path: &str, sink: &mut impl Write) -> anyhow::Result<()> {
+        let request = self.http.get(format!("{}{path}", self.url));
+        let mut answer = self.answer(request).await?;
+        if !answer.status().is_success() {
+            bail!("{}", problem(&json_of(answer).await?));
+        }
+        while let Some(piece) = answer.chunk().await.context("the answer broke off")? {
+            sink.write_all(&piece)?;
+        }
+        Ok(sink.flush()?)
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
         let answer = request.bearer_auth(&self.key).send().await;
-        let answer = answer.with_context(|| {
+        answer.with_context(|| {
             format!(
                 "{} does not answer; is `paywatch serve` running there?",
                 self.url
             )
-        })?;
+        })
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+        let answer = self.answer(request).await?;
         let status = answer.status();
-        let body = answer.text().await.context("the answer broke off")?;
-        let value: Value = serde_json::from_str(&body)
-            .with_context(|| format!("the answer ({status}) is not JSON; is this paywatch?"))?;
+        let value = json_of(answer).await?;
         if status.is_success() {
             return Ok(value);
         }
         bail!("{}", problem(&value))
     }
+}
+
+async fn json_of(answer: reqwest::Response) -> anyhow::Result<Value> {
+    let status = answer.status();
+    let body = answer.text().await.context("the answer broke off")?;
+    serde_json::from_str(&body)
+        .with_context(|| format!("the answer ({status}) is not JSON; is this paywatch?"))
 }
 
 /// A problem document in words: one line, and one for each field.

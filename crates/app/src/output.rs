@@ -22,6 +22,13 @@ impl Output {
         }
     }
 
+    /// Prints a sentence for people beside what was asked for.
+    pub(crate) fn note(self, sentence: &str) {
+        if !self.json {
+            println!("{sentence}");
+        }
+    }
+
     /// Prints rows as a table, or `value` as JSON.
     pub(crate) fn table(self, value: &Value, head: &[&str], rows: Vec<Vec<String>>) {
         if self.json {

@@ -20,6 +20,7 @@ pub mod endpoints;
 mod error;
 pub mod events;
 pub mod exceptions;
+pub mod handed_out;
 pub mod idempotency;
 pub mod invoices;
 pub mod keys;
@@ -67,6 +68,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         endpoints::STATEMENTS,
         events::STATEMENTS,
         exceptions::STATEMENTS,
+        handed_out::STATEMENTS,
         idempotency::STATEMENTS,
         invoices::STATEMENTS,
         merchants::STATEMENTS,

@@ -39,13 +39,6 @@ statements! {
     HOLD_NODE = (lite "SELECT CAST($1 AS TEXT)",
         pg "SELECT CAST(pg_advisory_xact_lock(hashtextextended(CAST($1 AS TEXT), 0)) AS TEXT)");
     KEYS_OF_NODE = "SELECT key FROM wallets WHERE node = $1 AND merchant = $2 AND mode = $3 ORDER BY id";
-    /// Reads the options of one wallet, each with an index search for its transfers. `$2` is the first
-    /// index that the wallet hands out.
-    USAGE = "SELECT MAX(g.place), MAX(g.gap) FROM (
-            SELECT u.place, u.place - LAG(u.place, 1, CAST($2 AS BIGINT) - 1) OVER (ORDER BY u.place) - 1 AS gap
-            FROM (SELECT o.derivation_index AS place FROM options AS o
-                WHERE o.wallet = $1 AND EXISTS (SELECT 1 FROM transfers AS t
-                    WHERE t.invoice = o.invoice AND t.option = o.id)) AS u) AS g";
     OWNERS = "SELECT DISTINCT merchant FROM wallets WHERE node = $1 ORDER BY merchant";
 }
 
@@ -301,30 +294,4 @@ pub async fn keys_of_node(
     let binds = [node.into(), merchant.into(), mode.as_str().into()];
     let rows = conn.fetch::<(String,)>(KEYS_OF_NODE, &binds).await?;
     Ok(rows.into_iter().map(|(key,)| key).collect())
-}
-
-/// Which indexes of a wallet were paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// The highest index with a transfer, whatever became of it.
-    pub highest: Option<u32>,
-    /// The longest row of indexes without a transfer, from the wallet's first to the highest.
-    pub longest_gap: u32,
-}
-
-/// Which indexes of a wallet were paid, from `start_index` on.
-pub async fn usage(
-    conn: &mut Conn,
-    wallet: WalletKey,
-    start_index: u32,
-) -> Result<Usage, StoreError> {
-    let binds = [wallet.into(), i64::from(start_index).into()];
-    let (highest, gap) = conn
-        .fetch_one::<(Option<i64>, Option<i64>)>(USAGE, &binds)
-        .await?;
-    let highest = highest.map(|place| count("options.derivation_index", place));
-    Ok(Usage {
-        highest: highest.transpose()?,
-        longest_gap: count("options.derivation_index", gap.unwrap_or(0))?,
-    })
 }

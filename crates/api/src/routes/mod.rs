@@ -41,6 +41,7 @@ pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/v1/wallets", get(wallets::list).post(wallets::create))
         .route("/v1/wallets/{id}", get(wallets::one))
+        .route("/v1/wallets/{id}/export", get(wallets::export))
         .route("/v1/wallets/{id}/confirm", post(wallets::confirm))
         .route("/v1/invoices", get(invoices::list).post(invoices::create))
         .route("/v1/invoices/{id}", get(invoices::one))

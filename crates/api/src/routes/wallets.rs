@@ -1,10 +1,14 @@
 //! `/v1/wallets`: public key material of a merchant.
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use http::header;
 use paywatch_domain::WalletId;
-use paywatch_wire::{CreateWallet, NoFields, Page, Wallet};
+use paywatch_engine::commands::{CommandError, Commands, WalletExport};
+use paywatch_wire::{CreateWallet, ExportForm, NoFields, Page, Wallet};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
@@ -72,4 +76,52 @@ pub(super) async fn list(
     let (commands, cursor) = (&state.commands, &window.cursor);
     let listed = commands.wallets(&caller, cursor, window.limit).await?;
     Ok(Json(page(listed, cursor, |wallet| wallet.id.clone())))
+}
+
+/// The wallet for other programs. Addresses are sent page by page as they are read; when one cannot be
+/// read the answer breaks off.
+pub(super) async fn export(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::WalletsRead)?;
+    let id = known::<WalletId>(id, Thing::Wallet)?;
+    let mut query = Query::new(query.as_deref());
+    let form = query.word("form", "descriptor, csv, bip329", ExportForm::parse);
+    query.finish()?;
+    let form = form.unwrap_or(ExportForm::Descriptor);
+    let found = state.commands.wallet_export(&caller, id).await?;
+    let export = found.ok_or(Fault::NotFound(Thing::Wallet))?;
+    let body = match form {
+        ExportForm::Descriptor => Body::from(export.descriptor()),
+        ExportForm::Csv | ExportForm::Bip329 => {
+            Body::from_stream(addresses(state.commands, export, form))
+        }
+    };
+    Ok(([(header::CONTENT_TYPE, form.media_type())], body).into_response())
+}
+
+/// The head of an export, then one piece of text for each page.
+fn addresses(
+    commands: Commands,
+    export: WalletExport,
+    form: ExportForm,
+) -> impl Stream<Item = Result<String, CommandError>> {
+    let begin = (commands, export, 0, form.head().to_owned());
+    stream::try_unfold(
+        begin,
+        move |(commands, export, from, mut text)| async move {
+            let rows = commands
+                .exported(&export, from)
+                .await
+                .inspect_err(|error| tracing::error!(%error, "an export broke off"))?;
+            text.extend(rows.iter().map(|row| form.row(row)));
+            let next = rows.last().map_or(from, |row| row.index.saturating_add(1));
+            // Without addresses the head is still to be sent, and then nothing more.
+            let more = !text.is_empty();
+            Ok(more.then(|| (text, (commands, export, next, String::new()))))
+        },
+    )
 }

@@ -129,6 +129,11 @@ async fn every_route_asks_for_its_scope() {
         ),
         (Method::POST, "/v1/wallets".to_owned(), Scope::WalletsWrite),
         (
+            Method::GET,
+            format!("/v1/wallets/wal_{id}/export"),
+            Scope::WalletsRead,
+        ),
+        (
             Method::POST,
             format!("/v1/wallets/wal_{id}/confirm"),
             Scope::Admin,

@@ -123,6 +123,46 @@ async fn forms_of_one_key_share_one_counter() {
     .await;
 }
 
+/// Goal: an export of more than one page has every address once, and says what is wrong before it
+/// begins.
+#[tokio::test]
+async fn a_wallet_is_exported_page_by_page() {
+    run(async |world| {
+        let wallet = world.wallet().await;
+        let path = format!("/v1/wallets/{wallet}/export");
+        let empty = world.get(&format!("{path}?form=csv")).await;
+        assert_eq!(empty.status, StatusCode::OK);
+        let head = "index,path,address,invoice_id,order_id,status,created_at\r\n";
+        assert_eq!(empty.text, head);
+        let mut expected = Vec::new();
+        for number in 0..201 {
+            let invoice = new_invoice(world, &format!("A-{number}")).await;
+            expected.push(invoice["options"][0]["address"].clone());
+        }
+        let csv = world.get(&format!("{path}?form=csv")).await;
+        let kind = csv.header("content-type").expect("a type");
+        assert!(kind.starts_with("text/csv"), "{kind}");
+        let rows: Vec<String> = csv.text.lines().skip(1).map(str::to_owned).collect();
+        let addresses = rows.iter().map(|row| row.split(',').nth(2));
+        assert!(addresses.eq(expected.iter().map(Value::as_str)));
+        let labels = world.get(&format!("{path}?form=bip329")).await.text;
+        assert_eq!(labels.lines().count(), 201);
+        let descriptor = world.get(&path).await.text;
+        assert!(descriptor.contains("\"range\":[0,200]"), "{descriptor}");
+        assert!(descriptor.ends_with("gap limit: 402\n"), "{descriptor}");
+
+        let unknown = world.get(&format!("{path}?form=xlsx")).await;
+        let problem = unknown.is_problem(400, "word_unknown");
+        assert!(
+            problem["detail"].to_string().contains("bip329"),
+            "{problem}"
+        );
+        let nobody = world.get("/v1/wallets/wal_nobody/export").await;
+        nobody.is_problem(404, "wallet_unknown");
+    })
+    .await;
+}
+
 async fn new_invoice(world: &World, order_id: &str) -> Value {
     let body = json!({
         "order_id": order_id,

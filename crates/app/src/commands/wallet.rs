@@ -40,6 +40,19 @@ enum Action {
     },
     /// List the wallets.
     List,
+    /// Show a wallet: its first addresses, and how far your own wallet has to look ahead.
+    Show {
+        /// The wallet's id.
+        id: String,
+    },
+    /// Write what the wallet handed out, for other programs.
+    Export {
+        /// The wallet's id.
+        id: String,
+        /// A descriptor with its range for Bitcoin Core, a table, or labels (BIP329).
+        #[arg(long, value_parser = ["descriptor", "csv", "bip329"], default_value = "descriptor")]
+        form: String,
+    },
 }
 
 pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<()> {
@@ -79,8 +92,20 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
                 "state",
                 "default",
                 "next index",
+                "unused gap",
             ];
             output.table(&page, &head, rows);
+            for warning in data(&page)?.iter().filter_map(gap_warning) {
+                output.note(&warning);
+            }
+        }
+        Action::Show { id } => {
+            let wallet = client.get(&format!("/v1/wallets/{id}")).await?;
+            output.say(&wallet, || shown(&wallet));
+        }
+        Action::Export { id, form } => {
+            let path = format!("/v1/wallets/{id}/export?form={form}");
+            client.copy(&path, &mut std::io::stdout().lock()).await?;
         }
     }
     Ok(())
@@ -96,6 +121,7 @@ fn row(wallet: &Value) -> Vec<String> {
         "/state",
         "/default",
         "/next_index",
+        "/unused_gap",
     ];
     fields.iter().map(|field| text(wallet, field)).collect()
 }
@@ -107,13 +133,69 @@ fn registered(wallet: &Value) -> String {
         text(wallet, "/kind"),
         text(wallet, "/fingerprint")
     )];
-    for address in wallet["first_addresses"].as_array().into_iter().flatten() {
-        let (path, address) = (text(address, "/derivation_path"), text(address, "/address"));
-        lines.push(format!("  {path}  {address}"));
-    }
+    lines.extend(first_addresses(wallet));
     lines.push(format!(
         "Compare these addresses with your own wallet. If they are the same: paywatch wallet confirm {}",
         text(wallet, "/id")
     ));
     lines.join("\n")
+}
+
+fn first_addresses(wallet: &Value) -> impl Iterator<Item = String> {
+    let addresses = wallet["first_addresses"].as_array().into_iter().flatten();
+    addresses.map(|address| {
+        let (path, address) = (text(address, "/derivation_path"), text(address, "/address"));
+        format!("  {path}  {address}")
+    })
+}
+
+fn shown(wallet: &Value) -> String {
+    let line = |name: &str, field: &str| format!("{name:<22}{}", text(wallet, field));
+    let mut lines = vec![
+        line("wallet", "/id"),
+        line("label", "/label"),
+        line("state", "/state"),
+        line("kind", "/kind"),
+        line("fingerprint", "/fingerprint"),
+        line("default", "/default"),
+        line("start index", "/start_index"),
+        line("next index", "/next_index"),
+        line("highest used index", "/highest_used_index"),
+        line("unused gap", "/unused_gap"),
+        line("gap limit to set", "/recommended_gap_limit"),
+    ];
+    lines.extend(first_addresses(wallet));
+    lines.extend(gap_warning(wallet));
+    lines.join("\n")
+}
+
+/// From which gap on a wallet with the usual limit of 20 misses payments.
+const GAP_WARNED: u64 = 20;
+
+/// What to do when the merchant's own wallet does not look far enough ahead.
+fn gap_warning(wallet: &Value) -> Option<String> {
+    let gap = wallet["unused_gap"]
+        .as_u64()
+        .filter(|gap| GAP_WARNED <= *gap)?;
+    Some(format!(
+        "warning: {gap} addresses of {} in a row were never paid. A wallet that looks 20 ahead, as \
+         most do, does not find what is paid behind them: set its gap limit to {}.",
+        text(wallet, "/id"),
+        text(wallet, "/recommended_gap_limit")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_warned_of_when_usual_wallets_stop_before_its_end() {
+        for (gap, warned) in [(0, false), (19, false), (20, true), (21, true), (900, true)] {
+            let wallet = json!({"id": "wal_1", "unused_gap": gap, "recommended_gap_limit": 77});
+            let warning = gap_warning(&wallet);
+            assert_eq!(warning.is_some(), warned, "{gap}");
+            assert!(warning.is_none_or(|text| text.contains("wal_1") && text.contains("to 77")));
+        }
+    }
 }

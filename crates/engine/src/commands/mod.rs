@@ -19,6 +19,7 @@ use paywatch_wire::field::FieldError;
 use paywatch_wire::request::NamedPolicies;
 
 pub use answer::{Answer, Answered, Idempotent};
+pub use wallet::WalletExport;
 
 use crate::high_water::HighWater;
 

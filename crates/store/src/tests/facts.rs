@@ -16,8 +16,8 @@ use crate::placements::LeftReason;
 use crate::transfers::NewTransfer;
 use crate::watched::{self, WatchMark};
 use crate::{
-    Conn, Cursor, InvoiceKey, OptionKey, Store, StoreError, TransferKey, invoices, placements,
-    transfers, wallets,
+    Conn, Cursor, InvoiceKey, OptionKey, Store, StoreError, TransferKey, handed_out, invoices,
+    placements, transfers,
 };
 
 fn chain() -> ChainName {
@@ -111,7 +111,7 @@ async fn a_wallet_knows_which_indexes_were_paid(_: &Bed, store: Store) {
     for number in [5, 9, 11, 12, 20] {
         scene.invoice(number).await;
     }
-    let none = wallets::usage(&mut conn, scene.wallet, 5).await.unwrap();
+    let none = handed_out::usage(&mut conn, scene.wallet, 5).await.unwrap();
     assert_eq!((none.highest, none.longest_gap), (None, 0));
     for (number, highest, gap) in [(9, 9, 4), (20, 20, 10), (11, 20, 8), (5, 20, 8), (9, 20, 8)] {
         let option = option_of(&mut conn, number).await;
@@ -123,8 +123,22 @@ async fn a_wallet_knows_which_indexes_were_paid(_: &Bed, store: Store) {
         let new = vec![transfer(u128::from(number), &tx_id, key, option)];
         let inserted = unit!(store, [new], |tx| transfers::insert(tx, &new).await);
         inserted.await.unwrap();
-        let usage = wallets::usage(&mut conn, scene.wallet, 5).await.unwrap();
+        let usage = handed_out::usage(&mut conn, scene.wallet, 5).await.unwrap();
         assert_eq!((usage.highest, usage.longest_gap), (Some(highest), gap));
+    }
+    for (from, limit, expected) in [
+        (0, 3, vec![5, 9, 11]),
+        (12, 3, vec![12, 20]),
+        (21, 3, vec![]),
+    ] {
+        let page = handed_out::page(&mut conn, scene.wallet, from, limit).await;
+        let page = page.unwrap();
+        let indexes: Vec<u32> = page.iter().map(|row| row.index).collect();
+        assert_eq!(indexes, expected, "{from}");
+        for row in page {
+            let order_id = format!("A-{}", row.index);
+            assert_eq!(row.order_id.as_deref(), Some(order_id.as_str()));
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Wallets: public key material, registered and then confirmed by a person.
 
+mod export;
 mod register;
 mod show;
+
+pub use export::WalletExport;
 
 use std::sync::Arc;
 

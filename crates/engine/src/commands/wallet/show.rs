@@ -1,7 +1,8 @@
 //! Wallets as merchants see them.
 
 use paywatch_domain::WalletId;
-use paywatch_store::wallets::{self, Usage, Wallet as Row};
+use paywatch_store::handed_out::{self, Usage};
+use paywatch_store::wallets::{self, Wallet as Row};
 use paywatch_store::{Conn, Cursor, Listed};
 use paywatch_wire::wallet::{Wallet, WalletAddress};
 
@@ -18,7 +19,7 @@ pub(super) async fn render(
     caller: &Caller,
     row: &Row,
 ) -> Result<Wallet, CommandError> {
-    let usage = wallets::usage(conn, row.key, row.start_index).await?;
+    let usage = handed_out::usage(conn, row.key, row.start_index).await?;
     let next_index = row.next_index.max(row.start_index);
     let unused_gap = unused_gap(usage, row.start_index, next_index);
     let mut first_addresses = Vec::new();
