@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bitcoin_slices::Parse;
 use bitcoin_slices::bsl::Transaction;
@@ -19,7 +20,7 @@ use serde_json::json;
 use crate::hash::Hash256;
 use crate::node::ChainInfo;
 use crate::rpc::{Call, CallError, NodeError, Rpc, read};
-use crate::transaction::{body, credits, for_each_outpoint, hits, tx_id};
+use crate::transaction::{body, credits, for_each_outpoint, hits, parse_outpoint, tx_id};
 
 /// Bodies asked for in one request.
 const BATCH_CALLS_MAX: usize = 100;
@@ -66,15 +67,10 @@ impl Spenders for Transactions {
     }
 }
 
-/// Reads `txid:vout`.
-fn parse_outpoint(text: &str) -> Option<(Hash256, u32)> {
-    let (id, output) = text.split_once(':')?;
-    Some((Hash256::parse(id)?, output.parse().ok()?))
-}
-
 /// The whole mempool at one tip.
 pub struct RawPool {
     tip: BlockRef,
+    age: Duration,
     transactions: Arc<Transactions>,
 }
 
@@ -97,7 +93,7 @@ impl PoolMemory {
     pub(crate) async fn fetch(&self, rpc: &Rpc) -> Result<RawPool, CallError> {
         let mut bodies = self.bodies.lock().await;
         for _ in 0..ATTEMPTS {
-            let Some((tip, ids)) = list(rpc).await? else {
+            let Some(List { tip, age, ids }) = list(rpc).await? else {
                 continue;
             };
             let left = fetch_bodies(rpc, &ids, &mut bodies).await?;
@@ -112,6 +108,7 @@ impl PoolMemory {
                     height: tip.blocks,
                     hash: BlockHash::new(&tip.tip.to_string()),
                 },
+                age,
                 transactions: Arc::new(Transactions(transactions)),
             });
         }
@@ -186,23 +183,33 @@ struct MempoolInfo {
     loaded: bool,
 }
 
+/// What is in the mempool.
+struct List {
+    /// The tip that it belongs to.
+    tip: ChainInfo,
+    /// How long the node has been running, by its own steady clock.
+    age: Duration,
+    ids: Vec<Hash256>,
+}
+
 /// The ids in the mempool and the tip that they belong to; `None` when the tip changed meanwhile.
 ///
 /// A node answers while it still loads its saved mempool: what is not in the list then has not gone, so
 /// there is no list until it is loaded.
-async fn list(rpc: &Rpc) -> Result<Option<(ChainInfo, Vec<Hash256>)>, CallError> {
-    let calls: [Call<'_>; 4] = [
+async fn list(rpc: &Rpc) -> Result<Option<List>, CallError> {
+    let calls: [Call<'_>; 5] = [
         ("getblockchaininfo", Vec::new()),
         // Before the list: once the mempool is loaded it stays so.
         ("getmempoolinfo", Vec::new()),
         ("getrawmempool", vec![json!(false)]),
         ("getbestblockhash", Vec::new()),
+        ("uptime", Vec::new()),
     ];
     let mut results = Vec::new();
     for answer in rpc.batch(&calls).await? {
         results.push(answer.map_err(CallError::Node)?);
     }
-    let [info, mempool, ids, after] = results.as_slice() else {
+    let [info, mempool, ids, after, uptime] = results.as_slice() else {
         return Err(CallError::Malformed(
             "a batch without its answers".to_owned(),
         ));
@@ -217,7 +224,13 @@ async fn list(rpc: &Rpc) -> Result<Option<(ChainInfo, Vec<Hash256>)>, CallError>
     }
     let ids: Vec<Hash256> = read(ids).map_err(malformed)?;
     let after: Hash256 = read(after).map_err(malformed)?;
-    Ok((info.tip == after).then_some((info, ids)))
+    let uptime_s: u64 = read(uptime).map_err(malformed)?;
+    Ok((info.tip == after).then_some(List {
+        tip: info,
+        // The second that has begun is not counted by the node.
+        age: Duration::from_secs(uptime_s.saturating_add(1)),
+        ids,
+    }))
 }
 
 /// The body of a transaction in hexadecimal, when it is the one with that id.
@@ -238,6 +251,7 @@ impl RawPool {
         });
         Pool {
             tip: self.tip.clone(),
+            age: self.age,
             credits: credits.collect(),
             spenders: Arc::clone(&self.transactions) as Arc<dyn Spenders>,
         }

@@ -4,8 +4,9 @@
 //! root, and the root to every transaction but its witnesses. Witnesses are walked over and never
 //! used. Walking and hashing make nearly all the work and need the bytes alone, so they come first
 //! ([`Content::read`], on any thread); then output scripts are looked up, and nothing but them, except
-//! in transactions that pay us.
+//! in transactions that pay us and, while some payment is unconfirmed, for what each transaction spends.
 
+use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 
 use bitcoin::hashes::Hash as _;
@@ -13,12 +14,14 @@ use bitcoin::{CompactTarget, Target};
 use bitcoin_slices::bsl::{Block as BlockSlice, Transaction, TxIn, TxOut};
 use bitcoin_slices::{Visit, Visitor};
 use paywatch_chain::{Block, Credit, WatchTable};
-use paywatch_domain::{AssetName, BlockHash, BlockRef, UnixMillis};
+use paywatch_domain::{AssetName, BlockHash, BlockRef, TxId, UnixMillis};
 
 use crate::difficulty::{Ancestry, HEADER_BYTES, Header};
 use crate::hash::Hash256;
 use crate::network::Network;
-use crate::transaction::{Hit, SATOSHI_MAX, body, credits, is_coinbase_input, tx_id};
+use crate::transaction::{
+    Hit, SATOSHI_MAX, body, credits, for_each_outpoint, is_coinbase_input, parse_outpoint, tx_id,
+};
 
 /// Milliseconds of a second.
 const SECOND_MS: i64 = 1000;
@@ -84,6 +87,7 @@ pub(crate) fn prove(
         time: UnixMillis(i64::from(header.time_s).saturating_mul(SECOND_MS)),
         bytes: bytes.len(),
         credits: parts.credits(bytes, asset, watched),
+        spent: parts.spent(bytes, watched),
     })
 }
 
@@ -170,6 +174,26 @@ impl Parts {
                 });
             let hits: Vec<Hit> = hits.collect();
             found.extend(credits(asset, part.id, slice(&part.body), hits));
+        }
+        found
+    }
+
+    /// The outpoints that are watched and that a transaction of the block spends, with its id.
+    fn spent(&self, bytes: &[u8], watched: &WatchTable) -> Vec<(String, TxId)> {
+        let texts = watched.outpoints().iter();
+        let wanted: HashMap<(Hash256, u32), &str> = texts
+            .filter_map(|text| Some((parse_outpoint(text)?, text.as_str())))
+            .collect();
+        let mut found = Vec::new();
+        if wanted.is_empty() {
+            return found;
+        }
+        for part in &self.transactions {
+            let body = bytes.get(part.body.clone()).unwrap_or_default();
+            for_each_outpoint(body, |outpoint| {
+                let text = wanted.get(&outpoint);
+                found.extend(text.map(|&text| (text.to_owned(), TxId::new(&part.id.to_string()))));
+            });
         }
         found
     }

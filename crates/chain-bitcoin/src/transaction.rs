@@ -111,6 +111,12 @@ fn spends(body: &[u8]) -> Box<[Box<str>]> {
     outpoints.into()
 }
 
+/// Reads an outpoint as [`spends`] writes it.
+pub(crate) fn parse_outpoint(text: &str) -> Option<(Hash256, u32)> {
+    let (id, output) = text.split_once(':')?;
+    Some((Hash256::parse(id)?, output.parse().ok()?))
+}
+
 /// Calls `look` with everything that a transaction's body spends. A coinbase transaction spends nothing.
 pub(crate) fn for_each_outpoint(body: &[u8], look: impl FnMut((Hash256, u32))) {
     struct Inputs<F>(F);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use paywatch_domain::{Amount, AssetName, BlockHash, BlockRef, Position, TxId, UnixMillis};
 
@@ -40,6 +41,9 @@ pub struct Block {
     pub bytes: usize,
     /// Credits to candidates of the watch table, in the block's order.
     pub credits: Vec<Credit>,
+    /// The outpoints of the watch table that its transactions spend, whomever they pay, with the
+    /// transaction that does.
+    pub spent: Vec<(String, TxId)>,
 }
 
 /// Tells which unconfirmed transactions spend given outpoints, whomever they pay: what left the mempool
@@ -57,6 +61,9 @@ pub struct Pool {
     /// The node's tip while the set was read. "Gone" and "mined" can only be told apart when this is
     /// also our cursor.
     pub tip: BlockRef,
+    /// How long the node has been collecting what is in it. What it held before that and holds no more
+    /// was not dropped: the node began with nothing.
+    pub age: Duration,
     /// Every unconfirmed credit to a watched key.
     pub credits: Vec<Credit>,
     /// What every unconfirmed transaction spends.

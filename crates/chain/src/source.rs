@@ -58,7 +58,8 @@ pub trait Source: Send + Sync + 'static {
     /// Reads a block and what its proof needs.
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Self::Raw, SourceError>>;
 
-    /// Proves that `raw` is the whole block `block` and keeps the credits to watched keys. Pure.
+    /// Proves that `raw` is the whole block `block`, keeps the credits to watched keys, and says which
+    /// watched outpoints it spends. Pure.
     fn scan(
         &self,
         block: &BlockRef,

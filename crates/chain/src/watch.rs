@@ -3,6 +3,8 @@
 //! About 13 bytes a key. An answer of "perhaps" is confirmed against the database row; an answer of
 //! "no" is certain. Keys are chosen by attackers too, so the fingerprint is keyed.
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashTable;
 
 /// The keys of one chain family that are watched.
@@ -10,6 +12,7 @@ use hashbrown::HashTable;
 pub struct WatchTable {
     seed: (u64, u64),
     prints: HashTable<u64>,
+    outpoints: BTreeSet<String>,
 }
 
 impl WatchTable {
@@ -20,6 +23,7 @@ impl WatchTable {
         Self {
             seed: (low | 1, high | 1),
             prints: HashTable::new(),
+            outpoints: BTreeSet::new(),
         }
     }
 
@@ -36,6 +40,17 @@ impl WatchTable {
     pub fn may_contain(&self, key: &[u8]) -> bool {
         let print = fingerprint(self.seed, key);
         self.prints.find(print, |other| *other == print).is_some()
+    }
+
+    /// Watches these outpoints and no others: what unconfirmed payments to watched keys spend, in the
+    /// text form of [`Credit::spends`](crate::Credit::spends).
+    pub fn set_outpoints(&mut self, outpoints: impl IntoIterator<Item = String>) {
+        self.outpoints = outpoints.into_iter().collect();
+    }
+
+    /// The outpoints that are watched.
+    pub fn outpoints(&self) -> &BTreeSet<String> {
+        &self.outpoints
     }
 
     /// How many fingerprints are in the table.

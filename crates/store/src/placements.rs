@@ -25,7 +25,7 @@ statements! {
         SELECT CAST(value->>'transfer' AS BIGINT), CAST($1 AS TEXT), CAST(value->>'height' AS BIGINT),
             value->>'hash', CAST($2 AS BIGINT)
         FROM json_each($3) WHERE true";
-    IN_MEMPOOL = "SELECT p.transfer, t.invoice, t.option, t.tx_id, t.position
+    IN_MEMPOOL = "SELECT p.transfer, t.invoice, t.option, t.tx_id, t.position, p.entered_at
         FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
         WHERE p.chain = $1 AND p.left_at IS NULL AND p.height IS NULL
         ORDER BY p.transfer";
@@ -79,6 +79,8 @@ pub struct OpenInMempool {
     pub position: Position,
     /// What the transaction spends, `txid:n`.
     pub spends: Vec<String>,
+    /// Since when it stands there.
+    pub entered_at: UnixMillis,
 }
 
 /// The transfers that stand in blocks above a height.
@@ -173,6 +175,18 @@ pub async fn open(
     Ok(())
 }
 
+/// What the transactions spend whose transfers stand in the mempool of a chain, `txid:n`.
+pub async fn spent_in_mempool(
+    conn: &mut Conn,
+    chain: &ChainName,
+) -> Result<Vec<String>, StoreError> {
+    let binds = [chain.as_str().into()];
+    let rows = conn
+        .fetch::<(String, String)>(MEMPOOL_SPENDS, &binds)
+        .await?;
+    Ok(rows.into_iter().map(|(_, outpoint)| outpoint).collect())
+}
+
 /// Every transfer of a chain that stands in the mempool, with what its transaction spends.
 pub async fn open_in_mempool(
     conn: &mut Conn,
@@ -180,7 +194,7 @@ pub async fn open_in_mempool(
 ) -> Result<Vec<OpenInMempool>, StoreError> {
     let binds = [chain.as_str().into()];
     let rows = conn
-        .fetch::<(i64, i64, i64, String, String)>(IN_MEMPOOL, &binds)
+        .fetch::<(i64, i64, i64, String, String, i64)>(IN_MEMPOOL, &binds)
         .await?;
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -195,13 +209,14 @@ pub async fn open_in_mempool(
     Ok(rows
         .into_iter()
         .map(
-            |(transfer, invoice, option, tx_id, position)| OpenInMempool {
+            |(transfer, invoice, option, tx_id, position, entered_at)| OpenInMempool {
                 transfer: TransferKey(transfer),
                 invoice: InvoiceKey(invoice),
                 option: OptionKey(option),
                 spends: spends.get(&tx_id).cloned().unwrap_or_default(),
                 tx_id: TxId::new(&tx_id),
                 position: Position::new(&position),
+                entered_at: UnixMillis(entered_at),
             },
         )
         .collect())

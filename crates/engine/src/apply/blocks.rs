@@ -63,7 +63,7 @@ impl Unit for ApplyBlocks {
             ids: &mut ids,
         };
         touched.extend(place(tx, &credits, &mut placing).await?);
-        touched.extend(self.close_conflicts(tx, &credits).await?);
+        touched.extend(self.close_conflicts(tx).await?);
         let cause = Cause {
             kind: if self.event.undoes() {
                 CauseKind::Reorg
@@ -136,24 +136,16 @@ impl ApplyBlocks {
     }
 
     /// Closes what waits in the mempool and cannot come any more, because a transaction in these blocks
-    /// spends the same and pays us too. Counting both would tell of twice the money.
-    async fn close_conflicts(
-        &self,
-        tx: &mut Tx,
-        mined: &[Placed<'_>],
-    ) -> Result<Vec<InvoiceKey>, EngineError> {
-        if mined.is_empty() {
+    /// spends the same, whomever it pays. When it pays us, counting both would tell of twice the money.
+    async fn close_conflicts(&self, tx: &mut Tx) -> Result<Vec<InvoiceKey>, EngineError> {
+        let blocks = self.event.blocks.iter();
+        let spent: BTreeMap<&str, &TxId> = blocks
+            .flat_map(|block| &block.spent)
+            .map(|(outpoint, spender)| (outpoint.as_str(), spender))
+            .collect();
+        if spent.is_empty() {
             return Ok(Vec::new());
         }
-        let spent: BTreeMap<&str, &TxId> = mined
-            .iter()
-            .flat_map(|one| {
-                one.credit
-                    .spends
-                    .iter()
-                    .map(|spent| (&**spent, &one.credit.tx_id))
-            })
-            .collect();
         let waiting = placements::open_in_mempool(tx, &self.chain).await?;
         let conflicting = waiting.iter().filter(|one| {
             let mut spenders = one

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use paywatch_chain::{Credit, Pool};
-use paywatch_domain::{Cause, CauseKind, ChainName, Family, Place, TxId, UnixMillis};
+use paywatch_domain::{Cause, CauseKind, ChainName, Family, Place, TxId, UnixMillis, limits};
 use paywatch_store::placements::{self, LeftReason, OpenInMempool};
 use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, chains};
 
@@ -79,7 +79,7 @@ impl Unit for ApplyPoll {
 
 impl ApplyPoll {
     /// Holds the pool against what stands in the mempool by our facts; places what is new, closes what
-    /// has gone. Our tip is the node's, so what is gone was not mined.
+    /// has gone. Our tip is the node's, so what is gone was not mined. What the node forgot stays.
     async fn compare(
         &self,
         tx: &mut Tx,
@@ -93,11 +93,16 @@ impl ApplyPoll {
             .filter(|one| !in_pool.contains(&(one.tx_id.as_str(), one.position.as_str())))
             .collect();
         let spenders = spenders_of(&gone, pool);
-        let leaving: Vec<_> = gone
+        let began_at = self.began_at(pool);
+        let leaving: Vec<(&OpenInMempool, LeftReason)> = gone
             .iter()
-            .map(|one| (one.transfer, reason(one, &spenders)))
+            .filter_map(|one| Some((*one, self.reason(one, &spenders, began_at)?)))
             .collect();
-        placements::close(tx, &leaving, self.now).await?;
+        let closing: Vec<_> = leaving
+            .iter()
+            .map(|(one, reason)| (one.transfer, *reason))
+            .collect();
+        placements::close(tx, &closing, self.now).await?;
         let held: BTreeSet<(&str, &str)> = open
             .iter()
             .map(|one| (one.tx_id.as_str(), one.position.as_str()))
@@ -119,8 +124,35 @@ impl ApplyPoll {
             ids,
         };
         let mut touched = place(tx, &new, &mut placing).await?;
-        touched.extend(gone.iter().map(|one| one.invoice));
+        touched.extend(leaving.iter().map(|(one, _)| one.invoice));
         Ok((touched, new.len()))
+    }
+
+    /// When the node began to collect this pool, by our clock.
+    fn began_at(&self, pool: &Pool) -> UnixMillis {
+        let age_ms = i64::try_from(pool.age.as_millis()).unwrap_or(i64::MAX);
+        self.begun_at.plus_ms(age_ms.saturating_neg())
+    }
+
+    /// Why a transfer left the mempool: another transaction spends what it spent, or the node dropped
+    /// it. `None` when the node forgot it, because it began anew after we had seen it: that is no news
+    /// of the payment, which stays where it was for as long as its sender may take to send it again.
+    fn reason(
+        &self,
+        gone: &OpenInMempool,
+        spenders: &BTreeMap<String, TxId>,
+        began_at: UnixMillis,
+    ) -> Option<LeftReason> {
+        let replaced = gone.spends.iter().any(|outpoint| {
+            let spender = spenders.get(outpoint);
+            spender.is_some_and(|spender| *spender != gone.tx_id)
+        });
+        if replaced {
+            return Some(LeftReason::Replaced);
+        }
+        let was_forgotten = gone.entered_at < began_at;
+        let is_recent = self.begun_at.ms_since(began_at) < limits::FORGOTTEN_KEPT_MS;
+        (!was_forgotten || !is_recent).then_some(LeftReason::Evicted)
     }
 }
 
@@ -139,18 +171,4 @@ fn spenders_of(gone: &[&OpenInMempool], pool: &Pool) -> BTreeMap<String, TxId> {
         return BTreeMap::new();
     }
     pool.spenders.spenders(&spent)
-}
-
-/// Why a transfer left the mempool: another transaction spends what it spent, or it was dropped.
-fn reason(gone: &OpenInMempool, spenders: &BTreeMap<String, TxId>) -> LeftReason {
-    let replaced = gone.spends.iter().any(|outpoint| {
-        spenders
-            .get(outpoint)
-            .is_some_and(|spender| *spender != gone.tx_id)
-    });
-    if replaced {
-        LeftReason::Replaced
-    } else {
-        LeftReason::Evicted
-    }
 }

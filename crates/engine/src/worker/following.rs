@@ -224,6 +224,7 @@ impl<S: Source> Following<S> {
             if !fresh {
                 self.refresh_watched(&parts.store, parts.spec.family)
                     .await?;
+                self.refresh_outpoints(&parts.store).await?;
                 fresh = true;
             }
             let block = source.scan(&at, raw, &self.watched)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use paywatch_chain::Source;
 use paywatch_domain::{Family, UnixMillis};
 use paywatch_store::watched;
-use paywatch_store::{Store, StoreError, awaited};
+use paywatch_store::{Store, StoreError, awaited, placements};
 
 use super::following::{Following, seed};
 use super::{Fault, Parts};
@@ -76,6 +76,15 @@ impl<S: Source> Following<S> {
             self.watched.insert(&key);
         }
         self.mark = mark;
+        Ok(())
+    }
+
+    /// Watches what the payments spend that stand in the mempool: a block that spends it otherwise ends
+    /// them.
+    pub(super) async fn refresh_outpoints(&mut self, store: &Store) -> Result<(), StoreError> {
+        let chain = &self.lease.chain;
+        let spent = placements::spent_in_mempool(&mut store.read().await?, chain).await?;
+        self.watched.set_outpoints(spent);
         Ok(())
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Node {
     pub(crate) pool: Vec<Credit>,
     /// While this holds, it does not answer.
     pub(crate) is_down: bool,
+    /// How long it has been running.
+    pub(crate) pool_age: Duration,
     branches: u32,
 }
 
@@ -81,6 +83,7 @@ impl Node {
             time,
             bytes: 1,
             credits,
+            spent: Vec::new(),
         });
         at
     }
@@ -98,6 +101,7 @@ impl MemoryChain {
             blocks: Vec::new(),
             pool: Vec::new(),
             is_down: false,
+            pool_age: Duration::from_secs(1_000_000),
             branches: 0,
         };
         Self {
@@ -165,6 +169,13 @@ impl Source for MemoryChain {
         mut raw: Block,
         watched: &WatchTable,
     ) -> Result<Block, SourceError> {
+        let spends = raw.credits.iter().flat_map(|credit| {
+            let spent = credit.spends.iter();
+            spent.map(|outpoint| (outpoint.to_string(), credit.tx_id.clone()))
+        });
+        raw.spent = spends
+            .filter(|(outpoint, _)| watched.outpoints().contains(outpoint))
+            .collect();
         raw.credits
             .retain(|credit| watched.may_contain(&credit.key));
         Ok(raw)
@@ -174,6 +185,7 @@ impl Source for MemoryChain {
         let pool = self.answer(|node| {
             Some(Pool {
                 tip: tip(node),
+                age: node.pool_age,
                 credits: node.pool.clone(),
                 spenders: Arc::new(Everything(node.pool.clone())),
             })

@@ -23,6 +23,7 @@ fn block(at: BlockRef, parent: BlockHash) -> Block {
         time: UnixMillis(0),
         bytes: 1,
         credits: Vec::new(),
+        spent: Vec::new(),
     }
 }
 

@@ -298,6 +298,14 @@ impl House {
         panic!("the worker does not come to rest");
     }
 
+    /// One step of the worker, and one answer of the node if there is any.
+    pub(crate) async fn step(&mut self) {
+        if let Step::Idle { .. } = self.worker.step(self.now).await {
+            let wait = Duration::from_millis(20);
+            let _answered = tokio::time::timeout(wait, self.worker.ready()).await;
+        }
+    }
+
     /// Moves the clock, and lets the worker poll.
     pub(crate) async fn pass(&mut self, milliseconds: i64) {
         self.now = self.now.plus_ms(milliseconds);

@@ -3,8 +3,10 @@
 //! Goal: status, sums and events are right in every story, and the same on SQLite and Postgres. Method:
 //! the real worker, commands and store; a chain in memory; a clock that the test moves.
 
+use std::time::Duration;
+
 use paywatch_chain::Credit;
-use paywatch_domain::{InvoiceId, UnixMillis};
+use paywatch_domain::{InvoiceId, UnixMillis, limits};
 use paywatch_engine::commands::CommandError;
 use paywatch_engine::worker::Step;
 use paywatch_store::chains;
@@ -46,6 +48,11 @@ stories!(
     money_to_another_form_of_the_key_is_an_exception_until_it_goes_away,
     a_block_reward_is_final_when_it_can_be_spent,
     a_replacement_that_pays_us_nothing_is_kept_as_one,
+    a_node_that_forgot_its_mempool_takes_nothing_back,
+    what_nobody_sends_again_is_gone_in_the_end,
+    a_forgotten_payment_ends_when_a_block_spends_its_coins,
+    the_last_millisecond_is_in_time,
+    catching_up_is_shown_block_by_block,
     late_money_is_late,
     a_canceled_invoice_stays_canceled,
     dust_is_counted_and_told_to_nobody,
@@ -379,6 +386,167 @@ async fn a_replacement_that_pays_us_nothing_is_kept_as_one(mut house: House) {
     house.chain.node().pool.clear();
     house.poll().await;
     assert_eq!(left_reasons(&house.url).await, ["replaced", "evicted"]);
+}
+
+async fn a_node_that_forgot_its_mempool_takes_nothing_back(mut house: House) {
+    let (id, key) = house.invoice(100_000, 10).await;
+    let paid = payment("a", &key, 100_000, "in:0");
+    house.chain.node().pool = vec![paid.clone()];
+    house.poll().await;
+    forget_mempool(&mut house).await;
+    expect(&house, id, "detected", &["created", "detected"]).await;
+    // A watcher that starts anew believes its node no more than the first did.
+    house.restart().await;
+    house.mine(Vec::new()).await;
+    house.pass(20_000).await;
+    let said = ["created", "detected", "updated"];
+    expect(&house, id, "detected", &said).await;
+    // It comes back after the expiry, and is the payment that was seen before it.
+    house.chain.node().pool = vec![paid.clone()];
+    house.poll().await;
+    expect(&house, id, "detected", &said).await;
+    house.mine(vec![paid]).await;
+    house.mine(Vec::new()).await;
+    let invoice = house.show(id).await;
+    assert_eq!(invoice.status, "paid");
+    assert_eq!(invoice.transfers.len(), 1);
+    assert!(invoice.transfers[0].in_time);
+    assert_eq!(left_reasons(&house.url).await, ["mined"]);
+}
+
+/// The node starts anew with nothing in its mempool.
+async fn forget_mempool(house: &mut House) {
+    {
+        let mut node = house.chain.node();
+        node.pool.clear();
+        node.pool_age = Duration::ZERO;
+    }
+    house.poll().await;
+}
+
+async fn what_nobody_sends_again_is_gone_in_the_end(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.chain.node().pool = vec![payment("a", &key, 100_000, "in:0")];
+    house.poll().await;
+    forget_mempool(&mut house).await;
+    // What came after the start, and left, was dropped.
+    let (other, key) = house.invoice(100_000, 900).await;
+    house.chain.node().pool = vec![payment("b", &key, 100_000, "in:1")];
+    house.poll().await;
+    house.chain.node().pool.clear();
+    house.chain.node().pool_age = Duration::from_secs(2);
+    house.poll().await;
+    expect(
+        &house,
+        other,
+        "created",
+        &["created", "detected", "updated"],
+    )
+    .await;
+    expect(&house, id, "detected", &["created", "detected"]).await;
+    let kept_ms = u64::try_from(limits::FORGOTTEN_KEPT_MS).unwrap();
+    house.now = house.now.plus_ms(limits::FORGOTTEN_KEPT_MS);
+    house.chain.node().pool_age = Duration::from_millis(kept_ms + 10_000);
+    house.mine(Vec::new()).await;
+    let invoice = house.show(id).await;
+    assert_eq!(invoice.status, "expired");
+    assert_eq!(invoice.transfers[0].certainty, "gone");
+    assert_eq!(left_reasons(&house.url).await, ["evicted", "evicted"]);
+}
+
+async fn a_forgotten_payment_ends_when_a_block_spends_its_coins(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.chain.node().pool = vec![payment("a", &key, 100_000, "in:0")];
+    house.poll().await;
+    forget_mempool(&mut house).await;
+    house
+        .mine(vec![payment("b", b"somebody else", 100_000, "in:0")])
+        .await;
+    expect(&house, id, "created", &["created", "detected", "updated"]).await;
+    assert_eq!(left_reasons(&house.url).await, ["conflicted"]);
+    // A block that is undone gives the coins back, and the payment can come again.
+    {
+        let now = house.now;
+        let mut node = house.chain.node();
+        node.drop_blocks(1);
+        node.mine(vec![payment("a", &key, 100_000, "in:0")], now);
+        node.mine(Vec::new(), now);
+    }
+    house.poll().await;
+    let said = ["created", "detected", "updated", "paid"];
+    expect(&house, id, "paid", &said).await;
+}
+
+async fn the_last_millisecond_is_in_time(mut house: House) {
+    let (mempool, first) = house.invoice(100_000, 10).await;
+    let (block, second) = house.invoice(100_000, 10).await;
+    house.pass(5_000).await;
+    house.chain.node().pool = vec![payment("a", &first, 100_000, "in:0")];
+    let expires_at = house.now.plus_ms(5_000);
+    house
+        .chain
+        .node()
+        .mine(vec![payment("b", &second, 100_000, "in:1")], expires_at);
+    house.pass(5_000).await;
+    assert_eq!(house.now, expires_at);
+    for id in [mempool, block] {
+        assert!(house.show(id).await.transfers[0].in_time);
+    }
+    let (mempool, first) = house.invoice(100_000, 10).await;
+    let (block, second) = house.invoice(100_000, 10).await;
+    house.pass(10_000).await;
+    house.chain.node().pool = vec![payment("c", &first, 100_000, "in:2")];
+    let now = house.now.plus_ms(1);
+    house
+        .chain
+        .node()
+        .mine(vec![payment("d", &second, 100_000, "in:3")], now);
+    house.pass(1).await;
+    house.poll().await;
+    for id in [mempool, block] {
+        let invoice = house.show(id).await;
+        assert!(!invoice.transfers[0].in_time, "{invoice:#?}");
+    }
+}
+
+async fn catching_up_is_shown_block_by_block(mut house: House) {
+    const MISSED: u64 = 300;
+    let (id, _) = house.invoice(100_000, 10).await;
+    house.chain.node().is_down = true;
+    house.pass(20_000).await;
+    let now = house.now;
+    for _ in 0..MISSED {
+        house.chain.node().mine(Vec::new(), now);
+    }
+    house.chain.node().is_down = false;
+    house.now = now.plus_ms(30_000);
+    let mut lags = Vec::new();
+    while lags.last() != Some(&0) {
+        house.step().await;
+        let row = chains::all(&mut house.store.read().await.unwrap())
+            .await
+            .unwrap()
+            .remove(0);
+        let lag = row.tip_height.unwrap() - row.cursor.unwrap().height;
+        if lags.last() != Some(&lag) {
+            lags.push(lag);
+            let status = house.show(id).await.status;
+            assert!(lag == 0 || status == "created", "{status} at {lag} behind");
+        }
+        assert!(lags.len() < 400, "{lags:?}");
+        if lags == [0] {
+            // What was known before the node came back.
+            lags.clear();
+        }
+    }
+    assert_eq!(lags[0], MISSED, "{lags:?}");
+    assert!(
+        lags.is_sorted_by(|before, after| before > after),
+        "{lags:?}"
+    );
+    assert!(3 < lags.len(), "it is shown on the way: {lags:?}");
+    house.poll().await;
+    expect(&house, id, "expired", &["created", "expired"]).await;
 }
 
 async fn left_reasons(url: &str) -> Vec<String> {
