@@ -1,4 +1,4 @@
-//! `kill -9` at random moments, while payments and blocks arrive.
+//! `kill -9` at random moments, of the watcher and of its database, while payments and blocks arrive.
 
 use crate::support::{Chance, Database, House, Invoice, PATIENCE, is_full, tally};
 use anyhow::{Context, Result, ensure};
@@ -99,25 +99,6 @@ async fn all_events(house: &House) -> Result<Vec<Value>> {
     }
 }
 
-/// How many invoices there are.
-async fn count_invoices(house: &House) -> Result<usize> {
-    let mut count = 0;
-    let mut path = "/v1/invoices?limit=100".to_owned();
-    loop {
-        let page = house.api.get(&path).await?.value()?;
-        count += page["data"]
-            .as_array()
-            .context("a page holds a list")?
-            .len();
-        match page["next_cursor"].as_str() {
-            Some(cursor) if page["has_more"] == json!(true) => {
-                path = format!("/v1/invoices?limit=100&starting_after={cursor}");
-            }
-            _ => return Ok(count),
-        }
-    }
-}
-
 /// Every payment of the order is counted once.
 async fn check_order(house: &House, order: &Order) -> Result<Vec<Value>> {
     let paid = house.until(&order.invoice, "paid").await?;
@@ -189,8 +170,37 @@ async fn check_webhooks(house: &House, told: &BTreeMap<String, Vec<Value>>) -> R
     Ok(())
 }
 
-/// Kills the watcher `kills` times under traffic, and looks at everything afterwards.
-async fn kill_and_check(database: Database, kills: usize) -> Result<()> {
+/// What is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Watcher,
+    /// The server, half of the time; in the other half it is told to restart.
+    Postgres,
+}
+
+/// Takes something away and brings it back.
+async fn strike(house: &mut House, victim: Victim, chance: &mut Chance) -> Result<()> {
+    match victim {
+        Victim::Watcher => {
+            house.watcher.kill()?;
+            sleep(chance.pause(0, 300)).await;
+            house.watcher.launch().await
+        }
+        Victim::Postgres => {
+            let server = house.postgres.as_mut().context("there is a server")?;
+            if chance.below(2) == 0 {
+                server.kill()?;
+                sleep(chance.pause(0, 1_000)).await;
+            }
+            server.restart().await?;
+            house.watcher.expect_running()
+        }
+    }
+}
+
+/// Kills `victim` several times under traffic, and looks at everything afterwards.
+async fn kill_and_check(database: Database, victim: Victim) -> Result<()> {
+    let kills = if is_full() { KILLS_FULL } else { KILLS };
     let mut house = House::with(database, WatcherOptions::default()).await?;
     let mut chance = Chance::new()?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -204,9 +214,7 @@ async fn kill_and_check(database: Database, kills: usize) -> Result<()> {
     let killing = async {
         for _ in 0..kills {
             sleep(chance.pause(50, 1_500)).await;
-            house.watcher.kill()?;
-            sleep(chance.pause(0, 300)).await;
-            house.watcher.launch().await?;
+            strike(&mut house, victim, &mut chance).await?;
         }
         stop.store(true, Ordering::Relaxed);
         Ok(())
@@ -221,7 +229,7 @@ async fn kill_and_check(database: Database, kills: usize) -> Result<()> {
         told.insert(order.invoice.id.clone(), check_order(&house, order).await?);
     }
     assert_eq!(
-        count_invoices(&house).await?,
+        house.count_invoices().await?,
         orders.len(),
         "no order was doubled"
     );
@@ -243,18 +251,20 @@ async fn kill_and_check(database: Database, kills: usize) -> Result<()> {
 /// and in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_watcher_loses_nothing_and_doubles_nothing() -> Result<()> {
-    kill_and_check(Database::Sqlite, if is_full() { KILLS_FULL } else { KILLS }).await
+    kill_and_check(Database::Sqlite, Victim::Watcher).await
 }
 
 /// Goal: the same on Postgres, where a new process waits until the lease and the claims of the one
 /// that was killed have run out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_watcher_on_postgres_loses_nothing_and_doubles_nothing() -> Result<()> {
-    kill_and_check(
-        Database::Postgres,
-        if is_full() { KILLS_FULL } else { KILLS },
-    )
-    .await
+    kill_and_check(Database::Postgres, Victim::Watcher).await
+}
+
+/// Goal: the same while the database dies and comes back under a watcher that goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_postgres_loses_nothing_and_doubles_nothing() -> Result<()> {
+    kill_and_check(Database::Postgres, Victim::Postgres).await
 }
 
 /// Goal: the end by SIGTERM is orderly: exit status 0, and the next start goes on.

@@ -10,12 +10,15 @@
 
 mod bad_input;
 mod command_line;
+mod faults;
 mod kills;
+mod mempool;
 mod merchants;
 mod outages;
 mod reorganisations;
 mod siblings;
 mod stories;
 mod support;
+mod trouble;
 mod unreachable;
 mod wallets;

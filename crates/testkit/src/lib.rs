@@ -10,6 +10,8 @@
 mod addresses;
 mod api;
 mod bitcoind;
+mod crowd;
+mod disk;
 mod javascript;
 mod locate;
 mod payer;
@@ -26,6 +28,8 @@ mod watcher;
 pub use addresses::{AddressQuestion, other_addresses};
 pub use api::{Answer, Api};
 pub use bitcoind::{Bitcoind, BlockHash};
+pub use crowd::Crowd;
+pub use disk::SmallDisk;
 pub use locate::{cache, http_client};
 pub use payer::{DEFAULT_FEE_RATE, Payer};
 pub use paywatch::Paywatch;

@@ -279,7 +279,8 @@ impl Payer {
             .map(|&(previous_output, _)| TxIn {
                 previous_output,
                 script_sig: ScriptBuf::new(),
-                sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+                // Final: what replaces it does so although it never asked to be replaceable.
+                sequence: Sequence::MAX,
                 witness: Witness::new(),
             })
             .collect();

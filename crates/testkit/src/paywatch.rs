@@ -1,6 +1,6 @@
 //! The binary under test, run as its users run it.
 
-use crate::{Process, locate};
+use crate::{Process, SmallDisk, locate};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -9,6 +9,8 @@ use std::process::{Command, Output};
 #[derive(Clone, Debug)]
 pub struct Paywatch {
     program: PathBuf,
+    /// What is run before the program to see a small disk.
+    enter: Vec<String>,
 }
 
 impl Paywatch {
@@ -24,7 +26,17 @@ impl Paywatch {
                 program.display()
             );
         }
-        Ok(Self { program })
+        Ok(Self {
+            program,
+            enter: Vec::new(),
+        })
+    }
+
+    /// The same binary, seeing a small disk where that was mounted.
+    #[must_use]
+    pub fn on(mut self, disk: &SmallDisk) -> Self {
+        self.enter = disk.enter();
+        self
     }
 
     /// The path of the binary.
@@ -35,7 +47,18 @@ impl Paywatch {
     /// A command in a folder with nothing of this process's `PAYWATCH_*` environment, so that only
     /// what a test says is in effect.
     pub fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut words = self.enter.iter();
+        let mut command = match words.next() {
+            Some(first) => {
+                let mut command = Command::new(first);
+                command
+                    .args(words)
+                    .arg(format!("--wdns={}", folder.display()));
+                command.arg("--").arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PAYWATCH_") {
                 command.env_remove(name);

@@ -1,6 +1,6 @@
 //! `paywatch serve` on a node: configured in a temporary folder, started, killed, started again.
 
-use crate::{Api, Bitcoind, Paywatch, Process, eventually, free_port, locate};
+use crate::{Api, Bitcoind, Paywatch, Process, SmallDisk, eventually, free_port, locate};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
@@ -32,6 +32,8 @@ pub struct WatcherOptions {
     pub schedule_s: Vec<u32>,
     /// How long a receiver of webhooks may take, in milliseconds.
     pub webhook_timeout_ms: u32,
+    /// Bytes of a disk of its own at the folder `disk`; none when there is no number.
+    pub disk_bytes: Option<u64>,
 }
 
 impl Default for WatcherOptions {
@@ -44,6 +46,7 @@ impl Default for WatcherOptions {
             lag_ms_max: 600_000,
             schedule_s: vec![0, 1, 1, 1, 1, 2, 2, 2, 5, 5, 10, 10],
             webhook_timeout_ms: 5_000,
+            disk_bytes: None,
         }
     }
 }
@@ -56,6 +59,7 @@ pub struct Watcher {
     port: u16,
     client: reqwest::Client,
     process: Option<Process>,
+    disk: Option<SmallDisk>,
 }
 
 impl Watcher {
@@ -84,12 +88,21 @@ impl Watcher {
             settings(port, options)?,
         )?;
         fs::write(folder.path().join("chains.toml"), chains(node, options))?;
+        let mut binary = Paywatch::find()?;
+        let mut disk = None;
+        if let Some(bytes) = options.disk_bytes {
+            let place = folder.path().join("disk");
+            fs::create_dir(&place)?;
+            let mounted = disk.insert(SmallDisk::mount(&place, bytes).await?);
+            binary = binary.on(mounted);
+        }
         let watcher = Self {
-            binary: Paywatch::find()?,
+            binary,
             folder,
             port,
             client: locate::http_client()?,
             process: None,
+            disk,
         };
         // It keeps the files above and adds a master key.
         let made = watcher.run(&["init", "."]).await?;
@@ -105,6 +118,11 @@ impl Watcher {
     /// The folder with configuration, database and log.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Its small disk, when it has one.
+    pub fn disk(&self) -> Option<&SmallDisk> {
+        self.disk.as_ref()
     }
 
     /// The configuration file.

@@ -39,7 +39,8 @@ pub(crate) struct House {
     pub(crate) receiver: Receiver,
     /// The signing secret of the endpoint at [`HOOKS`].
     pub(crate) secret: String,
-    _postgres: Option<Postgres>,
+    /// The server, when the facts are kept there.
+    pub(crate) postgres: Option<Postgres>,
 }
 
 /// An invoice with one option, as a shop sees it.
@@ -65,7 +66,12 @@ impl House {
     /// A node whose chain lies in the past, and a payer with coins. Blocks that are mined faster
     /// than one a second are dated ahead of the clock; later ones must bear their true time.
     pub(crate) async fn node() -> Result<(Bitcoind, Payer)> {
-        let node = Bitcoind::start().await?;
+        Self::node_with(&[]).await
+    }
+
+    /// The same with further options of the node.
+    pub(crate) async fn node_with(arguments: &[&str]) -> Result<(Bitcoind, Payer)> {
+        let node = Bitcoind::start_with(arguments).await?;
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         node.rpc("setmocktime", json!([now_s - COINS_AGE_S]))
             .await?;
@@ -99,7 +105,7 @@ impl House {
             wallet: WalletKey::new(1)?,
             receiver: Receiver::start().await?,
             secret: String::new(),
-            _postgres: postgres,
+            postgres,
         };
         house.register_wallet().await?;
         (_, house.secret) = house.endpoint(HOOKS).await?;
@@ -208,6 +214,25 @@ impl House {
     /// Pays an amount in satoshi to an invoice.
     pub(crate) async fn pay(&self, invoice: &Invoice, amount_sat: u64) -> Result<Txid> {
         self.payer.pay(&[(&invoice.address, amount_sat)]).await
+    }
+
+    /// How many invoices there are.
+    pub(crate) async fn count_invoices(&self) -> Result<usize> {
+        let mut count = 0;
+        let mut path = "/v1/invoices?limit=100".to_owned();
+        loop {
+            let page = self.api.get(&path).await?.value()?;
+            count += page["data"]
+                .as_array()
+                .context("a page holds a list")?
+                .len();
+            match page["next_cursor"].as_str() {
+                Some(cursor) if page["has_more"] == json!(true) => {
+                    path = format!("/v1/invoices?limit=100&starting_after={cursor}");
+                }
+                _ => return Ok(count),
+            }
+        }
     }
 
     /// The invoice as the API shows it now.

@@ -15,10 +15,20 @@ use tokio::task::JoinHandle;
 /// An answer of the node: status and body.
 pub(crate) type Answer = (u16, Vec<u8>);
 
+/// What went through the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Requests; a batch is one.
+    pub(crate) requests: usize,
+    /// Bytes of all answers.
+    pub(crate) bytes: usize,
+}
+
 /// A server that asks a real node and may lie about the answer; gone when it is dropped.
 pub(crate) struct Liar {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
+    traffic: Arc<Mutex<Traffic>>,
     server: JoinHandle<()>,
 }
 
@@ -33,26 +43,42 @@ impl Liar {
         let url = format!("http://{}", listener.local_addr()?);
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (client, target, lie) = (http_client()?, node.url(), Arc::new(lie));
-        let record = Arc::clone(&asked);
+        let (record, traffic) = (Arc::clone(&asked), Arc::<Mutex<Traffic>>::default());
+        let counted = Arc::clone(&traffic);
         let router = Router::new().fallback(move |request: Request| {
             let (client, target, lie) = (client.clone(), target.clone(), Arc::clone(&lie));
-            let record = Arc::clone(&record);
+            let (record, counted) = (Arc::clone(&record), Arc::clone(&counted));
             async move {
                 let (names, answer) = forward(&client, &target, request).await.unwrap();
                 let first = names[0].clone();
                 record.lock().unwrap().extend(names);
                 let (status, body) = lie(&first, answer);
+                {
+                    let mut counted = counted.lock().unwrap();
+                    counted.requests += 1;
+                    counted.bytes += body.len();
+                }
                 let mut response = Response::new(Body::from(body));
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
                 response
             }
         });
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Ok(Self { url, asked, server })
+        Ok(Self {
+            url,
+            asked,
+            traffic,
+            server,
+        })
     }
 
     pub(crate) fn url(&self) -> String {
         self.url.clone()
+    }
+
+    /// What went through since this was last asked.
+    pub(crate) fn take_traffic(&self) -> Traffic {
+        std::mem::take(&mut *self.traffic.lock().unwrap())
     }
 
     /// Every RPC call and REST path that was asked for, batches in their parts.

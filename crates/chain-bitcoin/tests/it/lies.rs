@@ -122,7 +122,7 @@ async fn a_changed_block_is_unproven() -> Result<()> {
 #[tokio::test]
 async fn answers_that_are_no_block_have_names() -> Result<()> {
     let (node, at) = paid().await?;
-    let lies: [(&str, &str, Lie); 12] = [
+    let lies: [(&str, &str, Lie); 17] = [
         (BLOCK, "block_missing", |_| (200, Vec::new())),
         (BLOCK, "block_missing", |_| (404, b"not found".to_vec())),
         (BLOCK, "node_unreachable", |_| (503, b"Loading".to_vec())),
@@ -146,6 +146,24 @@ async fn answers_that_are_no_block_have_names() -> Result<()> {
         }),
         ("getblock", "node_answer_malformed", |answer| {
             edited(answer, |body| body["result"] = json!(12))
+        }),
+        ("getblock", "node_answer_malformed", |answer| {
+            edited(answer, |body| body["id"] = json!(body["id"].to_string()))
+        }),
+        ("getblock", "node_answer_malformed", |answer| {
+            edited(answer, |body| body["result"] = json!({"hex": "00"}))
+        }),
+        ("getblock", "node_answer_malformed", |(status, body)| {
+            (
+                status,
+                [b"{\"result\":".to_vec(), vec![b' '; 129 << 20], body].concat(),
+            )
+        }),
+        ("getblock", "node_answer_malformed", |(status, body)| {
+            (status, [b"[".to_vec(), body, b"]".to_vec()].concat())
+        }),
+        ("getblock", "node_refused", |_| {
+            failing(-32601, "Method not found")
         }),
     ];
     for (what, code, lie) in lies {
@@ -173,7 +191,7 @@ async fn health_of_nodes_that_are_not_ready() -> Result<()> {
     let node = Bitcoind::start().await?;
     node.mine(10).await?;
     let info = "getblockchaininfo";
-    let lies: [(&str, &str, Lie); 9] = [
+    let lies: [(&str, &str, Lie); 13] = [
         (info, "node_synchronising", |answer| {
             edited(answer, |body| body["result"]["headers"] = json!(12))
         }),
@@ -197,6 +215,20 @@ async fn health_of_nodes_that_are_not_ready() -> Result<()> {
         }),
         (info, "node_refused", |_| (404, b"<html>".to_vec())),
         ("getnetworkinfo", "", |_| (403, Vec::new())),
+        (info, "node_answer_malformed", |answer| {
+            edited(answer, |body| body["result"]["blocks"] = json!("10"))
+        }),
+        (info, "node_answer_malformed", |answer| {
+            edited(answer, |body| body["result"]["blocks"] = json!(-10))
+        }),
+        (info, "node_answer_malformed", |answer| {
+            edited(answer, |body| {
+                body["result"]["bestblockhash"] = json!("0x12");
+            })
+        }),
+        (info, "node_answer_malformed", |answer| {
+            edited(answer, |body| body["result"] = json!("[".repeat(100_000)))
+        }),
     ];
     for (what, code, lie) in lies {
         let liar = Liar::start(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use paywatch_chain::{Credit, Source, SourceError};
 use paywatch_domain::{Amount, TxId};
-use paywatch_testkit::{Bitcoind, Payer, eventually};
+use paywatch_testkit::{Bitcoind, Crowd, Payer, eventually};
 use serde_json::json;
 
 use crate::liar::Liar;
@@ -194,5 +194,103 @@ async fn two_reads_at_a_time_take_turns() -> Result<()> {
     let asked = liar.asked();
     let bodies = asked.iter().filter(|call| *call == "getrawtransaction");
     assert_eq!(bodies.count(), PAYMENTS as usize);
+    Ok(())
+}
+
+/// A poll costs what is new, whatever waits in the mempool: one request for the list, with 67 bytes for
+/// each transaction that waits, and one for each hundred new bodies. Nothing is asked for twice.
+#[tokio::test]
+async fn a_poll_of_a_full_mempool_asks_for_what_is_new() -> Result<()> {
+    const NEW: usize = 10;
+    const LIST_BYTES_EACH: usize = 67;
+    const REST_BYTES_MAX: usize = 16 * 1024;
+    let full = std::env::var_os("PAYWATCH_TEST_FULL").is_some_and(|value| !value.is_empty());
+    let waiting = if full { 50_000 } else { 5_000 };
+    let node = Bitcoind::start().await?;
+    let payer = Payer::new(&node).await?;
+    let mut crowd = Crowd::gather(&node, &payer, waiting + NEW).await?;
+    crowd.send(waiting).await?;
+    let liar = Liar::start(&node, |_, answer| answer).await?;
+    let source = BitcoinSource::new(config(&liar.url()))?;
+    let watched = watching(&[1]);
+    let count = |name: &str| liar.asked().iter().filter(|call| *call == name).count();
+    assert_eq!(read_pool(&source, &watched).await?.credits, []);
+    assert_eq!(count("getrawtransaction"), waiting);
+    let first = liar.take_traffic();
+    assert_eq!(first.requests, 1 + waiting.div_ceil(100));
+
+    let started = std::time::Instant::now();
+    assert_eq!(read_pool(&source, &watched).await?.credits, []);
+    println!(
+        "a poll of {waiting} with nothing new: {:?}",
+        started.elapsed()
+    );
+    let idle = liar.take_traffic();
+    assert_eq!(idle.requests, 1, "the list alone");
+    assert!(idle.bytes < LIST_BYTES_EACH * waiting + REST_BYTES_MAX);
+
+    crowd.send(NEW).await?;
+    payer.pay(&[(&address(1).address, 5_000)]).await?;
+    let started = std::time::Instant::now();
+    let found = read_pool(&source, &watched).await?;
+    println!(
+        "a poll of {waiting} with {NEW} new: {:?}",
+        started.elapsed()
+    );
+    assert_eq!(amounts(&found.credits), [Amount::from_atomic(5_000)]);
+    assert_eq!(count("getrawtransaction"), waiting + NEW + 1, "what is new");
+    let busy = liar.take_traffic();
+    assert_eq!(busy.requests, 2, "the list and one batch");
+    assert!(
+        busy.bytes < idle.bytes + REST_BYTES_MAX,
+        "{busy:?}, {idle:?}"
+    );
+    println!("first: {first:?}, idle: {idle:?}, {NEW} new: {busy:?}");
+    Ok(())
+}
+
+/// A mempool says for how long the node has been collecting it: since its start.
+#[tokio::test]
+async fn a_mempool_is_as_old_as_its_node() -> Result<()> {
+    let node = Bitcoind::start_with(&["-persistmempool=0"]).await?;
+    let payer = Payer::new(&node).await?;
+    let source = by_rest(&node);
+    let watched = watching(&[1]);
+    payer.pay(&[(&address(1).address, 5_000)]).await?;
+    let old = eventually("the node to be three seconds old", RESTART, async || {
+        let pool = read_pool(&source, &watched).await?;
+        Ok((Duration::from_secs(3) <= pool.age).then_some(pool))
+    })
+    .await?;
+    assert_eq!(old.credits.len(), 1);
+    node.rpc("gettxoutsetinfo", json!(["none"])).await?;
+    node.kill()?;
+    node.restart().await?;
+    let young = read_pool(&source, &watched).await?;
+    assert_eq!((young.tip, young.credits), (old.tip, Vec::new()));
+    assert!(young.age < old.age, "{:?}", young.age);
+    Ok(())
+}
+
+/// A block says which of the outpoints that are watched it spends, whomever it pays.
+#[tokio::test]
+async fn a_block_says_what_it_spends() -> Result<()> {
+    let node = Bitcoind::start().await?;
+    let payer = Payer::new(&node).await?;
+    let source = by_rest(&node);
+    let mut watched = watching(&[1]);
+    let first = payer.pay(&[(&address(1).address, 5_000)]).await?;
+    let seen = read_pool(&source, &watched).await?.credits;
+    let outpoint = seen[0].spends[0].to_string();
+    let second = payer.double_spend(first, None).await?;
+    payer.pay(&[(&address(2).address, 6_000)]).await?;
+    node.mine(1).await?;
+    let at = tip(&node).await?;
+    assert_eq!(read(&source, &at, &watched).await?.spent, []);
+    let unspent = format!("{first}:0");
+    watched.set_outpoints([outpoint.clone(), unspent, "no outpoint".to_owned()]);
+    let block = read(&source, &at, &watched).await?;
+    assert_eq!(block.spent, [(outpoint, TxId::new(&second.to_string()))]);
+    assert_eq!(block.credits, []);
     Ok(())
 }
