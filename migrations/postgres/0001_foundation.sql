@@ -125,8 +125,8 @@ CREATE TABLE options (
 CREATE INDEX options_by_address ON options (address);
 -- Serves the filter of lists by asset.
 CREATE INDEX options_by_asset ON options (merchant, mode, asset, invoice);
--- Serves the highest index that a wallet handed out.
-CREATE INDEX options_by_wallet ON options (wallet, derivation_index);
+-- Serves the highest index that a wallet handed out, and its gap meter.
+CREATE INDEX options_by_wallet ON options (wallet, derivation_index, invoice);
 
 -- The keys that each chain family watches: those of options, and the other forms of the same keys, which
 -- wallets of the merchant can spend and which are never credited. Append-only; loaded in the order of commits.

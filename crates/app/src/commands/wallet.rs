@@ -135,7 +135,9 @@ fn registered(wallet: &Value) -> String {
     )];
     lines.extend(first_addresses(wallet));
     lines.push(format!(
-        "Compare these addresses with your own wallet. If they are the same: paywatch wallet confirm {}",
+        "Compare these addresses with your own wallet. If they are the same: paywatch wallet confirm {}\n\
+         If they are not, your wallet uses another form of the key; give that as a descriptor: \
+         paywatch wallet add 'tr(KEY/0/*)', or pkh, sh(wpkh()), wsh(sortedmulti())",
         text(wallet, "/id")
     ));
     lines.join("\n")
