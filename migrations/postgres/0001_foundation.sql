@@ -234,7 +234,8 @@ CREATE TABLE operator_facts (
 -- Serves the fold of an invoice.
 CREATE INDEX operator_facts_by_invoice ON operator_facts (invoice, id);
 
--- The window of recent headers that each follower keeps, to find where a reorganisation begins.
+-- Headers that each follower keeps, to find where a reorganisation begins: every one of the newest, and
+-- below them every hundredth and the first that was ever read.
 CREATE TABLE blocks (
     chain  TEXT NOT NULL,                    -- short name of the chain
     height BIGINT NOT NULL,                  -- of the block
@@ -255,6 +256,8 @@ CREATE TABLE chains (
     covered_until BIGINT,                    -- time up to which the chain is covered; NULL before it ever was
     tip_height    BIGINT,                    -- tip of the node, as last read
     halted        TEXT,                      -- why nothing is applied until an operator looked
+    resumed_at    BIGINT,                    -- when an operator let it go on from a halt; NULL again once a chain event was applied
+    blocks_per_minute BIGINT,                -- how fast it catches up; NULL at the tip
     problem_code  TEXT,                      -- stable name of what keeps the follower from reading on; NULL when nothing does
     problem       TEXT,                      -- the same in words
     updated_at    BIGINT NOT NULL,           -- when the follower last wrote here
@@ -358,6 +361,27 @@ CREATE TABLE attempts (
     answer      TEXT NOT NULL,               -- first bytes of the answer's body
     UNIQUE (delivery, number)
 );
+
+-- What people ask of the worker that follows a chain: resume it, read blocks again, scan for a wallet.
+CREATE TABLE requests (
+    id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- internal key; the oldest is done first
+    public_id     TEXT NOT NULL UNIQUE,      -- req_..
+    merchant      BIGINT REFERENCES merchants (id), -- who asked; NULL for what operators ask of a whole chain
+    kind          TEXT NOT NULL CHECK (kind IN ('resume', 'rescan', 'wallet_scan')), -- what is to be done
+    chain         TEXT NOT NULL,             -- whose worker does it
+    body          TEXT NOT NULL,             -- JSON; what belongs to the kind
+    state         TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed')), -- where it stands
+    blocks_done   BIGINT NOT NULL,           -- blocks that were read and applied
+    blocks_total  BIGINT,                    -- blocks to be read; NULL before that is known
+    result        TEXT,                      -- JSON; what was found so far
+    error         TEXT,                      -- why it failed, or what it waits for
+    actor         TEXT NOT NULL,             -- who asked, for example key_..
+    created_at    BIGINT NOT NULL,           -- when it was asked
+    started_at    BIGINT,                    -- when a worker began
+    finished_at   BIGINT                     -- when it was done or given up
+);
+-- Serves the search for what a chain's worker has to do.
+CREATE INDEX requests_open ON requests (chain, id) WHERE state IN ('waiting', 'running');
 
 -- Requests that carried an Idempotency-Key. The row commits with the effect of the request.
 CREATE TABLE idempotency (

@@ -8,6 +8,7 @@
     reason = "what a test prints is shown when it fails"
 )]
 
+mod administration;
 mod bad_input;
 mod command_line;
 mod faults;

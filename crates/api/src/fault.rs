@@ -20,6 +20,10 @@ pub enum Thing {
     Endpoint,
     /// `dlv_…`.
     Delivery,
+    /// A chain by its name.
+    Chain,
+    /// `req_…`.
+    Request,
 }
 
 impl Thing {
@@ -29,6 +33,8 @@ impl Thing {
             Self::Wallet => "wallet",
             Self::Endpoint => "webhook endpoint",
             Self::Delivery => "delivery",
+            Self::Chain => "chain",
+            Self::Request => "request",
         }
     }
 
@@ -38,6 +44,8 @@ impl Thing {
             Self::Wallet => "wallet_unknown",
             Self::Endpoint => "endpoint_unknown",
             Self::Delivery => "delivery_unknown",
+            Self::Chain => "chain_unknown",
+            Self::Request => "request_unknown",
         }
     }
 }

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod drive;
 mod output;
+mod progress;
 mod sole;
 mod system;
 mod telemetry;
@@ -53,6 +54,8 @@ enum Command {
     Keys(commands::keys::Arguments),
     /// Wallets: public keys that addresses are derived from.
     Wallet(commands::wallet::Arguments),
+    /// Chains: how far they were read; resume a halted one, read blocks again.
+    Chains(commands::chains::Arguments),
     /// Invoices.
     Invoice(commands::invoice::Arguments),
 }
@@ -99,6 +102,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Migrate => commands::migrate::run(output, &load()?).await,
         Command::Keys(arguments) => commands::keys::run(output, &load()?, arguments).await,
         Command::Wallet(arguments) => commands::wallet::run(output, arguments).await,
+        Command::Chains(arguments) => commands::chains::run(output, arguments).await,
         Command::Invoice(arguments) => commands::invoice::run(output, arguments).await,
     }
 }

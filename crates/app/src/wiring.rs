@@ -10,7 +10,7 @@ use paywatch_chain::Derivation;
 use paywatch_chain_bitcoin::{BitcoinDerivation, BitcoinSource};
 use paywatch_domain::{Catalogue, Entropy as _, Family};
 use paywatch_engine::commands::{CommandParts, Commands};
-use paywatch_engine::high_water::HighWaterFolder;
+use paywatch_engine::high_water::{HighWater, HighWaterFolder};
 use paywatch_engine::housekeeping::Housekeeper;
 use paywatch_engine::worker::{ChainWorker, Pace, Parts};
 use paywatch_store::{MasterKey, Options, Store, Writer};
@@ -85,8 +85,7 @@ impl House {
         }
     }
 
-    /// What merchants and operators ask for.
-    pub(crate) fn commands(&self) -> anyhow::Result<Commands> {
+    fn bitcoin_derivation(&self) -> Arc<dyn Derivation> {
         let bitcoin = self
             .catalogue
             .chains()
@@ -95,9 +94,20 @@ impl House {
             let network = paywatch_chain_bitcoin::Network::from_caip2(&chain.caip2)?;
             Some((chain.name.clone(), network))
         });
-        let derivation: Arc<dyn Derivation> = Arc::new(BitcoinDerivation::new(networks));
-        let high_water = HighWaterFolder::open(&self.settings.state_folder)
-            .with_context(|| format!("{} cannot be used", self.settings.state_folder.display()))?;
+        Arc::new(BitcoinDerivation::new(networks))
+    }
+
+    fn high_water(&self) -> anyhow::Result<Arc<dyn HighWater>> {
+        let folder = &self.settings.state_folder;
+        let marks = HighWaterFolder::open(folder)
+            .with_context(|| format!("{} cannot be used", folder.display()))?;
+        Ok(Arc::new(marks))
+    }
+
+    /// What merchants and operators ask for.
+    pub(crate) fn commands(&self) -> anyhow::Result<Commands> {
+        let derivation = self.bitcoin_derivation();
+        let high_water = self.high_water()?;
         let guard = Guard::new(self.egress());
         Ok(Commands::new(CommandParts {
             store: self.store.clone(),
@@ -105,7 +115,7 @@ impl House {
             derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
             policies: self.policies.clone(),
             master: Arc::clone(&self.master),
-            high_water: Arc::new(high_water),
+            high_water,
             url_check: Arc::new(move |url| {
                 guard
                     .read_url(url)
@@ -143,6 +153,8 @@ impl House {
         wanted: impl Fn(&str) -> bool,
     ) -> anyhow::Result<Vec<ChainWorker<BitcoinSource>>> {
         let mut workers = Vec::new();
+        let derivation = self.bitcoin_derivation();
+        let high_water = self.high_water()?;
         for endpoint in &self.bitcoin {
             let name = &endpoint.config.chain;
             if !wanted(name.as_str()) {
@@ -166,6 +178,8 @@ impl House {
                 master: Arc::clone(&self.master),
                 entropy: Box::new(SystemEntropy),
                 holder: self.holder(),
+                derivation: Arc::clone(&derivation),
+                high_water: Arc::clone(&high_water),
             };
             workers.push(ChainWorker::new(Arc::new(source), parts));
         }

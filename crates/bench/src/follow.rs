@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use paywatch_chain_bitcoin::{BitcoinSource, Config, Credentials, Network};
+use paywatch_chain_bitcoin::{BitcoinDerivation, BitcoinSource, Config, Credentials, Network};
 use paywatch_domain::UnixMillis;
+use paywatch_engine::high_water::HighWaterFolder;
 use paywatch_engine::worker::{ChainWorker, Pace, Parts, Step};
 use paywatch_store::Store;
 use paywatch_store::chains::{self, ChainRow};
@@ -46,6 +47,7 @@ pub(crate) async fn follow(
     is_done: impl Fn(&ChainRow) -> bool + Send + Sync + 'static,
 ) -> Result<Duration> {
     let source = Arc::new(source(node)?);
+    let networks = [(shop::asset()?.chain().clone(), Network::Regtest)];
     let parts = Parts {
         store: store.clone(),
         spec: shop::chain()?,
@@ -53,6 +55,9 @@ pub(crate) async fn follow(
         master: shop::master(),
         entropy: Box::new(Numbers(3)),
         holder: "bench".into(),
+        derivation: Arc::new(BitcoinDerivation::new(networks)),
+        // No wallet is scanned for here, so nothing is ever marked.
+        high_water: Arc::new(HighWaterFolder::open(&std::env::temp_dir())?),
     };
     let store = store.clone();
     let drive = async move {

@@ -118,7 +118,7 @@ id!(/// A webhook endpoint.
     EndpointId, "whe");
 id!(/// One event to one endpoint.
     DeliveryId, "dlv");
-id!(/// One request to the API.
+id!(/// One request to the API, or to the worker of a chain.
     RequestId, "req");
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ pub mod id;
 pub mod limits;
 pub mod status;
 pub mod sums;
+pub mod task;
 pub mod terms;
 pub mod time;
 pub mod violation;
@@ -44,6 +45,7 @@ pub use id::{
 };
 pub use status::{CustomerStatus, Status};
 pub use sums::{Certainty, Sums};
+pub use task::{Findings, Task};
 pub use terms::{Finality, Margin, OptionTerms, Policy, Price, Terms, TermsError, Tolerance};
 pub use time::{Clock, UnixMillis};
 pub use violation::Violation;

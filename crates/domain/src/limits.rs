@@ -38,6 +38,10 @@ pub const CHAIN_EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const CHAIN_EVENT_MS_MAX: i64 = 100;
 /// Blocks fetched ahead of the one being scanned.
 pub const PREFETCH_BLOCKS_MAX: usize = 16;
+/// Blocks fetched ahead for a request to a chain's worker, beside those of following.
+pub const REQUEST_PREFETCH_BLOCKS_MAX: usize = 4;
+/// Indexes beyond the highest used one at which a scan of a wallet looks.
+pub const SCAN_GAP: u32 = 1_000;
 /// Bytes of one block that a node may answer with.
 pub const BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one JSON answer of a node.

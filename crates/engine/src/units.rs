@@ -1,8 +1,9 @@
-//! Small units of work around a chain's lease.
+//! Small units of work around a chain's lease and the requests to its worker.
 
-use paywatch_domain::{ChainName, UnixMillis};
-use paywatch_store::chains::{self, Lease, Problem};
-use paywatch_store::{StoreError, Tx, Unit};
+use paywatch_domain::{ChainName, Task, UnixMillis};
+use paywatch_store::chains::{self, Lease, News};
+use paywatch_store::requests::{self, Progress, Request, RequestState};
+use paywatch_store::{RequestKey, StoreError, Tx, Unit, counters};
 
 use crate::error::EngineError;
 
@@ -62,6 +63,7 @@ pub(crate) struct HaltChain {
     pub(crate) chain: ChainName,
     pub(crate) fence: i64,
     pub(crate) reason: String,
+    pub(crate) now: UnixMillis,
 }
 
 impl Unit for HaltChain {
@@ -70,15 +72,83 @@ impl Unit for HaltChain {
     const NAME: &'static str = "halt_chain";
 
     async fn run(&self, tx: &mut Tx) -> Result<(), EngineError> {
-        Ok(chains::halt(tx, &self.chain, self.fence, &self.reason).await?)
+        chains::halt(tx, &self.chain, self.fence, &self.reason).await?;
+        let open = requests::open(tx, &self.chain).await?;
+        let resuming = open.into_iter().filter(|request| {
+            request.task == Task::Resume && request.progress.state == RequestState::Running
+        });
+        for request in resuming {
+            let failed = Progress {
+                state: RequestState::Failed,
+                error: Some(self.reason.clone()),
+                ..request.progress
+            };
+            requests::record(tx, request.key, &failed, self.now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Lets a halted chain go on where somebody has asked for it; answers whether it does.
+pub(crate) struct ResumeChain {
+    pub(crate) chain: ChainName,
+    pub(crate) fence: i64,
+    pub(crate) now: UnixMillis,
+}
+
+impl Unit for ResumeChain {
+    type Output = bool;
+    type Error = EngineError;
+    const NAME: &'static str = "resume_chain";
+
+    async fn run(&self, tx: &mut Tx) -> Result<bool, EngineError> {
+        let open = requests::open(tx, &self.chain).await?;
+        let asked = open.into_iter().filter(|one| one.task == Task::Resume);
+        let asked: Vec<Request> = asked.collect();
+        if asked.is_empty() || !chains::resume(tx, &self.chain, self.fence, self.now).await? {
+            return Ok(false);
+        }
+        for request in asked {
+            let running = Progress {
+                state: RequestState::Running,
+                ..request.progress
+            };
+            requests::record(tx, request.key, &running, self.now).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// Records how far a request is, while the lease is held.
+pub(crate) struct RecordRequest {
+    pub(crate) chain: ChainName,
+    pub(crate) fence: i64,
+    pub(crate) request: RequestKey,
+    pub(crate) progress: Progress,
+    /// A node of public keys whose addresses below this index are in use.
+    pub(crate) used: Option<(String, u32)>,
+    pub(crate) now: UnixMillis,
+}
+
+impl Unit for RecordRequest {
+    type Output = ();
+    type Error = EngineError;
+    const NAME: &'static str = "record_request";
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), EngineError> {
+        chains::hold(tx, &self.chain, self.fence, self.now).await?;
+        if let Some((node, next)) = &self.used {
+            counters::raise(tx, node, *next).await?;
+        }
+        requests::record(tx, self.request, &self.progress, self.now).await?;
+        Ok(())
     }
 }
 
 pub(crate) struct Report {
     pub(crate) chain: ChainName,
     pub(crate) fence: i64,
-    pub(crate) tip_height: Option<u64>,
-    pub(crate) problem: Option<Problem>,
+    pub(crate) news: News,
     pub(crate) now: UnixMillis,
 }
 
@@ -88,15 +158,6 @@ impl Unit for Report {
     const NAME: &'static str = "report_chain";
 
     async fn run(&self, tx: &mut Tx) -> Result<(), EngineError> {
-        let problem = self.problem.as_ref();
-        Ok(chains::report(
-            tx,
-            &self.chain,
-            self.fence,
-            self.tip_height,
-            problem,
-            self.now,
-        )
-        .await?)
+        Ok(chains::report(tx, &self.chain, self.fence, &self.news, self.now).await?)
     }
 }

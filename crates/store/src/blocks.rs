@@ -1,4 +1,4 @@
-//! The window of recent headers that a follower compares with its node.
+//! The headers that a follower compares with its node: a window of the newest, and a skeleton below.
 
 use paywatch_domain::{BlockHash, BlockRef, ChainName, UnixMillis};
 use serde::Serialize;
@@ -8,9 +8,14 @@ use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
 
 statements! {
-    WINDOW = "SELECT height, hash, parent, time FROM blocks WHERE chain = $1
-        ORDER BY height DESC LIMIT $2";
-    DELETE = "DELETE FROM blocks WHERE chain = $1 AND (height > $2 OR height < $3)";
+    FROM = "SELECT height, hash, parent, time FROM blocks WHERE chain = $1 AND height >= $2
+        ORDER BY height";
+    BETWEEN = "SELECT height, hash FROM blocks WHERE chain = $1 AND height BETWEEN $2 AND $3
+        ORDER BY height";
+    DELETE_ABOVE = "DELETE FROM blocks WHERE chain = $1 AND height > $2";
+    /// The lowest stays: below it nothing was ever read.
+    THIN = "DELETE FROM blocks WHERE chain = $1 AND height >= $2 AND height < $3 AND height % 100 <> 0
+        AND height > (SELECT MIN(height) FROM blocks WHERE chain = $1)";
     INSERT = "INSERT INTO blocks (chain, height, hash, parent, time)
         SELECT CAST($1 AS TEXT), CAST(value->>'height' AS BIGINT), value->>'hash', value->>'parent',
             CAST(value->>'time' AS BIGINT)
@@ -28,15 +33,16 @@ pub struct Header {
     pub time: UnixMillis,
 }
 
-/// The newest headers of a chain, newest first.
-pub async fn window(
+/// The headers of a chain from a height on, lowest first. Without gaps within the window that
+/// [`replace_above`] keeps; below it every hundredth and the first.
+pub async fn from_height(
     conn: &mut Conn,
     chain: &ChainName,
-    limit: u32,
+    lowest: u64,
 ) -> Result<Vec<Header>, StoreError> {
-    let binds = [chain.as_str().into(), i64::from(limit).into()];
+    let binds = [chain.as_str().into(), int(lowest).into()];
     let rows = conn
-        .fetch::<(i64, String, String, i64)>(WINDOW, &binds)
+        .fetch::<(i64, String, String, i64)>(FROM, &binds)
         .await?;
     let headers = rows.into_iter().map(|(height, hash, parent, time)| {
         Ok(Header {
@@ -51,6 +57,28 @@ pub async fn window(
     headers.collect()
 }
 
+/// The blocks of a range whose headers are kept, lowest first.
+pub async fn between(
+    conn: &mut Conn,
+    chain: &ChainName,
+    lowest: u64,
+    highest: u64,
+) -> Result<Vec<BlockRef>, StoreError> {
+    let binds = [
+        chain.as_str().into(),
+        int(lowest).into(),
+        int(highest).into(),
+    ];
+    let rows = conn.fetch::<(i64, String)>(BETWEEN, &binds).await?;
+    let blocks = rows.into_iter().map(|(height, hash)| {
+        Ok(BlockRef {
+            height: count("blocks.height", height)?,
+            hash: BlockHash::new(&hash),
+        })
+    });
+    blocks.collect()
+}
+
 #[derive(Serialize)]
 struct Row<'a> {
     height: i64,
@@ -59,25 +87,18 @@ struct Row<'a> {
     time: i64,
 }
 
-/// Replaces everything above `fork_height` by `headers`, and forgets what is below
-/// `keep_from_height`.
+/// Replaces everything above `fork_height` by `headers`, and keeps of what is below `window_from` only
+/// every hundredth and the first, so that the fork of a very deep reorganisation can be found.
 pub async fn replace_above(
     tx: &mut Tx,
     chain: &ChainName,
     fork_height: u64,
     headers: &[Header],
-    keep_from_height: u64,
+    window_from: u64,
 ) -> Result<(), StoreError> {
-    let binds = [
-        chain.as_str().into(),
-        int(fork_height).into(),
-        int(keep_from_height).into(),
-    ];
-    tx.execute(DELETE, &binds).await?;
-    let kept = headers
-        .iter()
-        .filter(|header| keep_from_height <= header.at.height);
-    let rows = list(kept.map(|header| Row {
+    let binds = [chain.as_str().into(), int(fork_height).into()];
+    tx.execute(DELETE_ABOVE, &binds).await?;
+    let rows = list(headers.iter().map(|header| Row {
         height: int(header.at.height),
         hash: header.at.hash.as_str(),
         parent: header.parent.as_str(),
@@ -85,5 +106,14 @@ pub async fn replace_above(
     }));
     let binds = [chain.as_str().into(), (&rows).into()];
     tx.execute(INSERT, &binds).await?;
+    // Below the window of the fork nothing is left to thin out.
+    let to = headers.last().map_or(fork_height, |top| top.at.height);
+    let thinned = fork_height.saturating_sub(to.saturating_sub(window_from));
+    let binds = [
+        chain.as_str().into(),
+        int(thinned).into(),
+        int(window_from).into(),
+    ];
+    tx.execute(THIN, &binds).await?;
     Ok(())
 }

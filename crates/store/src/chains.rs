@@ -13,21 +13,23 @@ statements! {
     CLAIM = "INSERT INTO chains (chain, fence, holder, lease_until, updated_at) VALUES ($1, 1, $2, $4, $3)
         ON CONFLICT (chain) DO UPDATE SET fence = chains.fence + 1, holder = $2, lease_until = $4, updated_at = $3
         WHERE chains.holder IS NULL OR chains.holder = $2 OR chains.lease_until <= $3
-        RETURNING fence, height, hash, covered_until, halted";
+        RETURNING fence, height, hash, covered_until, halted, resumed_at";
     RENEW = "UPDATE chains SET lease_until = $3, updated_at = $4 WHERE chain = $1 AND fence = $2";
     RELEASE = "UPDATE chains SET holder = NULL, lease_until = 0 WHERE chain = $1 AND fence = $2";
-    ADVANCE = "UPDATE chains SET height = $4, hash = $5, updated_at = $6
+    HOLD = "UPDATE chains SET updated_at = $3 WHERE chain = $1 AND fence = $2 RETURNING height, hash";
+    ADVANCE = "UPDATE chains SET height = $4, hash = $5, updated_at = $6, resumed_at = NULL
         WHERE chain = $1 AND fence = $2 AND COALESCE(hash, '') = $3";
     COVER = "UPDATE chains SET covered_until = CASE WHEN covered_until >= $3 THEN covered_until ELSE $3 END,
-            tip_height = $4, problem_code = NULL, problem = NULL, updated_at = $3
+            tip_height = $4, problem_code = NULL, problem = NULL, blocks_per_minute = NULL, updated_at = $3
         WHERE chain = $1 AND fence = $2";
-    HALT = "UPDATE chains SET halted = $3 WHERE chain = $1 AND fence = $2";
-    RESUME = "UPDATE chains SET halted = NULL WHERE chain = $1 AND halted IS NOT NULL";
+    HALT = "UPDATE chains SET halted = $3, resumed_at = NULL WHERE chain = $1 AND fence = $2";
+    RESUME = "UPDATE chains SET halted = NULL, resumed_at = $3
+        WHERE chain = $1 AND fence = $2 AND halted IS NOT NULL";
     REPORT = "UPDATE chains SET tip_height = COALESCE($3, tip_height), problem_code = $4, problem = $5,
-            updated_at = $6
+            updated_at = $6, blocks_per_minute = $7
         WHERE chain = $1 AND fence = $2";
     ALL = "SELECT chain, height, hash, fence, holder, lease_until, covered_until, tip_height, halted,
-            problem_code, problem, updated_at
+            problem_code, problem, blocks_per_minute, updated_at
         FROM chains ORDER BY chain";
 }
 
@@ -44,6 +46,9 @@ pub struct Lease {
     pub covered_until: Option<UnixMillis>,
     /// Why nothing may be applied until an operator has looked.
     pub halted: Option<String>,
+    /// Whether an operator has looked at the last halt, and no chain event was applied since: the next
+    /// one may undo more than is followed otherwise.
+    pub is_resumed: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -53,6 +58,7 @@ struct Claimed {
     hash: Option<String>,
     covered_until: Option<i64>,
     halted: Option<String>,
+    resumed_at: Option<i64>,
 }
 
 /// Takes the lease of a chain when it is free, has run out or is this holder's own; `None` while
@@ -79,6 +85,7 @@ pub async fn claim(
         cursor: block(row.height, row.hash.as_deref())?,
         covered_until: optional_time(row.covered_until),
         halted: row.halted,
+        is_resumed: row.resumed_at.is_some(),
     }))
 }
 
@@ -103,6 +110,26 @@ pub async fn release(tx: &mut Tx, lease: &Lease) -> Result<(), StoreError> {
     let binds = [lease.chain.as_str().into(), lease.fence.into()];
     tx.execute(RELEASE, &binds).await?;
     Ok(())
+}
+
+/// Makes sure that a lease is still held, and keeps it from passing on until the unit ends. Answers the
+/// cursor. For units that write what was read and do not move the cursor.
+///
+/// # Errors
+///
+/// [`StoreError::LeaseLost`] when the fence is not this lease's.
+pub async fn hold(
+    tx: &mut Tx,
+    chain: &ChainName,
+    fence: i64,
+    now: UnixMillis,
+) -> Result<Option<BlockRef>, StoreError> {
+    let binds = [chain.as_str().into(), fence.into(), now.into()];
+    let row = tx
+        .fetch_optional::<(Option<i64>, Option<String>)>(HOLD, &binds)
+        .await?;
+    let (height, hash) = row.ok_or(StoreError::LeaseLost)?;
+    block(height, hash.as_deref())
 }
 
 /// Moves the cursor from one block to another. Every transaction that applies a chain event does
@@ -167,9 +194,16 @@ pub async fn halt(
     held(tx.execute(HALT, &binds).await?)
 }
 
-/// Lets a halted chain go on. Answers whether it was halted.
-pub async fn resume(tx: &mut Tx, chain: &ChainName) -> Result<bool, StoreError> {
-    Ok(tx.execute(RESUME, &[chain.as_str().into()]).await? == 1)
+/// Lets a halted chain go on, with the permission to undo more than is followed otherwise: until the
+/// next chain event. Answers whether it was halted and the fence is this lease's.
+pub async fn resume(
+    tx: &mut Tx,
+    chain: &ChainName,
+    fence: i64,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let binds = [chain.as_str().into(), fence.into(), now.into()];
+    Ok(tx.execute(RESUME, &binds).await? == 1)
 }
 
 /// What keeps a follower from reading on.
@@ -181,8 +215,18 @@ pub struct Problem {
     pub text: String,
 }
 
-/// Reports the height of the node's tip, where it is known, and what keeps the follower from reading
-/// on, where something does.
+/// What a follower tells people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Height of the node's tip, where it is known.
+    pub tip_height: Option<u64>,
+    /// What keeps the follower from reading on, where something does.
+    pub problem: Option<Problem>,
+    /// How fast it catches up; `None` at the tip.
+    pub blocks_per_minute: Option<u64>,
+}
+
+/// Shows people what a follower does.
 ///
 /// # Errors
 ///
@@ -191,17 +235,18 @@ pub async fn report(
     tx: &mut Tx,
     chain: &ChainName,
     fence: i64,
-    tip_height: Option<u64>,
-    problem: Option<&Problem>,
+    news: &News,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
+    let problem = news.problem.as_ref();
     let binds = [
         chain.as_str().into(),
         fence.into(),
-        tip_height.map(int).into(),
+        news.tip_height.map(int).into(),
         problem.map(|problem| problem.code.as_str()).into(),
         problem.map(|problem| problem.text.as_str()).into(),
         now.into(),
+        news.blocks_per_minute.map(int).into(),
     ];
     held(tx.execute(REPORT, &binds).await?)
 }
@@ -233,6 +278,8 @@ pub struct ChainRow {
     pub halted: Option<String>,
     /// What keeps the follower from reading on.
     pub problem: Option<Problem>,
+    /// How fast it catches up; `None` at the tip.
+    pub blocks_per_minute: Option<u64>,
     /// When the follower last wrote.
     pub updated_at: UnixMillis,
 }
@@ -249,6 +296,7 @@ struct Raw {
     halted: Option<String>,
     problem_code: Option<String>,
     problem: Option<String>,
+    blocks_per_minute: Option<i64>,
     updated_at: i64,
 }
 
@@ -264,6 +312,7 @@ impl Raw {
             tip_height: optional_count("chains.tip_height", self.tip_height)?,
             halted: self.halted,
             problem: problem.map(|(code, text)| Problem { code, text }),
+            blocks_per_minute: optional_count("chains.blocks_per_minute", self.blocks_per_minute)?,
             updated_at: UnixMillis(self.updated_at),
         })
     }

@@ -10,6 +10,8 @@ statements! {
             WHEN key_counters.next_index < CAST($2 AS BIGINT) THEN CAST($2 AS BIGINT) + 1
             ELSE key_counters.next_index + 1 END
         RETURNING next_index - 1 AS taken";
+    RAISE = "INSERT INTO key_counters (node, next_index) VALUES ($1, $2)
+        ON CONFLICT (node) DO UPDATE SET next_index = $2 WHERE key_counters.next_index < $2";
 }
 
 /// The highest index of a child that is not hardened (BIP 32).
@@ -28,6 +30,13 @@ pub async fn take(tx: &mut Tx, node: &str, at_least: u32) -> Result<u32, StoreEr
         return Err(StoreError::Conflict("node_exhausted"));
     }
     Ok(taken)
+}
+
+/// Makes sure that no index below `next` is handed out any more. Never lowers.
+pub async fn raise(tx: &mut Tx, node: &str, next: u32) -> Result<(), StoreError> {
+    tx.execute(RAISE, &[node.into(), i64::from(next).into()])
+        .await?;
+    Ok(())
 }
 
 /// [`take`] as a unit of its own. It holds the counter for a moment only, so creations do not wait

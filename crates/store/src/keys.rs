@@ -34,5 +34,7 @@ row_key!(/// A transfer's row.
     TransferKey);
 row_key!(/// A webhook endpoint's row.
     EndpointKey);
+row_key!(/// The row of a request to a chain's worker; the oldest is done first.
+    RequestKey);
 row_key!(/// A delivery's row. Deliveries of one queue are sent in the order of their keys.
     DeliveryKey);

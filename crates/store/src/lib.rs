@@ -28,6 +28,7 @@ pub mod merchants;
 mod migrate;
 pub mod page;
 pub mod placements;
+pub mod requests;
 mod restored;
 pub mod secrets;
 pub mod settings;
@@ -45,7 +46,8 @@ pub use bind::Bind;
 pub use conn::{Conn, Row};
 pub use error::{SchemaError, StoreError};
 pub use keys::{
-    DeliveryKey, EndpointKey, InvoiceKey, MerchantKey, OptionKey, TransferKey, WalletKey,
+    DeliveryKey, EndpointKey, InvoiceKey, MerchantKey, OptionKey, RequestKey, TransferKey,
+    WalletKey,
 };
 pub use migrate::{Applied, migrate};
 pub use page::{Cursor, Listed};
@@ -74,6 +76,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         merchants::STATEMENTS,
         migrate::STATEMENTS,
         placements::STATEMENTS,
+        requests::STATEMENTS,
         restored::STATEMENTS,
         settings::STATEMENTS,
         transfers::STATEMENTS,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use paywatch_domain::{ChainName, Place, Position, TxId, UnixMillis};
+use paywatch_domain::{BlockHash, ChainName, Place, Position, TxId, UnixMillis};
 use serde::Serialize;
 
 use crate::column::{int, list};
@@ -14,6 +14,10 @@ statements! {
     OPEN_ABOVE = "SELECT p.transfer, t.invoice
         FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
         WHERE p.chain = $1 AND p.height > $2 AND p.height IS NOT NULL AND p.left_at IS NULL
+        ORDER BY p.transfer";
+    OPEN_BETWEEN = "SELECT p.transfer, t.invoice, t.tx_id, t.position, p.block_hash
+        FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
+        WHERE p.chain = $1 AND p.height BETWEEN $2 AND $3 AND p.height IS NOT NULL AND p.left_at IS NULL
         ORDER BY p.transfer";
     CLOSE_ABOVE = "UPDATE placements SET left_at = $3, left_reason = $4
         WHERE chain = $1 AND height > $2 AND height IS NOT NULL AND left_at IS NULL";
@@ -94,6 +98,48 @@ pub async fn open_above(
     Ok(rows
         .into_iter()
         .map(|(transfer, invoice)| (TransferKey(transfer), InvoiceKey(invoice)))
+        .collect())
+}
+
+/// A transfer that stands in a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenInBlock {
+    /// The transfer.
+    pub transfer: TransferKey,
+    /// Its invoice.
+    pub invoice: InvoiceKey,
+    /// Its transaction.
+    pub tx_id: TxId,
+    /// Where in the transaction.
+    pub position: Position,
+    /// The hash of the block.
+    pub block: BlockHash,
+}
+
+/// The transfers that stand in blocks from one height to another, both included.
+pub async fn open_between(
+    conn: &mut Conn,
+    chain: &ChainName,
+    lowest: u64,
+    highest: u64,
+) -> Result<Vec<OpenInBlock>, StoreError> {
+    let binds = [
+        chain.as_str().into(),
+        int(lowest).into(),
+        int(highest).into(),
+    ];
+    let rows = conn
+        .fetch::<(i64, i64, String, String, String)>(OPEN_BETWEEN, &binds)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(transfer, invoice, tx_id, position, block)| OpenInBlock {
+            transfer: TransferKey(transfer),
+            invoice: InvoiceKey(invoice),
+            tx_id: TxId::new(&tx_id),
+            position: Position::new(&position),
+            block: BlockHash::new(&block),
+        })
         .collect())
 }
 

@@ -72,6 +72,16 @@ impl WalletKey {
         ])
     }
 
+    /// The private key of that address in wallet import format, with which its owner spends.
+    pub fn wif_at(&self, index: u32) -> Result<String> {
+        let steps = [
+            ChildNumber::from_normal_idx(0)?,
+            ChildNumber::from_normal_idx(index)?,
+        ];
+        let key = self.account.derive_priv(&Secp256k1::new(), &steps)?;
+        Ok(key.to_priv().to_wif())
+    }
+
     fn public(&self) -> Xpub {
         Xpub::from_priv(&Secp256k1::new(), &self.account)
     }

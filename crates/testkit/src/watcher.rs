@@ -26,6 +26,8 @@ pub struct WatcherOptions {
     pub poll_ms: u32,
     /// Blocks that make a payment final.
     pub depth: u32,
+    /// The deepest reorganisation that is followed, in blocks.
+    pub reorg_depth_max: u32,
     /// No invoices are made when the chain was last read longer ago than this, in milliseconds.
     pub lag_ms_max: u32,
     /// Waits before each attempt of a webhook, in seconds.
@@ -43,6 +45,7 @@ impl Default for WatcherOptions {
             node_url: None,
             poll_ms: 100,
             depth: 2,
+            reorg_depth_max: 100,
             lag_ms_max: 600_000,
             schedule_s: vec![0, 1, 1, 1, 1, 2, 2, 2, 5, 5, 10, 10],
             webhook_timeout_ms: 5_000,
@@ -257,13 +260,14 @@ password_file = "node.password"
 rest = true
 poll_ms = {}
 finality = {{ depth = {} }}
-reorg_depth_max = 100
+reorg_depth_max = {}
 lag_ms_max = {}
 assets = [{{ symbol = "btc", decimals = 8, dust = "546", slip44 = 1 }}]
 "#,
         node.user(),
         options.poll_ms,
         options.depth,
+        options.reorg_depth_max,
         options.lag_ms_max
     )
 }

@@ -28,6 +28,8 @@ pub struct Chain {
     pub tip_height: Option<u64>,
     /// Blocks between the cursor and the node's tip.
     pub lag_blocks: Option<u64>,
+    /// How fast it catches up; `null` at the tip and while that is not known.
+    pub catching_up: Option<CatchUp>,
     /// Why nothing is applied until an operator looked.
     pub halted: Option<String>,
     /// What keeps the follower from reading on, for as long as it does.
@@ -36,6 +38,17 @@ pub struct Chain {
     pub accepting: bool,
     /// When its follower last wrote.
     pub updated_at: Option<String>,
+}
+
+/// A chain on the way to its node's tip.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatchUp {
+    /// Blocks still to be read.
+    pub blocks_left: u64,
+    /// Blocks read in a minute, over the last seconds.
+    pub blocks_per_minute: u64,
+    /// How long that will take at this speed; `null` while nothing moves.
+    pub seconds_left: Option<u64>,
 }
 
 /// The last block that was read and verified.

@@ -116,6 +116,8 @@ codes! {
     MetadataTooLarge = "metadata_too_large",
     /// No such type of event.
     EventTypeUnknown = "event_type_unknown",
+    /// Not a height of a block that was read.
+    HeightInvalid = "height_invalid",
     /// Not a derivation index: 0 to 2147483647.
     IndexInvalid = "index_invalid",
 }

@@ -16,10 +16,11 @@ pub mod page;
 pub mod problem;
 pub mod request;
 pub mod stored;
+pub mod task;
 pub mod time;
 pub mod wallet;
 
-pub use chain::{AssetForm, Chain, ChainCursor, ChainProblem};
+pub use chain::{AssetForm, CatchUp, Chain, ChainCursor, ChainProblem};
 pub use delivery::{Attempt, Delivery};
 pub use endpoint::Endpoint;
 pub use event::{API_VERSION, EventHead, endpoint_event, exception_event, invoice_event};
@@ -32,9 +33,10 @@ pub use page::Page;
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use request::{
     CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, DraftOption, NamedPolicies,
-    NoFields, decode,
+    NoFields, Rescan, ScanWallet, decode,
 };
 pub use stored::StoredError;
+pub use task::{ChainFindings, ChainRequest};
 pub use wallet::{Wallet, WalletAddress};
 
 /// The JSON text of one of this crate's forms.

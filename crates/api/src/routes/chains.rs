@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use paywatch_domain::{ChainSpec, Mode, UnixMillis};
 use paywatch_store::chains::{self, ChainRow};
 use paywatch_wire::time::rfc3339;
-use paywatch_wire::{AssetForm, Chain, ChainCursor, ChainProblem, Page};
+use paywatch_wire::{AssetForm, CatchUp, Chain, ChainCursor, ChainProblem, Page};
 
 use crate::auth::Auth;
 use crate::fault::Fault;
@@ -82,6 +82,7 @@ pub(super) fn show(chain: &ChainSpec, row: Option<&ChainRow>, now: UnixMillis) -
         covered_until: covered_until.map(rfc3339),
         tip_height,
         lag_blocks: lag,
+        catching_up: catch_up(row, lag),
         accepting: cursor.is_some() && fresh && halted.is_none(),
         halted,
         problem: problem.map(|problem| ChainProblem {
@@ -90,6 +91,18 @@ pub(super) fn show(chain: &ChainSpec, row: Option<&ChainRow>, now: UnixMillis) -
         }),
         updated_at: row.map(|row| rfc3339(row.updated_at)),
     }
+}
+
+fn catch_up(row: Option<&ChainRow>, lag: Option<u64>) -> Option<CatchUp> {
+    let blocks_per_minute = row.and_then(|row| row.blocks_per_minute)?;
+    let blocks_left = lag.filter(|left| 0 < *left)?;
+    Some(CatchUp {
+        blocks_left,
+        blocks_per_minute,
+        seconds_left: blocks_left
+            .saturating_mul(60)
+            .checked_div(blocks_per_minute),
+    })
 }
 
 pub(super) async fn assets(

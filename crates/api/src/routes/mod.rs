@@ -6,6 +6,7 @@ mod endpoints;
 mod events;
 mod health;
 mod invoices;
+mod requests;
 mod wallets;
 
 use std::str::FromStr;
@@ -43,6 +44,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/wallets/{id}", get(wallets::one))
         .route("/v1/wallets/{id}/export", get(wallets::export))
         .route("/v1/wallets/{id}/confirm", post(wallets::confirm))
+        .route("/v1/wallets/{id}/scan", post(requests::scan))
         .route("/v1/invoices", get(invoices::list).post(invoices::create))
         .route("/v1/invoices/{id}", get(invoices::one))
         .route("/v1/invoices/{id}/cancel", post(invoices::cancel))
@@ -56,6 +58,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/deliveries", get(deliveries::list))
         .route("/v1/deliveries/{id}", get(deliveries::one))
         .route("/v1/chains", get(chains::list))
+        .route("/v1/chains/{chain}/resume", post(requests::resume))
+        .route("/v1/chains/{chain}/rescan", post(requests::rescan))
+        .route("/v1/requests/{id}", get(requests::one))
         .route("/v1/assets", get(chains::assets))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

@@ -184,6 +184,21 @@ async fn every_route_asks_for_its_scope() {
             format!("/v1/deliveries/dlv_{id}"),
             Scope::EndpointsRead,
         ),
+        (
+            Method::POST,
+            format!("/v1/wallets/wal_{id}/scan"),
+            Scope::WalletsWrite,
+        ),
+        (
+            Method::POST,
+            "/v1/chains/bitcoin-regtest/resume".to_owned(),
+            Scope::Admin,
+        ),
+        (
+            Method::POST,
+            "/v1/chains/bitcoin-regtest/rescan".to_owned(),
+            Scope::Admin,
+        ),
         (Method::GET, "/v1/events".to_owned(), Scope::EventsRead),
         (Method::GET, "/v1/chains".to_owned(), Scope::ChainsRead),
         (Method::GET, "/v1/assets".to_owned(), Scope::ChainsRead),

@@ -3,5 +3,6 @@
 mod auth;
 mod bad_input;
 mod http;
+mod requests;
 mod resources;
 mod world;

@@ -19,7 +19,7 @@ use paywatch_domain::{
 use paywatch_engine::commands::{CommandParts, Commands};
 use paywatch_engine::high_water::HighWaterFolder;
 use paywatch_store::api_keys::{self, NewApiKey};
-use paywatch_store::chains::Problem;
+use paywatch_store::chains::{News, Problem};
 use paywatch_store::{MasterKey, Options, Store, StoreError, Tx, Unit, chains, merchants, migrate};
 use paywatch_testkit::Postgres;
 use paywatch_wire::request::NamedPolicies;
@@ -197,7 +197,11 @@ impl Unit for Trouble {
             code: "node_unreachable".into(),
             text: "node.internal refused".into(),
         };
-        chains::report(tx, &self.0, fence, None, Some(&problem), NOW).await?;
+        let news = News {
+            problem: Some(problem),
+            ..News::default()
+        };
+        chains::report(tx, &self.0, fence, &news, NOW).await?;
         chains::halt(tx, &self.0, fence, "/var/cookie is gone").await
     }
 }

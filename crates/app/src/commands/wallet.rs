@@ -1,10 +1,13 @@
 //! `paywatch wallet`: public keys that addresses are derived from.
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::client::Connection;
+use super::chains;
+use crate::client::{Client, Connection};
 use crate::output::{Output, data, text};
+use crate::progress;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -32,6 +35,24 @@ enum Action {
         /// First index to hand out, for a key that was used elsewhere.
         #[arg(long)]
         start_index: Option<u32>,
+        /// Read the blocks from this height on for addresses of the key that were used elsewhere, so
+        /// that none of them is handed out again.
+        #[arg(long, value_name = "HEIGHT")]
+        scan_from: Option<u64>,
+    },
+    /// Find the addresses of a wallet that were used elsewhere, so that none is handed out again.
+    Scan {
+        /// The wallet's id.
+        id: String,
+        /// The lowest block in which the key may have been paid.
+        #[arg(long, value_name = "HEIGHT")]
+        from_height: u64,
+        /// On which chain; needed where several of the wallet's family are followed.
+        #[arg(long)]
+        chain: Option<String>,
+        /// Return at once instead of waiting until the blocks were read.
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Confirm that the first addresses are those of your own wallet.
     Confirm {
@@ -63,6 +84,7 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             family,
             label,
             start_index,
+            scan_from,
         } => {
             let mut body = json!({ "chain_family": family, "key": key });
             if let Some(label) = label {
@@ -71,8 +93,24 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             if let Some(index) = start_index {
                 body["start_index"] = json!(index);
             }
-            let wallet = client.post("/v1/wallets", &body).await?;
+            let mut wallet = client.post("/v1/wallets", &body).await?;
+            if let Some(from_height) = scan_from {
+                wallet = scanned(&client, &wallet, from_height).await?;
+            }
             output.say(&wallet, || registered(&wallet));
+        }
+        Action::Scan {
+            id,
+            from_height,
+            chain,
+            no_wait,
+        } => {
+            let mut body = json!({ "from_height": from_height });
+            if let Some(chain) = chain {
+                body["chain"] = json!(chain);
+            }
+            let path = format!("/v1/wallets/{id}/scan");
+            chains::ask(output, &client, &path, &body, no_wait).await?;
         }
         Action::Confirm { id } => {
             let wallet = client
@@ -83,18 +121,7 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
         Action::List => {
             let page = client.get("/v1/wallets?limit=100").await?;
             let rows = data(&page)?.iter().map(row).collect();
-            let head = [
-                "id",
-                "family",
-                "kind",
-                "fingerprint",
-                "label",
-                "state",
-                "default",
-                "next index",
-                "unused gap",
-            ];
-            output.table(&page, &head, rows);
+            output.table(&page, &HEAD, rows);
             for warning in data(&page)?.iter().filter_map(gap_warning) {
                 output.note(&warning);
             }
@@ -110,6 +137,29 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
     }
     Ok(())
 }
+
+/// Waits until a new wallet was scanned; answers it as it is then.
+async fn scanned(client: &Client, wallet: &Value, from_height: u64) -> anyhow::Result<Value> {
+    let path = format!("/v1/wallets/{}", text(wallet, "/id"));
+    let body = json!({ "from_height": from_height });
+    let asked = client.post(&format!("{path}/scan"), &body).await;
+    let asked = asked.context("the wallet is registered, and was not scanned")?;
+    progress::wait(client, asked).await?;
+    client.get(&path).await
+}
+
+/// What stands above the columns of [`row`].
+const HEAD: [&str; 9] = [
+    "id",
+    "family",
+    "kind",
+    "fingerprint",
+    "label",
+    "state",
+    "default",
+    "next index",
+    "unused gap",
+];
 
 fn row(wallet: &Value) -> Vec<String> {
     let fields = [
@@ -133,6 +183,12 @@ fn registered(wallet: &Value) -> String {
         text(wallet, "/kind"),
         text(wallet, "/fingerprint")
     )];
+    if wallet["next_index"] != wallet["start_index"] {
+        lines.push(format!(
+            "Addresses below index {} are in use and are not handed out again.",
+            text(wallet, "/next_index")
+        ));
+    }
     lines.extend(first_addresses(wallet));
     lines.push(format!(
         "Compare these addresses with your own wallet. If they are the same: paywatch wallet confirm {}\n\

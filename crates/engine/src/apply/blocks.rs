@@ -33,7 +33,7 @@ pub struct ApplyBlocks {
     /// be seen then, so money in a block was first seen at the block's own time, but not before this
     /// and not after now. While polls follow each other this is our clock; in catch-up the block's.
     pub all_seen_at: UnixMillis,
-    /// Headers below this height are forgotten.
+    /// Of the headers below this height only every hundredth is kept.
     pub keep_from: u64,
     /// The time.
     pub now: UnixMillis,

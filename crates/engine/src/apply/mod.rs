@@ -3,9 +3,11 @@
 mod blocks;
 mod credits;
 mod poll;
+mod rescan;
 
 pub use blocks::ApplyBlocks;
 pub use poll::ApplyPoll;
+pub use rescan::ApplyRescan;
 
 /// What one transaction did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

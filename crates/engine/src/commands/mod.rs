@@ -4,6 +4,7 @@
 //! a caller, a request, a time, and answers with the text that the caller gets.
 
 mod answer;
+mod chain;
 mod endpoint;
 mod invoice;
 mod wallet;

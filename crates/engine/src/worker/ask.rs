@@ -29,6 +29,8 @@ pub(super) enum What<S: Source> {
     Hashes(u64, Result<Vec<BlockHash>, SourceError>),
     /// A block.
     Block(BlockRef, Result<S::Raw, SourceError>),
+    /// A block at a height that is read again for a request; `None` above the node's tip.
+    Reread(u64, Result<Option<(BlockRef, S::Raw)>, SourceError>),
     /// The mempool, for the poll begun at this time.
     Pool(UnixMillis, Result<Option<S::RawPool>, SourceError>),
     /// The wait for a new block is over.
@@ -72,6 +74,24 @@ pub(super) fn block<S: Source>(source: &Arc<S>, round: u64, at: BlockRef) -> Req
         Answer {
             round,
             what: What::Block(at, raw),
+        }
+    })
+}
+
+pub(super) fn reread<S: Source>(source: &Arc<S>, round: u64, height: u64) -> Request<S> {
+    let source = Arc::clone(source);
+    Box::pin(async move {
+        let read = async {
+            let Some(hash) = source.hash_at(height).await? else {
+                return Ok(None);
+            };
+            let at = BlockRef { height, hash };
+            let raw = source.fetch(at.clone()).await?;
+            Ok(Some((at, raw)))
+        };
+        Answer {
+            round,
+            what: What::Reread(height, read.await),
         }
     })
 }

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use paywatch_chain::{Credit, Source, SourceError, WatchTable};
+use paywatch_chain::{Credit, Source, WatchTable};
 use paywatch_domain::{BlockHash, BlockRef, Entropy, UnixMillis, limits};
-use paywatch_store::blocks;
-use paywatch_store::chains::{Lease, Problem};
+use paywatch_store::chains::Lease;
 use paywatch_store::watched::WatchMark;
 
 use super::ask::{self, Answer, Request, What};
-use super::lease::{halt_chain, resume};
+use super::reading::Reading;
+use super::speed::Speed;
 use super::{Fault, Pace, Parts, patience};
 use crate::apply::ApplyBlocks;
-use crate::follower::{Follower, Header, Want};
-use crate::units::{ClaimLease, ReleaseLease, RenewLease, Report};
+use crate::follower::{Follower, Want};
 
 /// Blocks that are asked for at one time. They share the node and the line: with more of them the
 /// first one, which is waited for, comes later.
@@ -22,7 +21,7 @@ const BLOCKS_AT_ONCE: usize = 4;
 
 /// What was asked and not answered yet, besides blocks.
 #[derive(Default)]
-struct Asked {
+pub(super) struct Asked {
     health: bool,
     hash: Option<u64>,
     /// From which height on.
@@ -33,31 +32,41 @@ struct Asked {
 
 pub(super) struct Following<S: Source> {
     pub(super) lease: Lease,
-    lease_until: UnixMillis,
+    pub(super) lease_until: UnixMillis,
     pub(super) follower: Follower,
     pub(super) watched: WatchTable,
     pub(super) mark: WatchMark,
-    round: u64,
+    pub(super) round: u64,
     /// Blocks that arrived and wait for their turn; `None` for one that is still on its way.
-    blocks: BTreeMap<u64, Option<(BlockRef, S::Raw)>>,
+    pub(super) blocks: BTreeMap<u64, Option<(BlockRef, S::Raw)>>,
     /// The node's hashes of blocks that were not asked for yet. What stands on another branch by the
     /// time it is read does not connect, and all of this is forgotten.
-    hashes: BTreeMap<u64, BlockHash>,
-    asked: Asked,
+    pub(super) hashes: BTreeMap<u64, BlockHash>,
+    pub(super) asked: Asked,
     pub(super) poll_at: UnixMillis,
     /// When the poll began whose tip the follower has.
-    polled_at: Option<UnixMillis>,
+    pub(super) polled_at: Option<UnixMillis>,
     /// Up to when coverage was last recorded.
     pub(super) covered_at: UnixMillis,
     /// When the last poll began that found everything read, recorded or not.
     pub(super) seen_at: UnixMillis,
     /// What was last recorded of the mempool; `None` when it must be compared again.
     pub(super) pool: Option<Vec<Credit>>,
-    waiting_since: Option<UnixMillis>,
+    pub(super) waiting_since: Option<UnixMillis>,
     /// Whether something was recorded since this was last asked.
     pub(super) has_advanced: bool,
-    reported: Option<&'static str>,
-    reported_tip: u64,
+    pub(super) reported: Option<&'static str>,
+    pub(super) reported_tip: u64,
+    /// When the state was last shown to people.
+    pub(super) reported_at: UnixMillis,
+    /// How fast blocks are applied.
+    pub(super) speed: Speed,
+    /// Grows whenever blocks leave the chain.
+    pub(super) branch: u64,
+    /// The request that blocks are read for beside following.
+    pub(super) reading: Option<Reading<S>>,
+    /// Whether to look for requests.
+    pub(super) looks: bool,
 }
 
 pub(super) fn seed(entropy: &mut dyn Entropy) -> [u8; 32] {
@@ -66,77 +75,7 @@ pub(super) fn seed(entropy: &mut dyn Entropy) -> [u8; 32] {
     seed
 }
 
-/// Shows a number of blocks; numbers beyond 32 bits are shown as the largest.
-fn set_gauge(name: &'static str, chain: &str, blocks: u64) {
-    let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
-    metrics::gauge!(name, "chain" => chain.to_owned()).set(f64::from(blocks));
-}
-
 impl<S: Source> Following<S> {
-    /// Takes the lease; `None` while another process holds it or the chain is halted.
-    pub(super) async fn begin(parts: &mut Parts, now: UnixMillis) -> Result<Option<Self>, Fault> {
-        let chain = &parts.spec.name;
-        let claim = ClaimLease {
-            chain: chain.clone(),
-            holder: parts.holder.clone(),
-            now,
-            lease_ms: parts.pace.lease_ms,
-        };
-        let lease = parts.store.write(claim).await?;
-        let Some(lease) = lease.filter(|lease| lease.halted.is_none()) else {
-            return Ok(None);
-        };
-        let kept = u32::try_from(parts.spec.reorg_depth_max.saturating_add(1)).unwrap_or(u32::MAX);
-        let window = blocks::window(&mut parts.store.read().await?, chain, kept).await?;
-        let headers = window.into_iter().rev().map(|header| Header {
-            at: header.at,
-            parent: header.parent,
-        });
-        let follower = match resume(headers.collect(), parts.spec.reorg_depth_max, &lease) {
-            Ok(follower) => follower,
-            Err(halt) => {
-                halt_chain(parts, &lease, &halt).await;
-                return Err(halt.into());
-            }
-        };
-        tracing::info!(%chain, cursor = ?lease.cursor.as_ref().map(|at| at.height), "following");
-        Ok(Some(Self {
-            lease_until: now.plus_ms(parts.pace.lease_ms),
-            covered_at: lease.covered_until.unwrap_or(UnixMillis(0)),
-            seen_at: lease.covered_until.unwrap_or(UnixMillis(0)),
-            lease,
-            follower,
-            watched: WatchTable::new(parts.entropy.bits()),
-            mark: WatchMark::START,
-            round: 0,
-            blocks: BTreeMap::new(),
-            hashes: BTreeMap::new(),
-            asked: Asked::default(),
-            poll_at: now,
-            polled_at: None,
-            pool: None,
-            waiting_since: None,
-            has_advanced: false,
-            reported: None,
-            reported_tip: 0,
-        }))
-    }
-
-    pub(super) async fn renew(&mut self, parts: &mut Parts, now: UnixMillis) -> Result<(), Fault> {
-        let half = parts.pace.lease_ms / 2;
-        if now < self.lease_until.plus_ms(-half) {
-            return Ok(());
-        }
-        let renew = RenewLease {
-            lease: self.lease.clone(),
-            now,
-            lease_ms: parts.pace.lease_ms,
-        };
-        parts.store.write(renew).await?;
-        self.lease_until = now.plus_ms(parts.pace.lease_ms);
-        Ok(())
-    }
-
     /// Throws away what was asked and read but not recorded.
     pub(super) fn forget_reading(&mut self) {
         self.round = self.round.saturating_add(1);
@@ -153,15 +92,22 @@ impl<S: Source> Following<S> {
         answer: Answer<S>,
         now: UnixMillis,
     ) -> Result<bool, Fault> {
+        if let What::Reread(height, block) = answer.what {
+            return self
+                .take_reread(parts, answer.round, height, block, now)
+                .await;
+        }
         if answer.round != self.round {
             return Ok(false);
         }
         match answer.what {
+            What::Reread(..) => Ok(false),
             What::Health(begun_at, health) => {
                 self.asked.health = false;
                 self.poll_at = now.plus_ms(parts.pace.poll_ms);
                 let health = health?;
                 self.polled_at = Some(begun_at);
+                self.looks = true;
                 let behind = self.follower.cursor() != Some(&health.tip);
                 self.follower.observe(health.tip.clone())?;
                 if self.reported.is_some() || (behind && self.reported_tip != health.tip.height) {
@@ -289,15 +235,11 @@ impl<S: Source> Following<S> {
         metrics::counter!("pw_chain_blocks_total", "chain" => label.clone())
             .increment(u64::try_from(count).unwrap_or(0));
         if undoes && event.from.is_some() {
+            self.branch = self.branch.saturating_add(1);
             metrics::counter!("pw_reorgs_total", "chain" => label.clone()).increment(1);
             tracing::warn!(%chain, fork = ?event.fork, to, "the chain was reorganised");
         }
-        let behind = self
-            .follower
-            .tip()
-            .map_or(0, |tip| tip.height.saturating_sub(to));
-        set_gauge("pw_chain_tip_height", &label, to);
-        set_gauge("pw_chain_lag_blocks", &label, behind);
+        let behind = self.show_advance(parts, to, now).await;
         tracing::info!(%chain, height = to, blocks = count, behind, events = applied.events, "blocks applied");
         Ok(())
     }
@@ -338,6 +280,9 @@ impl<S: Source> Following<S> {
                     patience(&parts.pace),
                 ));
             }
+        }
+        if let Some(reading) = &mut self.reading {
+            requests.extend(reading.requests(source, now));
         }
         requests
     }
@@ -383,42 +328,5 @@ impl<S: Source> Following<S> {
         let apply = waiting.map(|since| since.plus_ms(limits::CHAIN_EVENT_MS_MAX));
         let first = apply.unwrap_or(renew).min(poll).min(renew);
         first.max(now.plus_ms(1))
-    }
-
-    /// Shows the node's state to people. What cannot be shown now is shown with the next change.
-    pub(super) async fn report(
-        &mut self,
-        parts: &Parts,
-        problem: Option<&SourceError>,
-        now: UnixMillis,
-    ) {
-        let code = problem.map(SourceError::code);
-        let report = Report {
-            chain: parts.spec.name.clone(),
-            fence: self.lease.fence,
-            tip_height: self.follower.tip().map(|tip| tip.height),
-            problem: problem.map(|error| Problem {
-                code: error.code().into(),
-                text: error.to_string(),
-            }),
-            now,
-        };
-        match parts.store.write(report).await {
-            Ok(()) => self.reported = code,
-            Err(error) => tracing::warn!(%error, "the node's state could not be recorded"),
-        }
-    }
-
-    /// Keeps the reason of a halt; the cursor stays.
-    pub(super) async fn halt(self, parts: &Parts, reason: &impl std::fmt::Display) {
-        halt_chain(parts, &self.lease, reason).await;
-    }
-
-    /// Gives the lease back.
-    pub(super) async fn release(self, parts: &Parts) {
-        let unit = ReleaseLease { lease: self.lease };
-        if let Err(error) = parts.store.write(unit).await {
-            tracing::warn!(%error, "the lease was not given back; it runs out by itself");
-        }
     }
 }

@@ -7,6 +7,11 @@ mod ask;
 mod following;
 mod lease;
 mod poll;
+mod reading;
+mod report;
+mod requests;
+mod speed;
+mod wallet_scan;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,11 +19,12 @@ use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use paywatch_chain::{Retry, Source, SourceError};
+use paywatch_chain::{Derivation, Retry, Source, SourceError};
 use paywatch_domain::{BlockRef, ChainSpec, Entropy, UnixMillis};
 use paywatch_store::{MasterKey, Store, StoreError};
 
 use crate::error::EngineError;
+use crate::high_water::HighWater;
 use ask::{Answer, Request};
 use following::Following;
 
@@ -59,6 +65,10 @@ pub struct Parts {
     pub entropy: Box<dyn Entropy>,
     /// Who we are to other processes.
     pub holder: String,
+    /// Derives the keys of wallets that are scanned for.
+    pub derivation: Arc<dyn Derivation>,
+    /// Remembers indexes outside the database.
+    pub high_water: Arc<dyn HighWater>,
 }
 
 /// Follows one chain.
@@ -128,6 +138,7 @@ impl<S: Source> ChainWorker<S> {
         progress |= following
             .connect(&self.source, &mut self.parts, now)
             .await?;
+        progress |= following.attend(&self.source, &mut self.parts, now).await?;
         if std::mem::take(&mut following.has_advanced) {
             self.failures = 0;
         }
@@ -194,7 +205,7 @@ impl<S: Source> ChainWorker<S> {
             Fault::Engine(EngineError::Halt(halt)) => {
                 tracing::error!(%chain, %halt, "the chain is halted");
                 if let Some(following) = self.following.take() {
-                    following.halt(&self.parts, &halt).await;
+                    following.halt(&self.parts, &halt, now).await;
                 }
             }
             Fault::Engine(EngineError::LeaseLost) => {
@@ -204,7 +215,7 @@ impl<S: Source> ChainWorker<S> {
             Fault::Engine(EngineError::Store(error)) if is_lasting(&error) => {
                 tracing::error!(%chain, %error, "the chain is halted: what it says cannot be stored");
                 if let Some(following) = self.following.take() {
-                    following.halt(&self.parts, &error).await;
+                    following.halt(&self.parts, &error, now).await;
                 }
             }
             Fault::Engine(EngineError::Store(error)) => {

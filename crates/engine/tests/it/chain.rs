@@ -17,6 +17,8 @@ pub(crate) struct Node {
     pub(crate) blocks: Vec<Block>,
     /// Its mempool.
     pub(crate) pool: Vec<Credit>,
+    /// Heights of blocks that it has lost.
+    lost: BTreeSet<u64>,
     /// While this holds, it does not answer.
     pub(crate) is_down: bool,
     /// How long it has been running.
@@ -88,6 +90,17 @@ impl Node {
         at
     }
 
+    /// Loses a block, though not its hash.
+    pub(crate) fn hide(&mut self, height: u64) -> u64 {
+        self.lost.insert(height);
+        height
+    }
+
+    /// Has it again.
+    pub(crate) fn show(&mut self, height: u64) {
+        self.lost.remove(&height);
+    }
+
     /// Drops the highest blocks; what comes next is another branch.
     pub(crate) fn drop_blocks(&mut self, count: usize) -> Vec<Block> {
         self.branches += 1;
@@ -100,6 +113,7 @@ impl MemoryChain {
         let node = Node {
             blocks: Vec::new(),
             pool: Vec::new(),
+            lost: BTreeSet::new(),
             is_down: false,
             pool_age: Duration::from_secs(1_000_000),
             branches: 0,
@@ -155,7 +169,10 @@ impl Source for MemoryChain {
     }
 
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Block, SourceError>> {
-        let found = self.answer(|node| at(node, block.height).filter(|found| found.at == block));
+        let found = self.answer(|node| {
+            at(node, block.height)
+                .filter(|found| found.at == block && !node.lost.contains(&block.height))
+        });
         let missing = SourceError::Missing {
             chain: self.name.clone(),
             block,

@@ -94,14 +94,17 @@ fn apply(follower: &mut Follower, copy: &mut Vec<BlockRef>) {
             event.undoes() || !event.blocks.is_empty(),
             "an event says something"
         );
+        let lowest = copy.first().map(|block| block.height);
         while copy.last().is_some() && copy.last() != event.fork.as_ref() {
             copy.pop();
         }
-        assert_eq!(
-            copy.last(),
-            event.fork.as_ref(),
-            "the fork was on the chain"
+        let fork = event.fork.as_ref();
+        let is_below_all = copy.is_empty() && fork.map(|fork| fork.height + 1) == lowest;
+        assert!(
+            copy.last() == fork || is_below_all,
+            "the fork was on the chain, or right below all of it"
         );
+        assert!(!is_below_all || !event.blocks.is_empty());
         for block in &event.blocks {
             if let Some(below) = copy.last() {
                 assert_eq!(
@@ -134,6 +137,7 @@ enum Act {
     Apply,
     Reorganise { undo: usize, mine: usize },
     Restart,
+    Resume,
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -143,11 +147,117 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         3 => Just(Act::Apply),
         3 => (0..6_usize, 0..8_usize).prop_map(|(undo, mine)| Act::Reorganise { undo, mine }),
         1 => Just(Act::Restart),
+        1 => Just(Act::Resume),
     ];
     proptest::collection::vec(act, 1..80)
 }
 
+/// Acts with reorganisations that go far deeper than the limit.
+fn deep_acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        3 => Just(Act::Observe),
+        4 => (1..20_usize).prop_map(Act::Ask),
+        4 => Just(Act::Apply),
+        2 => (0..8_usize, 0..30_usize).prop_map(|(undo, mine)| Act::Reorganise { undo, mine }),
+        1 => (0..60_usize, 0..80_usize).prop_map(|(undo, mine)| Act::Reorganise { undo, mine }),
+        1 => Just(Act::Restart),
+        2 => Just(Act::Resume),
+    ];
+    proptest::collection::vec(act, 1..100)
+}
+
 const DEPTH_MAX: u64 = 500;
+
+/// How deep the chains of the model with halts are followed, and every how many blocks it keeps a header.
+const SHALLOW: u64 = 6;
+const STEP: u64 = 9;
+
+/// The headers that are kept of a chain: those of the window, every few and the first.
+fn kept(copy: &[BlockRef]) -> Vec<Header> {
+    let window_from = copy
+        .last()
+        .map_or(0, |top| top.height.saturating_sub(SHALLOW));
+    let first = copy.first().map_or(0, |first| first.height);
+    let mut headers = window(copy);
+    headers.retain(|header| {
+        let height = header.at.height;
+        window_from <= height || height % STEP == 0 || height == first
+    });
+    headers
+}
+
+/// The chain that the model with halts follows: it restarts and resumes from what is kept.
+struct Shallow {
+    node: Node,
+    copy: Vec<BlockRef>,
+    /// `None` while it is halted.
+    follower: Option<Follower>,
+    halts: usize,
+}
+
+impl Shallow {
+    /// What a follower says; a halt must be right.
+    fn judge(&mut self, result: &Result<bool, Halt>) {
+        match result {
+            Ok(_) => {}
+            Err(Halt::TooDeep { .. }) => {
+                let top = self.copy.last().unwrap().height;
+                let limit = top.saturating_sub(SHALLOW);
+                let ours = self.copy.iter().find(|block| block.height == limit);
+                assert!(
+                    ours.is_none() || self.node.at(limit) != ours,
+                    "halted although {limit} is shared"
+                );
+                self.follower = None;
+                self.halts += 1;
+            }
+            Err(Halt::Broken(why)) => panic!("{why}"),
+        }
+    }
+
+    fn act(&mut self, act: &Act) {
+        if let Act::Reorganise { undo, mine } = act {
+            self.node.reorganise(*undo, *mine);
+            return;
+        }
+        let kept = Follower::new(kept(&self.copy), SHALLOW).unwrap();
+        let Some(mut follower) = self.follower.take() else {
+            self.follower = matches!(act, Act::Resume).then(|| kept.resumed());
+            return;
+        };
+        let result = match act {
+            Act::Observe => follower.observe(self.node.tip()).map(|()| true),
+            Act::Ask(count) => (0..*count).try_fold(true, |_, _| ask(&mut follower, &self.node)),
+            Act::Apply => {
+                apply(&mut follower, &mut self.copy);
+                Ok(true)
+            }
+            Act::Restart => {
+                follower = kept;
+                Ok(true)
+            }
+            Act::Resume | Act::Reorganise { .. } => Ok(true),
+        };
+        self.follower = Some(follower);
+        self.judge(&result);
+    }
+
+    /// Lets the node mine on, beyond where we began, and resumes whenever that is needed.
+    fn finish(&mut self) {
+        let first = self.copy.first().map_or(0, |first| first.height);
+        let beyond = usize::try_from(first).unwrap() + 40;
+        self.node.reorganise(0, beyond);
+        for _ in 0..1_000 {
+            for act in [Act::Resume, Act::Observe, Act::Ask(100), Act::Apply] {
+                self.act(&act);
+            }
+            if self.follower.as_ref().is_some_and(Follower::is_at_tip) {
+                return;
+            }
+        }
+        panic!("the follower does not settle");
+    }
+}
 
 fn window(copy: &[BlockRef]) -> Vec<Header> {
     let parent = |index: usize| index.checked_sub(1).and_then(|below| copy.get(below));
@@ -175,11 +285,32 @@ proptest! {
                 },
                 Act::Apply => apply(&mut follower, &mut copy),
                 Act::Reorganise { undo, mine } => node.reorganise(undo, mine),
-                Act::Restart => follower = Follower::new(window(&copy), DEPTH_MAX).unwrap(),
+                Act::Restart | Act::Resume => {
+                    follower = Follower::new(window(&copy), DEPTH_MAX).unwrap();
+                }
             }
         }
         settle(&mut follower, &node, &mut copy).unwrap();
         prop_assert_eq!(copy, node.chain);
+    }
+
+    /// The same with a limit, and with reorganisations deeper than it: halts are right, and after resuming
+    /// the events add up to the node's chain again.
+    #[test]
+    fn events_add_up_through_halts_and_resumes(length in 1..60_u64, acts in deep_acts()) {
+        let mut shallow = Shallow {
+            node: Node::new(length),
+            copy: Vec::new(),
+            follower: Some(Follower::new(Vec::new(), SHALLOW).unwrap()),
+            halts: 0,
+        };
+        for act in &acts {
+            shallow.act(act);
+        }
+        shallow.finish();
+        let Shallow { node, copy, .. } = &shallow;
+        let first = copy.first().unwrap().height;
+        prop_assert_eq!(copy.as_slice(), &node.chain[usize::try_from(first).unwrap()..]);
     }
 
     /// A reorganisation that is read without disturbance is one event with the final result.
@@ -214,6 +345,38 @@ proptest! {
         let end = settle(&mut follower, &node, &mut copy);
         prop_assert_eq!(end, Err(Halt::TooDeep { lowest: 16 }));
         prop_assert_eq!(follower.cursor().cloned(), cursor);
+    }
+}
+
+/// Goal: with permission the fork is found through the headers that were kept, or below all of them.
+#[test]
+fn a_resumed_follower_finds_the_fork_below_its_window() {
+    // 50 blocks, followed from height 13 on: kept are 13, 18, 27, 36 and 43 to 49.
+    for (undo, fork) in [(5, 44), (8, 36), (20, 27), (36, 13), (37, 12), (45, 12)] {
+        let mut shallow = Shallow {
+            node: Node::new(20),
+            copy: Vec::new(),
+            follower: Some(Follower::new(Vec::new(), SHALLOW).unwrap()),
+            halts: 0,
+        };
+        for mine in [0, 30] {
+            shallow.node.reorganise(0, mine);
+            shallow.act(&Act::Observe);
+            shallow.act(&Act::Ask(100));
+            shallow.act(&Act::Apply);
+        }
+        assert_eq!(shallow.copy.first().unwrap().height, 13);
+        assert_eq!(shallow.copy.last(), Some(&shallow.node.tip()));
+        shallow.node.reorganise(undo, undo + 1);
+        shallow.act(&Act::Observe);
+        shallow.act(&Act::Ask(100));
+        assert_eq!(shallow.halts, usize::from(6 < undo), "{undo}");
+        shallow.act(&Act::Resume);
+        shallow.act(&Act::Observe);
+        shallow.act(&Act::Ask(100));
+        let event = shallow.follower.as_mut().unwrap().take().unwrap();
+        assert_eq!(event.fork.as_ref(), shallow.node.at(fork), "{undo}");
+        assert_eq!(event.to(), Some(&shallow.node.tip()), "one event: {undo}");
     }
 }
 

@@ -11,18 +11,19 @@ use futures_util::future::join;
 use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 use paywatch_domain::{
     Asset, AssetKind, Catalogue, ChainName, ChainSpec, Entropy, Family, Finality, InvoiceId,
-    MerchantId, Mode, UnixMillis,
+    MerchantId, Mode, UnixMillis, WalletId,
 };
-use paywatch_engine::commands::{Answered, Caller, CommandParts, Commands};
+use paywatch_engine::commands::{Answered, Caller, CommandError, CommandParts, Commands};
 use paywatch_engine::high_water::HighWater;
 use paywatch_engine::housekeeping::Housekeeper;
 use paywatch_engine::worker::{ChainWorker, Pace, Parts, Step};
+use paywatch_store::chains::{self, ChainRow};
 use paywatch_store::{
     MasterKey, Options, Store, StoreError, Tx, Unit, events, invoices, merchants,
 };
 use paywatch_testkit::Postgres;
-use paywatch_wire::Invoice;
-use paywatch_wire::request::{NamedPolicies, decode};
+use paywatch_wire::request::{NamedPolicies, Rescan, ScanWallet, decode};
+use paywatch_wire::{ChainRequest, Invoice};
 use serde_json::{Value, json};
 
 use crate::chain::{MemoryChain, asset};
@@ -129,6 +130,8 @@ pub(crate) struct House {
     pub(crate) now: UnixMillis,
     pub(crate) url: String,
     worker: ChainWorker<MemoryChain>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) wallet: WalletId,
     master: Arc<MasterKey>,
     spec: ChainSpec,
     entropy: Counting,
@@ -187,13 +190,14 @@ impl House {
         let spec = spec();
         let master = Arc::new(MasterKey::from_bytes([7; 32]));
         let derivation: Arc<dyn Derivation> = Arc::new(PlainDerivation);
+        let marks = Arc::new(Marks::default());
         let commands = Commands::new(CommandParts {
             store: store.clone(),
             catalogue: Arc::new(Catalogue::new([spec.clone()])),
             derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
             policies: NamedPolicies::default(),
             master: Arc::clone(&master),
-            high_water: Arc::new(Marks::default()),
+            high_water: Arc::clone(&marks) as Arc<dyn HighWater>,
             url_check: Arc::new(|_| Ok(())),
         });
         let merchant_id = MerchantId::from_bits(1);
@@ -211,7 +215,7 @@ impl House {
                 .node()
                 .mine(Vec::new(), UnixMillis(START - 3_000 + height));
         }
-        let worker = worker(&chain, &store, &spec, &master, "first");
+        let worker = worker(&chain, &store, &spec, &master, &marks, "first");
         let entropy = Counting(0);
         let now = UnixMillis(START);
         let url = url.to_owned();
@@ -223,6 +227,8 @@ impl House {
             now,
             url,
             worker,
+            marks,
+            wallet: WalletId::from_bits(0),
             master,
             spec,
             entropy,
@@ -244,6 +250,7 @@ impl House {
             .unwrap()
             .parse()
             .unwrap();
+        self.wallet = id;
         commands
             .confirm_wallet(caller, id, None, self.now, &mut self.entropy)
             .await
@@ -325,7 +332,7 @@ impl House {
 
     /// A process that ends without a word, and the next one.
     pub(crate) async fn restart(&mut self) {
-        self.worker = worker(&self.chain, &self.store, &self.spec, &self.master, "first");
+        self.worker = self.process("first");
         self.settle().await;
     }
 
@@ -338,7 +345,93 @@ impl House {
 
     /// Another process that would like to follow the same chain.
     pub(crate) fn rival(&self) -> ChainWorker<MemoryChain> {
-        worker(&self.chain, &self.store, &self.spec, &self.master, "second")
+        self.process("second")
+    }
+
+    fn process(&self, holder: &str) -> ChainWorker<MemoryChain> {
+        let (chain, store, spec) = (&self.chain, &self.store, &self.spec);
+        worker(chain, store, spec, &self.master, &self.marks, holder)
+    }
+
+    /// Steps the worker a few times; it may be in the middle of something then.
+    pub(crate) async fn steps(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.worker.step(self.now).await != Step::Progress {
+                let wait = Duration::from_millis(20);
+                let _ = tokio::time::timeout(wait, self.worker.ready()).await;
+            }
+        }
+    }
+
+    pub(crate) async fn resume(&mut self) -> Result<ChainRequest, CommandError> {
+        let (commands, caller, chain) = (&self.commands, &self.caller, asset());
+        let chain = chain.chain().as_str();
+        let answer = commands
+            .resume_chain(caller, chain, None, self.now, &mut self.entropy)
+            .await;
+        answer.map(read)
+    }
+
+    pub(crate) async fn rescan(
+        &mut self,
+        from_height: u64,
+        to_height: Option<u64>,
+    ) -> Result<ChainRequest, CommandError> {
+        let (commands, caller, chain) = (&self.commands, &self.caller, asset());
+        let chain = chain.chain().as_str();
+        let request = Rescan {
+            from_height,
+            to_height,
+        };
+        let answer = commands
+            .rescan_chain(caller, chain, request, None, self.now, &mut self.entropy)
+            .await;
+        answer.map(read)
+    }
+
+    pub(crate) async fn scan_wallet(&mut self, from_height: u64) -> ChainRequest {
+        let (commands, caller) = (&self.commands, &self.caller);
+        let request = ScanWallet {
+            from_height,
+            chain: None,
+        };
+        let answer = commands
+            .scan_wallet(
+                caller,
+                self.wallet,
+                request,
+                None,
+                self.now,
+                &mut self.entropy,
+            )
+            .await;
+        read(answer.unwrap())
+    }
+
+    /// A request as it is now.
+    pub(crate) async fn request(&self, asked: &ChainRequest) -> ChainRequest {
+        let id = asked.id.parse().unwrap();
+        let found = self.commands.chain_request(&self.caller, true, id).await;
+        found.unwrap().unwrap()
+    }
+
+    /// What caused the last event of an invoice.
+    pub(crate) async fn last_cause(&self, id: InvoiceId) -> String {
+        let mut conn = self.store.read().await.unwrap();
+        let (merchant, mode) = (self.caller.merchant, self.caller.mode);
+        let rows = events::after(&mut conn, merchant, mode, 0, 100).await;
+        let mut bodies = rows.unwrap().into_iter().filter_map(|row| {
+            let body: Value = serde_json::from_str(&row.body).unwrap();
+            (body["data"]["invoice"]["id"] == json!(id.to_string())).then_some(body)
+        });
+        let last = bodies.next_back().unwrap();
+        last["data"]["cause"]["kind"].as_str().unwrap().into()
+    }
+
+    /// The chain as it is stored.
+    pub(crate) async fn row(&self) -> ChainRow {
+        let mut conn = self.store.read().await.unwrap();
+        chains::all(&mut conn).await.unwrap().remove(0)
     }
 
     pub(crate) async fn show(&self, id: InvoiceId) -> Invoice {
@@ -373,6 +466,7 @@ fn worker(
     store: &Store,
     spec: &ChainSpec,
     master: &Arc<MasterKey>,
+    marks: &Arc<Marks>,
     holder: &str,
 ) -> ChainWorker<MemoryChain> {
     let parts = Parts {
@@ -386,8 +480,16 @@ fn worker(
         master: Arc::clone(master),
         entropy: Box::new(Counting(WORKERS.fetch_add(1, Ordering::Relaxed) << 40)),
         holder: holder.into(),
+        derivation: Arc::new(PlainDerivation),
+        high_water: Arc::clone(marks) as Arc<dyn HighWater>,
     };
     ChainWorker::new(Arc::new(chain.clone()), parts)
+}
+
+fn read(answered: Answered) -> ChainRequest {
+    let (Answered::Fresh(answer) | Answered::Replayed(answer)) = answered;
+    assert_eq!(answer.status, 202);
+    serde_json::from_str(&answer.body).unwrap()
 }
 
 fn answer_json(answered: Answered) -> Value {

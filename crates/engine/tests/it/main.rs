@@ -5,5 +5,6 @@ mod audit;
 mod chain;
 mod follower;
 mod house;
+mod requests;
 mod scenarios;
 mod seals;

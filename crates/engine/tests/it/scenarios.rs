@@ -14,7 +14,7 @@ use paywatch_wire::invoice::Progress;
 use sqlx::Connection as _;
 
 use crate::chain::payment;
-use crate::house::{House, on_postgres, on_sqlite};
+use crate::house::House;
 
 /// Runs each story on both databases.
 macro_rules! stories {
@@ -22,18 +22,20 @@ macro_rules! stories {
         mod sqlite {
             $(#[tokio::test]
             async fn $name() {
-                super::on_sqlite(super::$name).await;
+                $crate::house::on_sqlite(super::$name).await;
             })+
         }
 
         mod postgres {
             $(#[tokio::test]
             async fn $name() {
-                super::on_postgres(super::$name).await;
+                $crate::house::on_postgres(super::$name).await;
             })+
         }
     };
 }
+
+pub(crate) use stories;
 
 stories!(
     an_exact_payment_is_seen_confirmed_and_paid,
@@ -66,7 +68,7 @@ stories!(
     a_restart_in_between_changes_nothing,
 );
 
-async fn expect(house: &House, id: InvoiceId, status: &str, said: &[&str]) {
+pub(crate) async fn expect(house: &House, id: InvoiceId, status: &str, said: &[&str]) {
     let invoice = house.show(id).await;
     assert_eq!(invoice.status, status, "{invoice:#?}");
     assert_eq!(house.said(id).await, said);
@@ -655,7 +657,7 @@ async fn a_reorganisation_beyond_the_limit_halts_the_chain(mut house: House) {
     expect(&house, id, "created", &["created"]).await;
 }
 
-async fn mine_many(house: &mut House, count: usize) {
+pub(crate) async fn mine_many(house: &mut House, count: usize) {
     let now = house.now;
     for _ in 0..count {
         house.chain.node().mine(Vec::new(), now);
@@ -769,7 +771,7 @@ async fn a_changed_address_in_the_database_is_not_believed(mut house: House) {
     expect(&house, other, "confirming", &["created", "confirming"]).await;
 }
 
-async fn tamper(url: &str, statement: &'static str) {
+pub(crate) async fn tamper(url: &str, statement: &'static str) {
     if let Some(file) = url.strip_prefix("sqlite:") {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
         let mut conn = sqlx::SqliteConnection::connect_with(&options)

@@ -1,11 +1,15 @@
 //! Leases, fences, cursors, and the window of headers.
 
-use paywatch_domain::{BlockHash, BlockRef, ChainName, ChainView, UnixMillis};
+use paywatch_domain::{
+    BlockHash, BlockRef, ChainName, ChainView, Findings, MerchantId, RequestId, Task, UnixMillis,
+    WalletId,
+};
 
 use super::bed::{Bed, NOW, on_both, unit};
 use crate::blocks::Header;
-use crate::chains::{Lease, Problem};
-use crate::{Store, StoreError, blocks, chains};
+use crate::chains::{Lease, News, Problem};
+use crate::requests::{NewRequest, Progress, RequestState};
+use crate::{Store, StoreError, blocks, chains, requests};
 
 fn chain() -> ChainName {
     "bitcoin-regtest".parse().unwrap()
@@ -95,8 +99,12 @@ async fn coverage_never_goes_back_and_ends_problems(_: &Bed, store: Store) {
         code: "node_unreachable".into(),
         text: "connection refused".into(),
     };
-    unit!(store, [problem], |tx| {
-        chains::report(tx, &chain(), fence, None, Some(&problem), NOW).await
+    let news = News {
+        problem: Some(problem.clone()),
+        ..News::default()
+    };
+    unit!(store, [news], |tx| {
+        chains::report(tx, &chain(), fence, &news, NOW).await
     })
     .await
     .unwrap();
@@ -141,10 +149,20 @@ async fn a_halt_stays_until_somebody_has_looked(_: &Bed, store: Store) {
     assert_eq!(row.holder.as_deref(), Some("a"));
     let lease = claim(&store, "a", NOW).await.unwrap();
     assert_eq!(lease.halted.as_deref(), Some("reorg too deep"));
-    for expected in [true, false] {
-        let resumed = unit!(store, [], |tx| chains::resume(tx, &chain()).await);
-        assert_eq!(resumed.await.unwrap(), expected);
+    let fences = [(fence, false), (lease.fence, true), (lease.fence, false)];
+    for (place, (given, expected)) in fences.into_iter().enumerate() {
+        let resumed = unit!(store, [], |tx| chains::resume(tx, &chain(), given, NOW)
+            .await);
+        assert_eq!(resumed.await.unwrap(), expected, "{place}");
     }
+    let lease = claim(&store, "a", NOW).await.unwrap();
+    assert!(lease.halted.is_none() && lease.is_resumed);
+    advance(&store, lease.fence, None, 7).await.unwrap();
+    let lease = claim(&store, "a", NOW).await.unwrap();
+    assert!(!lease.is_resumed, "the permission is for one event");
+    let held = unit!(store, [], |tx| chains::hold(tx, &chain(), lease.fence, NOW)
+        .await);
+    assert_eq!(held.await.unwrap(), Some(at(7)));
     let lost = [
         unit!(store, [], |tx| chains::cover(tx, &chain(), fence, NOW, 9)
             .await)
@@ -154,11 +172,14 @@ async fn a_halt_stays_until_somebody_has_looked(_: &Bed, store: Store) {
             tx,
             &chain(),
             fence,
-            Some(1),
-            None,
+            &News::default(),
             NOW
         )
         .await)
+        .await,
+        unit!(store, [], |tx| chains::hold(tx, &chain(), fence, NOW)
+            .await
+            .map(drop))
         .await,
     ];
     assert!(
@@ -188,21 +209,98 @@ async fn the_window_of_headers_follows_the_chain(_: &Bed, store: Store) {
         .await
         .unwrap();
     let mut conn = store.read().await.unwrap();
-    let window = blocks::window(&mut conn, &chain(), 10).await.unwrap();
+    let kept = blocks::from_height(&mut conn, &chain(), 0).await.unwrap();
     assert_eq!(
-        window,
+        kept,
         [
-            header(6, "b"),
-            header(5, "b"),
+            header(1, "a"),
+            header(3, "a"),
             header(4, "b"),
-            header(3, "a")
-        ]
+            header(5, "b"),
+            header(6, "b"),
+        ],
+        "below the window the first stays"
     );
-    let newest = blocks::window(&mut conn, &chain(), 1).await.unwrap();
+    let newest = blocks::from_height(&mut conn, &chain(), 6).await.unwrap();
     assert_eq!(newest, [header(6, "b")]);
-    replace(4, Vec::new(), 0).await.unwrap();
-    let window = blocks::window(&mut conn, &chain(), 10).await.unwrap();
-    assert_eq!(window, [header(4, "b"), header(3, "a")], "a bare rollback");
+    let between = blocks::between(&mut conn, &chain(), 2, 4).await.unwrap();
+    assert_eq!(between, [header(3, "a").at, header(4, "b").at]);
+    replace(4, Vec::new(), 3).await.unwrap();
+    let kept = blocks::from_height(&mut conn, &chain(), 2).await.unwrap();
+    assert_eq!(kept, [header(3, "a"), header(4, "b")], "a bare rollback");
+    for low in (4..=294).step_by(10) {
+        let run = (low + 1..=low + 10).map(|height| header(height, "c"));
+        replace(low, run.collect(), low).await.unwrap();
+    }
+    let kept = blocks::from_height(&mut conn, &chain(), 0).await.unwrap();
+    let heights: Vec<u64> = kept.iter().map(|header| header.at.height).collect();
+    let window: Vec<u64> = (294..=304).collect();
+    assert_eq!(
+        heights,
+        [vec![1, 100, 200], window].concat(),
+        "and every hundredth"
+    );
+}
+
+/// Goal: a request survives the worker that carries it out. Method: ask, record, read.
+async fn a_request_keeps_how_far_it_is(_: &Bed, store: Store) {
+    let ask = |number: u128, task: Task| NewRequest {
+        id: RequestId::from_bits(number),
+        merchant: None,
+        chain: chain(),
+        task,
+        actor: "key_1".into(),
+        now: NOW,
+    };
+    let wallet_scan = Task::WalletScan {
+        merchant: MerchantId::from_bits(1),
+        wallet: WalletId::from_bits(2),
+        from_height: 3,
+        to_height: 4,
+    };
+    let rescan = Task::Rescan {
+        from_height: 5,
+        to_height: 6,
+    };
+    let tasks = [rescan, wallet_scan, Task::Resume];
+    for (number, task) in (1..).zip(tasks.clone()) {
+        let request = ask(number, task);
+        unit!(store, [request], |tx| requests::insert(tx, &request).await)
+            .await
+            .unwrap();
+    }
+    let mut conn = store.read().await.unwrap();
+    let open = requests::open(&mut conn, &chain()).await.unwrap();
+    let found: Vec<&Task> = open.iter().map(|request| &request.task).collect();
+    assert_eq!(found, tasks.iter().collect::<Vec<_>>(), "the oldest first");
+    let first = open[0].clone();
+    assert_eq!(first.progress, Progress::default());
+    for (state, later) in [(RequestState::Running, 5), (RequestState::Done, 9)] {
+        let progress = Progress {
+            state,
+            blocks_done: 2,
+            blocks_total: Some(2),
+            findings: Some(Findings {
+                placed: 1,
+                removed: 0,
+                highest_index: Some(7),
+            }),
+            error: None,
+        };
+        let (key, now) = (first.key, NOW.plus_ms(later));
+        unit!(store, [progress], |tx| {
+            requests::record(tx, key, &progress, now).await
+        })
+        .await
+        .unwrap();
+        let shown = requests::get(&mut conn, first.id).await.unwrap().unwrap();
+        assert_eq!(shown.progress, progress);
+        assert_eq!(shown.started_at, Some(NOW.plus_ms(5)), "it began once");
+        let over = state == RequestState::Done;
+        assert_eq!(shown.finished_at, over.then_some(NOW.plus_ms(9)));
+    }
+    let open = requests::open(&mut conn, &chain()).await.unwrap();
+    assert_eq!(open.len(), 2, "what is done is not open");
 }
 
 on_both!(
@@ -210,4 +308,5 @@ on_both!(
     coverage_never_goes_back_and_ends_problems,
     a_halt_stays_until_somebody_has_looked,
     the_window_of_headers_follows_the_chain,
+    a_request_keeps_how_far_it_is,
 );

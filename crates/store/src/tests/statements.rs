@@ -136,7 +136,7 @@ const BOUNDED: [(&str, &str); 5] = [
     ),
     (
         "sqlite_autoindex_blocks_1 (chain=?)",
-        "the window of recent headers, which is all that is kept",
+        "the lowest header that is kept: the first row alone",
     ),
 ];
 

@@ -5,6 +5,7 @@ mod draft;
 mod endpoint;
 mod fields;
 mod policy;
+mod task;
 mod tolerance;
 mod wallet;
 
@@ -16,6 +17,7 @@ pub use draft::{
 };
 pub use endpoint::CreateEndpoint;
 pub use policy::{PolicyRequest, TierRequest};
+pub use task::{Rescan, ScanWallet};
 pub use tolerance::ToleranceRequest;
 pub use wallet::CreateWallet;
 

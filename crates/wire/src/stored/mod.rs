@@ -4,7 +4,10 @@
 //! them. A form with an unknown field or version is damage, not something to skip over.
 
 mod said;
+mod task;
 mod terms;
+
+pub use task::{findings_from_json, findings_to_json, task_from_json, task_to_json};
 
 use paywatch_domain::{Amount, Finality, OperatorFact, Said, Terms, UnixMillis};
 use serde::de::DeserializeOwned;

@@ -195,7 +195,8 @@ impl Commands {
 /// The height from which transfers count, or the reason why nothing can be promised on this chain now.
 ///
 /// A reorganisation may put a payment below the block that was the highest at creation, so what counts
-/// begins where reorganisations end. Older blocks are never read again.
+/// begins where reorganisations end. Older blocks are read on demand only, and what they hold does not
+/// count.
 fn counting_height(
     rows: &[ChainRow],
     chain: &ChainSpec,

@@ -16,7 +16,12 @@ use paywatch_store::{Conn, StoreError};
 use super::{Caller, CommandError, CommandParts};
 use crate::seal::WalletFields;
 
-async fn find(conn: &mut Conn, caller: &Caller, id: WalletId) -> Result<Row, CommandError> {
+/// One wallet of a caller, or the refusal that there is none.
+pub(super) async fn find(
+    conn: &mut Conn,
+    caller: &Caller,
+    id: WalletId,
+) -> Result<Row, CommandError> {
     let row = wallets::get(conn, caller.merchant, caller.mode, id).await?;
     row.ok_or_else(|| {
         CommandError::refused(404, "wallet_unknown", format!("there is no wallet {id}"))

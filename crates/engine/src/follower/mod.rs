@@ -3,79 +3,14 @@
 //! Without IO: it says what it wants, takes answers, and hands out one chain event at a time. What it
 //! hands out becomes true for it only when the event has been applied.
 
+mod event;
+
 use std::collections::VecDeque;
 
 use paywatch_chain::Block;
 use paywatch_domain::{BlockHash, BlockRef};
 
-/// A block that the follower believes to be on the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Which block.
-    pub at: BlockRef,
-    /// The block it stands on.
-    pub parent: BlockHash,
-}
-
-/// Above `fork` the chain is now `blocks`. Connecting, catching up, a reorganisation and a bare
-/// rollback (no blocks) are this one event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChainEvent {
-    /// The highest block that stays; `None` for the very first event of a chain.
-    pub fork: Option<BlockRef>,
-    /// The cursor before the event.
-    pub from: Option<BlockRef>,
-    /// What stands above the fork now, lowest first.
-    pub blocks: Vec<Block>,
-}
-
-impl ChainEvent {
-    /// The cursor after the event.
-    pub fn to(&self) -> Option<&BlockRef> {
-        self.blocks
-            .last()
-            .map(|block| &block.at)
-            .or(self.fork.as_ref())
-    }
-
-    /// Whether blocks that stood on the chain do not any more.
-    pub fn undoes(&self) -> bool {
-        self.fork != self.from
-    }
-}
-
-/// What the follower wants to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Want {
-    /// Nothing: it has read up to the tip that was last observed, or nothing was observed yet.
-    Nothing,
-    /// The node's hash at this height.
-    Hash(u64),
-    /// The node's blocks from one height to another, in order.
-    Blocks {
-        /// The lowest.
-        from: u64,
-        /// The highest, included.
-        to: u64,
-    },
-}
-
-/// Why a chain cannot be followed any further without a person.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Halt {
-    /// No common block within the window.
-    #[error(
-        "the chain was reorganised below height {lowest}, deeper than the limit; nothing is guessed: \
-         compare the node with another one; the chain stays halted and takes no invoices"
-    )]
-    TooDeep {
-        /// The lowest height that is still held.
-        lowest: u64,
-    },
-    /// A rule of the follower itself does not hold.
-    #[error("the follower's own state is broken: {0}")]
-    Broken(&'static str),
-}
+pub use event::{ChainEvent, Halt, Header, Want};
 
 #[derive(Debug)]
 enum State {
@@ -88,22 +23,26 @@ enum State {
     Searching { height: u64 },
 }
 
-/// Follows one chain from its window of recent headers.
+/// Follows one chain from the headers that were kept of it.
 #[derive(Debug)]
 pub struct Follower {
-    /// Headers believed canonical, lowest first; the last one is the cursor.
+    /// Headers believed canonical, lowest first and with gaps further down; the last one is the cursor.
     window: VecDeque<Header>,
-    /// How many headers are kept below the cursor.
+    /// How many blocks below the cursor may be undone.
     depth_max: u64,
+    /// Whether the next event may undo more than that, because an operator has looked.
+    is_resumed: bool,
     tip: Option<BlockRef>,
     state: State,
 }
 
 impl Follower {
-    /// Follows on from `window`, lowest first; empty for a chain that was never read.
+    /// Follows on from `window`, lowest first; empty for a chain that was never read. Where heights follow
+    /// each other, blocks must be linked.
     pub fn new(window: Vec<Header>, depth_max: u64) -> Result<Self, Halt> {
         let linked = window.iter().zip(window.iter().skip(1)).all(|(low, high)| {
-            high.parent == low.at.hash && Some(high.at.height) == low.at.height.checked_add(1)
+            let next = low.at.height.saturating_add(1);
+            next < high.at.height || (next == high.at.height && high.parent == low.at.hash)
         });
         if !linked {
             return Err(Halt::Broken("the stored window of headers is not linked"));
@@ -117,9 +56,21 @@ impl Follower {
         Ok(Self {
             window,
             depth_max,
+            is_resumed: false,
             tip: None,
             state,
         })
+    }
+
+    /// The same after an operator has looked at a halt: the next event may undo any number of blocks. When
+    /// not even the lowest header is the node's, the node's block just below it is trusted as the fork,
+    /// as blocks are at the first start.
+    #[must_use]
+    pub fn resumed(self) -> Self {
+        Self {
+            is_resumed: true,
+            ..self
+        }
     }
 
     /// The last block that was applied.
@@ -141,7 +92,7 @@ impl Follower {
     pub fn observe(&mut self, tip: BlockRef) -> Result<(), Halt> {
         let top = self.top().cloned();
         self.tip = Some(tip.clone());
-        let State::Reading { fork, blocks } = &mut self.state else {
+        let State::Reading { blocks, .. } = &mut self.state else {
             return Ok(());
         };
         if top.is_none_or(|top| top.height < tip.height || top == tip) {
@@ -150,25 +101,21 @@ impl Follower {
         // The node's chain ends at or below our top, and not with our top.
         blocks.retain(|block| block.at.height <= tip.height);
         if let Some(last) = blocks.last() {
-            if last.at != tip {
-                self.search();
-            }
+            return if last.at == tip {
+                Ok(())
+            } else {
+                self.search(tip.height)
+            };
+        }
+        let is_held = self.window.iter().rev().any(|header| header.at == tip);
+        if is_held && self.allows(tip.height) {
+            let State::Reading { fork, .. } = &mut self.state else {
+                return Ok(());
+            };
+            *fork = Some(tip);
             return Ok(());
         }
-        let Some(header) = self
-            .window
-            .iter()
-            .rev()
-            .find(|header| header.at.height == tip.height)
-        else {
-            return Err(self.too_deep());
-        };
-        if header.at == tip {
-            *fork = Some(tip);
-        } else {
-            self.search();
-        }
-        Ok(())
+        self.search(tip.height)
     }
 
     /// What to ask the node next.
@@ -205,18 +152,22 @@ impl Follower {
             .iter()
             .rev()
             .find(|header| header.at.height == height);
-        let Some(ours) = ours else {
-            return Err(self.too_deep());
+        let fork = match (ours, hash) {
+            (Some(ours), hash) if hash == Some(&ours.at.hash) => ours.at.clone(),
+            (Some(_), _) => {
+                let below = height.checked_sub(1).ok_or_else(|| self.too_deep())?;
+                return self.search(below);
+            }
+            // Below everything that is held.
+            (None, Some(hash)) => BlockRef {
+                height,
+                hash: hash.clone(),
+            },
+            (None, None) => return Err(self.too_deep()),
         };
-        self.state = if hash == Some(&ours.at.hash) {
-            State::Reading {
-                fork: Some(ours.at.clone()),
-                blocks: Vec::new(),
-            }
-        } else {
-            State::Searching {
-                height: height.checked_sub(1).ok_or_else(|| self.too_deep())?,
-            }
+        self.state = State::Reading {
+            fork: Some(fork),
+            blocks: Vec::new(),
         };
         Ok(())
     }
@@ -231,10 +182,7 @@ impl Follower {
             Some(top) if Some(block.at.height) != top.height.checked_add(1) => {
                 Err(Halt::Broken("a block came out of order"))
             }
-            Some(top) if block.parent != top.hash => {
-                self.search();
-                Ok(())
-            }
+            Some(top) if block.parent != top.hash => self.search(u64::MAX),
             Some(_) | None => {
                 blocks.push(block);
                 Ok(())
@@ -250,8 +198,10 @@ impl Follower {
         };
         let cursor = self.cursor();
         let changed = !blocks.is_empty() || fork.as_ref() != cursor;
+        // A fork that is not held cannot be the cursor: what stands below it is not known.
+        let held = !blocks.is_empty() || self.is_held(fork.as_ref());
         let height = |block: Option<&BlockRef>| block.map(|block| block.height);
-        changed && (self.top() == self.tip.as_ref() || height(cursor) <= height(self.top()))
+        changed && held && (self.top() == self.tip.as_ref() || height(cursor) <= height(self.top()))
     }
 
     /// Takes out the event that is ready. It must be applied, and then told by [`Self::applied`]; after
@@ -295,27 +245,27 @@ impl Follower {
         if event.from.as_ref() != self.cursor() {
             return Err(Halt::Broken("an event was applied to another cursor"));
         }
+        if !self.is_held(event.fork.as_ref()) && !self.is_resumed {
+            return Err(Halt::Broken("an event's fork is not in the window"));
+        }
         while self
             .cursor()
             .is_some_and(|cursor| Some(cursor) != event.fork.as_ref())
         {
             self.window.pop_back();
         }
-        if self.cursor() != event.fork.as_ref() {
-            return Err(Halt::Broken("an event's fork is not in the window"));
-        }
+        let mut below = event.fork.as_ref();
         for block in &event.blocks {
-            if self
-                .cursor()
-                .is_some_and(|cursor| cursor.hash != block.parent)
-            {
+            if below.is_some_and(|below| below.hash != block.parent) {
                 return Err(Halt::Broken("an event's block does not connect"));
             }
+            below = Some(&block.at);
             self.window.push_back(Header {
                 at: block.at.clone(),
                 parent: block.parent.clone(),
             });
         }
+        self.is_resumed = false;
         let keep_from = self.keep_from();
         while self
             .window
@@ -330,8 +280,15 @@ impl Follower {
         Ok(())
     }
 
+    /// How many blocks stand between what was read and the node's tip; `None` while that is not known.
+    pub fn remaining(&self) -> Option<u64> {
+        let tip = self.tip.as_ref()?;
+        let top = self.top()?;
+        Some(tip.height.saturating_sub(top.height))
+    }
+
     /// The lowest height that is worth keeping.
-    pub fn keep_from(&self) -> u64 {
+    fn keep_from(&self) -> u64 {
         self.cursor()
             .map_or(0, |cursor| cursor.height.saturating_sub(self.depth_max))
     }
@@ -346,23 +303,49 @@ impl Follower {
         }
     }
 
-    /// Throws away what was read and not applied, and looks for the fork from the top.
-    fn search(&mut self) {
-        let tip = self.tip.as_ref().map_or(u64::MAX, |tip| tip.height);
-        self.state = match self.cursor() {
-            Some(cursor) => State::Searching {
-                height: cursor.height.min(tip),
-            },
-            None => State::Reading {
+    /// Whether a block is held as canonical; so is "none", for a chain that was never read.
+    fn is_held(&self, block: Option<&BlockRef>) -> bool {
+        match block {
+            Some(block) => self.window.iter().rev().any(|header| header.at == *block),
+            None => self.window.is_empty(),
+        }
+    }
+
+    /// Whether the chain may be undone down to this height.
+    fn allows(&self, height: u64) -> bool {
+        self.is_resumed || self.keep_from() <= height
+    }
+
+    /// Throws away what was read and not applied, and looks for the fork from the highest block that is
+    /// held, at or below a height and the node's tip.
+    fn search(&mut self, at_most: u64) -> Result<(), Halt> {
+        let Some(lowest) = self.window.front().map(|header| header.at.height) else {
+            self.state = State::Reading {
                 fork: None,
                 blocks: Vec::new(),
-            },
+            };
+            return Ok(());
         };
+        let tip = self.tip.as_ref().map_or(u64::MAX, |tip| tip.height);
+        let mut held = self.window.iter().rev().map(|header| header.at.height);
+        let height = match held.find(|height| *height <= at_most.min(tip)) {
+            Some(height) => Some(height),
+            None => lowest.checked_sub(1).filter(|_| self.is_resumed),
+        };
+        let height = height.filter(|height| self.allows(*height));
+        self.state = State::Searching {
+            height: height.ok_or_else(|| self.too_deep())?,
+        };
+        Ok(())
     }
 
     fn too_deep(&self) -> Halt {
-        Halt::TooDeep {
-            lowest: self.window.front().map_or(0, |header| header.at.height),
-        }
+        let held = self.window.front().map_or(0, |header| header.at.height);
+        let lowest = if self.is_resumed {
+            held
+        } else {
+            held.max(self.keep_from())
+        };
+        Halt::TooDeep { lowest }
     }
 }

@@ -1,0 +1,152 @@
+//! `paywatch chains`: how far chains were read, and what to do about one that is halted or in doubt.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::client::{Client, Connection};
+use crate::output::{Output, data, text};
+use crate::progress;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Show each chain: how far it was read, and what keeps it.
+    List,
+    /// Let a halted chain go on with what its node says. Look at the node first and compare it with
+    /// another one: invoices whose money is gone in the node's chain are told as reverted.
+    Resume {
+        /// The chain's name.
+        chain: String,
+        /// Return at once instead of waiting until the node's tip is reached.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Read blocks again and correct what is stored about them. Invoices about which everything was
+    /// right hear nothing.
+    Rescan {
+        /// The chain's name.
+        chain: String,
+        /// The lowest block.
+        #[arg(long, value_name = "HEIGHT")]
+        from: u64,
+        /// The highest block; the last one that was read when nothing is said.
+        #[arg(long, value_name = "HEIGHT")]
+        to: Option<u64>,
+        /// Return at once instead of waiting until the blocks were read.
+        #[arg(long)]
+        no_wait: bool,
+    },
+}
+
+pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<()> {
+    let client = arguments.connection.open()?;
+    match arguments.action {
+        Action::List => {
+            let page = client.get("/v1/chains").await?;
+            let rows = data(&page)?.iter().map(row).collect();
+            let head = [
+                "chain",
+                "height",
+                "behind",
+                "catching up",
+                "covered until",
+                "state",
+            ];
+            output.table(&page, &head, rows);
+            Ok(())
+        }
+        Action::Resume { chain, no_wait } => {
+            let path = format!("/v1/chains/{chain}/resume");
+            ask(output, &client, &path, &json!({}), no_wait).await
+        }
+        Action::Rescan {
+            chain,
+            from,
+            to,
+            no_wait,
+        } => {
+            let mut body = json!({ "from_height": from });
+            if let Some(to) = to {
+                body["to_height"] = json!(to);
+            }
+            let path = format!("/v1/chains/{chain}/rescan");
+            ask(output, &client, &path, &body, no_wait).await
+        }
+    }
+}
+
+/// Asks a chain's worker for something and waits for it.
+pub(crate) async fn ask(
+    output: Output,
+    client: &Client,
+    path: &str,
+    body: &Value,
+    no_wait: bool,
+) -> anyhow::Result<()> {
+    let mut request = client.post(path, body).await?;
+    if !no_wait {
+        request = progress::wait(client, request).await?;
+    }
+    output.say(&request, || sentence(&request));
+    Ok(())
+}
+
+fn sentence(request: &Value) -> String {
+    let [id, kind, chain, state] =
+        ["/id", "/kind", "/chain", "/state"].map(|field| text(request, field));
+    if state != "done" {
+        return format!(
+            "{id}: {kind} of {chain} is {state}; /v1/requests/{id} shows how far it is"
+        );
+    }
+    let blocks = text(request, "/blocks_done");
+    match kind.as_str() {
+        "rescan" => format!(
+            "{blocks} blocks of {chain} were read again: {} transfers were missing, {} did not stand there",
+            text(request, "/findings/placed"),
+            text(request, "/findings/removed")
+        ),
+        "wallet_scan" => match request
+            .pointer("/findings/highest_index")
+            .and_then(Value::as_u64)
+        {
+            Some(highest) => format!(
+                "the highest index that was ever paid is {highest}; the next invoice gets a higher one"
+            ),
+            None => format!("in {blocks} blocks of {chain} no address of this wallet was paid"),
+        },
+        _ => format!("{chain} goes on; the node's tip was reached after {blocks} blocks"),
+    }
+}
+
+fn row(chain: &Value) -> Vec<String> {
+    let catching_up = match &chain["catching_up"] {
+        Value::Null => "-".to_owned(),
+        speed => format!(
+            "{} blocks a minute, {} s left",
+            text(speed, "/blocks_per_minute"),
+            text(speed, "/seconds_left")
+        ),
+    };
+    let state = match (&chain["halted"], &chain["problem"]) {
+        (Value::String(why), _) => format!("halted: {why}"),
+        (_, Value::Object(_)) => text(chain, "/problem/detail"),
+        _ if chain["accepting"] == true => "accepting invoices".to_owned(),
+        _ => "not read yet".to_owned(),
+    };
+    vec![
+        text(chain, "/chain"),
+        text(chain, "/cursor/height"),
+        text(chain, "/lag_blocks"),
+        catching_up,
+        text(chain, "/covered_until"),
+        state,
+    ]
+}

@@ -1,0 +1,180 @@
+//! Blocks read again: what is stored about them becomes what they say.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use paywatch_chain::Block;
+use paywatch_domain::{
+    BlockHash, Cause, CauseKind, ChainName, Family, Findings, Place, Position, TxId, UnixMillis,
+};
+use paywatch_store::placements::{self, LeftReason, OpenInBlock};
+use paywatch_store::requests::{self, Progress, RequestState};
+use paywatch_store::{InvoiceKey, MasterKey, RequestKey, Tx, Unit, blocks, chains};
+
+use super::credits::{Placed, Placing, place};
+use crate::error::EngineError;
+use crate::ids::Ids;
+use crate::pass::Pass;
+use crate::refold::refold;
+
+/// A run of blocks that were read again, as a unit of work with the progress of its request. Where the
+/// facts were right before, nothing changes and nothing is said.
+#[derive(Debug)]
+pub struct ApplyRescan {
+    /// Which chain.
+    pub chain: ChainName,
+    /// Its family, whose watch table the keys belong to.
+    pub family: Family,
+    /// The lease under which the blocks were read.
+    pub fence: i64,
+    /// The blocks, lowest first and linked.
+    pub blocks: Vec<Block>,
+    /// The request that asked for it.
+    pub request: RequestKey,
+    /// How far the request was before.
+    pub progress: Progress,
+    /// Whether nothing is left of it after these blocks.
+    pub is_last: bool,
+    /// The time.
+    pub now: UnixMillis,
+    /// Where new ids come from.
+    pub seed: [u8; 32],
+    /// Checks seals.
+    pub master: Arc<MasterKey>,
+}
+
+/// What makes a placement the same placement.
+type Standing<'a> = (&'a TxId, &'a Position, &'a BlockHash);
+
+fn standing(open: &OpenInBlock) -> Standing<'_> {
+    (&open.tx_id, &open.position, &open.block)
+}
+
+impl Unit for ApplyRescan {
+    /// How far the request is now; `None` when these blocks are not, or not any more, the ones that the
+    /// chain is followed by: then nothing was written, and they must be read again.
+    type Output = Option<Progress>;
+    type Error = EngineError;
+    const NAME: &'static str = "apply_rescan";
+
+    async fn run(&self, tx: &mut Tx) -> Result<Option<Progress>, EngineError> {
+        let cursor = chains::hold(tx, &self.chain, self.fence, self.now).await?;
+        let (Some(first), Some(last)) = (self.blocks.first(), self.blocks.last()) else {
+            return Ok(None);
+        };
+        let (lowest, highest) = (first.at.height, last.at.height);
+        let kept = blocks::between(tx, &self.chain, lowest, highest).await?;
+        let followed = kept
+            .iter()
+            .all(|kept| self.blocks.iter().any(|block| block.at == *kept));
+        if !followed || cursor.is_none_or(|cursor| cursor.height < highest) {
+            return Ok(None);
+        }
+        let mut ids = Ids::new(self.seed);
+        let (touched, found) = self.correct(tx, lowest, highest, &mut ids).await?;
+        let views = chains::views(tx).await?;
+        let cause = Cause {
+            kind: CauseKind::Rescan,
+            chain: Some(self.chain.clone()),
+            height: Some(highest),
+        };
+        let mut pass = Pass {
+            master: &self.master,
+            views: &views,
+            now: self.now,
+            cause: &cause,
+            ids: &mut ids,
+        };
+        let touched: Vec<InvoiceKey> = touched.into_iter().collect();
+        refold(tx, &touched, &mut pass).await?;
+        let progress = self.progress(found);
+        requests::record(tx, self.request, &progress, self.now).await?;
+        Ok(Some(progress))
+    }
+}
+
+impl ApplyRescan {
+    /// Closes what does not stand in these blocks, and places what does and was missing.
+    async fn correct(
+        &self,
+        tx: &mut Tx,
+        lowest: u64,
+        highest: u64,
+        ids: &mut Ids,
+    ) -> Result<(BTreeSet<InvoiceKey>, Findings), EngineError> {
+        let open = placements::open_between(tx, &self.chain, lowest, highest).await?;
+        let credits = self.blocks.iter().flat_map(|block| {
+            let credits = block.credits.iter();
+            credits.map(move |credit| {
+                (
+                    (&credit.tx_id, &credit.position, &block.at.hash),
+                    block,
+                    credit,
+                )
+            })
+        });
+        let credits: Vec<_> = credits.collect();
+        let read: BTreeSet<Standing<'_>> = credits.iter().map(|(key, ..)| *key).collect();
+        let wrong: Vec<&OpenInBlock> = open
+            .iter()
+            .filter(|open| !read.contains(&standing(open)))
+            .collect();
+        let leaving: Vec<_> = wrong
+            .iter()
+            .map(|open| (open.transfer, LeftReason::Reorged))
+            .collect();
+        placements::close(tx, &leaving, self.now).await?;
+        let known: BTreeSet<Standing<'_>> = open.iter().map(standing).collect();
+        // Nobody knows any more when missing money was first seen; its block does.
+        let missing = credits.iter().filter(|(key, ..)| !known.contains(key));
+        let missing: Vec<Placed<'_>> = missing
+            .map(|(_, block, credit)| Placed {
+                credit,
+                place: Place::Block(block.at.clone()),
+                sighted_at: block.time.min(self.now),
+            })
+            .collect();
+        let mut placing = Placing {
+            chain: &self.chain,
+            family: self.family,
+            now: self.now,
+            ids,
+        };
+        let mut touched = place(tx, &missing, &mut placing).await?;
+        let standing = if touched.is_empty() {
+            open.len() - wrong.len()
+        } else {
+            let open = placements::open_between(tx, &self.chain, lowest, highest);
+            open.await?.len()
+        };
+        touched.extend(wrong.iter().map(|open| open.invoice));
+        let placed = (standing + wrong.len()).saturating_sub(open.len());
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let found = Findings {
+            placed: count(placed),
+            removed: count(wrong.len()),
+            highest_index: None,
+        };
+        Ok((touched, found))
+    }
+
+    fn progress(&self, found: Findings) -> Progress {
+        let before = self.progress.findings.unwrap_or_default();
+        let read = u64::try_from(self.blocks.len()).unwrap_or(u64::MAX);
+        Progress {
+            state: if self.is_last {
+                RequestState::Done
+            } else {
+                RequestState::Running
+            },
+            blocks_done: self.progress.blocks_done.saturating_add(read),
+            blocks_total: self.progress.blocks_total,
+            findings: Some(Findings {
+                placed: before.placed.saturating_add(found.placed),
+                removed: before.removed.saturating_add(found.removed),
+                highest_index: None,
+            }),
+            error: None,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What people see of a worker: the node's state, and how fast it catches up.
+
+use paywatch_chain::{Source, SourceError};
+use paywatch_domain::UnixMillis;
+use paywatch_store::chains::{News, Problem};
+
+use super::Parts;
+use super::following::Following;
+use crate::units::Report;
+
+/// While catching up the speed is shown this often, in milliseconds.
+const SHOWN_MS: i64 = 1_000;
+
+/// Shows a number; one beyond 32 bits is shown as the largest.
+fn set_gauge(name: &'static str, chain: &str, number: u64) {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    metrics::gauge!(name, "chain" => chain.to_owned()).set(f64::from(number));
+}
+
+impl<S: Source> Following<S> {
+    /// Shows that the cursor stands at a height now; answers how far that is from the node's tip.
+    pub(super) async fn show_advance(
+        &mut self,
+        parts: &Parts,
+        height: u64,
+        now: UnixMillis,
+    ) -> u64 {
+        let tip = self.follower.tip().map_or(height, |tip| tip.height);
+        let behind = tip.saturating_sub(height);
+        self.speed.note(now, height);
+        let per_minute = self.speed.blocks_per_minute().filter(|_| 0 < behind);
+        let left_s = match per_minute {
+            Some(per_minute) if 0 < per_minute => behind.saturating_mul(60) / per_minute,
+            Some(_) | None => 0,
+        };
+        let label = parts.spec.name.as_str();
+        set_gauge("pw_chain_tip_height", label, height);
+        set_gauge("pw_chain_lag_blocks", label, behind);
+        set_gauge(
+            "pw_chain_catch_up_blocks_per_minute",
+            label,
+            per_minute.unwrap_or(0),
+        );
+        set_gauge("pw_chain_catch_up_seconds", label, left_s);
+        if 0 < behind && SHOWN_MS <= now.ms_since(self.reported_at) {
+            self.report(parts, None, now).await;
+        }
+        behind
+    }
+
+    /// Shows the node's state to people. What cannot be shown now is shown with the next change.
+    pub(super) async fn report(
+        &mut self,
+        parts: &Parts,
+        problem: Option<&SourceError>,
+        now: UnixMillis,
+    ) {
+        let code = problem.map(SourceError::code);
+        let is_behind = !self.follower.is_at_tip();
+        let report = Report {
+            chain: parts.spec.name.clone(),
+            fence: self.lease.fence,
+            news: News {
+                tip_height: self.follower.tip().map(|tip| tip.height),
+                problem: problem.map(|error| Problem {
+                    code: error.code().into(),
+                    text: error.to_string(),
+                }),
+                blocks_per_minute: self.speed.blocks_per_minute().filter(|_| is_behind),
+            },
+            now,
+        };
+        match parts.store.write(report).await {
+            Ok(()) => {
+                self.reported = code;
+                self.reported_at = now;
+            }
+            Err(error) => tracing::warn!(%error, "the node's state could not be recorded"),
+        }
+    }
+}

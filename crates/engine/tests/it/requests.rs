@@ -1,0 +1,373 @@
+//! What people ask of a chain's worker, on both databases.
+//!
+//! Goal: a halted chain comes back with one result, blocks that are read again correct what is stored and
+//! say nothing where it was right, and a used key hands out no used address. Method: as in `scenarios`;
+//! facts are damaged from outside where a story needs it.
+
+use paywatch_engine::commands::CommandError;
+use paywatch_engine::high_water::HighWater as _;
+use paywatch_wire::ChainRequest;
+
+use crate::chain::payment;
+use crate::house::House;
+use crate::scenarios::{expect, mine_many, stories, tamper};
+
+stories!(
+    a_resumed_chain_says_one_result,
+    a_resumed_chain_can_halt_again,
+    a_resumed_chain_whose_node_came_back_goes_on,
+    only_a_halted_chain_is_resumed,
+    a_rescan_of_what_is_right_changes_nothing,
+    a_lost_transfer_is_found_again,
+    a_transfer_that_was_misplaced_is_put_right,
+    money_that_no_block_holds_is_taken_away,
+    a_rescan_meets_a_reorganisation,
+    a_rescan_survives_a_crash,
+    a_rescan_waits_for_the_node_and_following_does_not,
+    heights_that_were_not_read_are_refused,
+    a_used_key_hands_out_no_used_address,
+    a_scan_survives_a_crash,
+);
+
+/// Reorganises the node: drops blocks, and mines empty ones.
+fn fork(house: &House, undo: usize, mine: usize) {
+    let now = house.now;
+    let mut node = house.chain.node();
+    node.drop_blocks(undo);
+    for _ in 0..mine {
+        node.mine(Vec::new(), now);
+    }
+}
+
+fn findings(request: &ChainRequest) -> (Option<u64>, Option<u64>) {
+    let findings = request.findings.as_ref().unwrap();
+    (findings.placed, findings.removed)
+}
+
+/// Lets the worker finish a request.
+async fn finish(house: &mut House, asked: &ChainRequest) -> ChainRequest {
+    for _ in 0..20 {
+        house.poll().await;
+        let shown = house.request(asked).await;
+        if shown.finished_at.is_some() {
+            return shown;
+        }
+    }
+    panic!("not done: {:?}", house.request(asked).await);
+}
+
+async fn a_resumed_chain_says_one_result(mut house: House) {
+    let (paid, key) = house.invoice(100_000, 900).await;
+    let (moved, moved_key) = house.invoice(100_000, 900).await;
+    let (open, _) = house.invoice(100_000, 900).await;
+    let keeps = payment("b", &moved_key, 100_000, "in:1");
+    house
+        .mine(vec![payment("a", &key, 100_000, "in:0"), keeps.clone()])
+        .await;
+    mine_many(&mut house, 90).await;
+    let before = ["created", "confirming", "paid"];
+    expect(&house, paid, "paid", &before).await;
+    let height = house.row().await.cursor.unwrap().height;
+    {
+        let now = house.now;
+        let mut node = house.chain.node();
+        node.drop_blocks(91);
+        node.mine(vec![keeps], now);
+        for _ in 0..100 {
+            node.mine(Vec::new(), now);
+        }
+    }
+    house.poll().await;
+    house.pass(2_000_000).await;
+    let row = house.row().await;
+    let why = row.halted.unwrap();
+    assert!(why.contains("paywatch chains resume"), "{why}");
+    assert_eq!(row.cursor.unwrap().height, height, "the cursor stays");
+    expect(&house, paid, "paid", &before).await;
+    expect(&house, open, "created", &["created"]).await;
+
+    let asked = house.resume().await.unwrap();
+    assert_eq!((&*asked.kind, &*asked.state), ("resume", "waiting"));
+    let again = house.resume().await.unwrap();
+    assert_eq!(again.id, asked.id, "asking twice is asking once");
+    let done = finish(&mut house, &asked).await;
+    assert_eq!(done.state, "done", "{done:?}");
+    assert_eq!(done.blocks_total, Some(done.blocks_done));
+    let row = house.row().await;
+    assert_eq!(
+        (row.halted, row.cursor.unwrap().height),
+        (None, height + 10)
+    );
+    house.poll().await;
+    let said = house.said(paid).await;
+    assert_eq!(&said[..4], ["created", "confirming", "paid", "reverted"]);
+    let said = house.said(moved).await;
+    assert_eq!(
+        &said[..3],
+        before,
+        "what stays says nothing of the reorganisation"
+    );
+    assert!(!said.contains(&"reverted".into()), "{said:?}");
+    expect(&house, open, "expired", &["created", "expired"]).await;
+}
+
+async fn a_resumed_chain_can_halt_again(mut house: House) {
+    mine_many(&mut house, 90).await;
+    for round in 0..2 {
+        fork(&house, 80, 85);
+        house.poll().await;
+        assert!(house.row().await.halted.is_some(), "{round}");
+        let asked = house.resume().await.unwrap();
+        assert_eq!(finish(&mut house, &asked).await.state, "done");
+    }
+    // A restart after the event needs no permission, and has none.
+    house.restart().await;
+    fork(&house, 80, 85);
+    house.poll().await;
+    assert!(house.row().await.halted.is_some());
+    // A crash between the permission and the event keeps it.
+    let asked = house.resume().await.unwrap();
+    house.now = house.now.plus_ms(3_000);
+    house.steps(2).await;
+    assert_eq!(house.request(&asked).await.state, "running");
+    house.restart().await;
+    assert_eq!(finish(&mut house, &asked).await.state, "done");
+}
+
+async fn a_resumed_chain_whose_node_came_back_goes_on(mut house: House) {
+    mine_many(&mut house, 90).await;
+    let ours = house.chain.node().blocks.clone();
+    fork(&house, 80, 85);
+    house.poll().await;
+    assert!(house.row().await.halted.is_some());
+    house.chain.node().blocks = ours;
+    let asked = house.resume().await.unwrap();
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, done.blocks_done), ("done", 0));
+    mine_many(&mut house, 2).await;
+    assert_eq!(house.row().await.cursor.unwrap().height, 94);
+}
+
+async fn only_a_halted_chain_is_resumed(mut house: House) {
+    match house.resume().await {
+        Err(CommandError::Refused { status, code, .. }) => {
+            assert_eq!((status, code), (409, "chain_not_halted"));
+        }
+        other => panic!("resumed: {other:?}"),
+    }
+}
+
+async fn a_rescan_of_what_is_right_changes_nothing(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    mine_many(&mut house, 150).await;
+    let before = house.show(id).await;
+    let asked = house.rescan(0, None).await.unwrap();
+    assert_eq!((asked.from_height, asked.to_height), (Some(0), Some(153)));
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, done.blocks_done), ("done", 154));
+    assert_eq!(findings(&done), (Some(0), Some(0)));
+    assert_eq!(house.show(id).await, before);
+    expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
+}
+
+async fn a_lost_transfer_is_found_again(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    mine_many(&mut house, 100).await;
+    let mut before = house.show(id).await;
+    tamper(&house.url, "DELETE FROM placements").await;
+    tamper(&house.url, "DELETE FROM transfers").await;
+    assert!(house.show(id).await.transfers.is_empty());
+    let asked = house.rescan(0, Some(80)).await.unwrap();
+    let done = finish(&mut house, &asked).await;
+    assert_eq!(findings(&done), (Some(1), Some(0)));
+    let after = house.show(id).await;
+    before.transfers[0].id.clone_from(&after.transfers[0].id);
+    before.transfers[0]
+        .sighted_at
+        .clone_from(&after.transfers[0].sighted_at);
+    assert_eq!(after, before, "the same as it was");
+    expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
+}
+
+async fn a_transfer_that_was_misplaced_is_put_right(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    mine_many(&mut house, 20).await;
+    let before = house.show(id).await;
+    tamper(
+        &house.url,
+        "UPDATE placements SET height = 9, block_hash = 'elsewhere'",
+    )
+    .await;
+    let asked = house.rescan(2, Some(12)).await.unwrap();
+    let done = finish(&mut house, &asked).await;
+    assert_eq!(findings(&done), (Some(1), Some(1)));
+    let after = house.show(id).await;
+    assert_eq!(after.transfers, before.transfers);
+    expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
+}
+
+async fn money_that_no_block_holds_is_taken_away(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    mine_many(&mut house, 20).await;
+    // As if an earlier release had read too much.
+    house.chain.node().blocks[3].credits.clear();
+    let asked = house.rescan(3, Some(3)).await.unwrap();
+    let done = finish(&mut house, &asked).await;
+    assert_eq!(findings(&done), (Some(0), Some(1)));
+    let said = ["created", "confirming", "paid", "reverted"];
+    expect(&house, id, "created", &said).await;
+    let cause = house.last_cause(id).await;
+    assert_eq!(cause, "rescan");
+}
+
+async fn a_rescan_meets_a_reorganisation(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    let paid = payment("a", &key, 100_000, "in:0");
+    house.mine(vec![paid.clone()]).await;
+    mine_many(&mut house, 10).await;
+    for begun in 0..6 {
+        let asked = house.rescan(0, None).await.unwrap();
+        house.now = house.now.plus_ms(2_000);
+        house.steps(begun).await;
+        {
+            let now = house.now;
+            let mut node = house.chain.node();
+            let length = node.blocks.len();
+            node.drop_blocks(length - 3);
+            node.mine(vec![paid.clone()], now);
+            for _ in 0..length {
+                node.mine(Vec::new(), now);
+            }
+        }
+        let done = finish(&mut house, &asked).await;
+        assert_eq!(done.state, "done", "{begun}: {done:?}");
+        assert_eq!(findings(&done), (Some(0), Some(0)), "{begun}");
+        let invoice = house.show(id).await;
+        assert_eq!((&*invoice.status, invoice.transfers.len()), ("paid", 1));
+        let hash = house.chain.node().blocks[3].at.hash.to_string();
+        assert_eq!(invoice.transfers[0].block_hash.as_ref(), Some(&hash));
+    }
+    expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
+}
+
+async fn a_rescan_survives_a_crash(mut house: House) {
+    let (first, key) = house.invoice(100_000, 9_000).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    mine_many(&mut house, 200).await;
+    let (second, key) = house.invoice(100_000, 9_000).await;
+    house.mine(vec![payment("b", &key, 100_000, "in:1")]).await;
+    mine_many(&mut house, 5).await;
+    tamper(&house.url, "DELETE FROM placements").await;
+    tamper(&house.url, "DELETE FROM transfers").await;
+    let asked = house.rescan(0, None).await.unwrap();
+    house.now = house.now.plus_ms(2_000);
+    let mut steps = 0;
+    while house.request(&asked).await.blocks_done == 0 {
+        house.steps(1).await;
+        steps += 1;
+        assert!(steps < 1_000, "it begins");
+    }
+    let half = house.request(&asked).await;
+    assert_eq!((&*half.state, half.blocks_done), ("running", 64));
+    house.restart().await;
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, done.blocks_done), ("done", 210));
+    assert_eq!(findings(&done), (Some(2), Some(0)));
+    for id in [first, second] {
+        expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
+    }
+}
+
+async fn a_rescan_waits_for_the_node_and_following_does_not(mut house: House) {
+    mine_many(&mut house, 30).await;
+    let hidden = house.chain.node().hide(7);
+    let asked = house.rescan(0, None).await.unwrap();
+    for _ in 0..3 {
+        house.poll().await;
+    }
+    let waits = house.request(&asked).await;
+    assert_eq!(waits.state, "running", "{waits:?}");
+    assert!(waits.error.unwrap().contains("does not have block"));
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    expect(&house, id, "confirming", &["created", "confirming"]).await;
+    let row = house.row().await;
+    assert_eq!((row.problem, row.halted), (None, None));
+    house.chain.node().show(hidden);
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, done.error), ("done", None));
+}
+
+async fn heights_that_were_not_read_are_refused(mut house: House) {
+    for (from, to, pointer) in [(3, None, "/from_height"), (1, Some(3), "/to_height")] {
+        match house.rescan(from, to).await {
+            Err(CommandError::Fields(errors)) => {
+                assert_eq!(errors[0].pointer, pointer);
+                assert_eq!(errors[0].code, "height_invalid");
+            }
+            other => panic!("{from} to {to:?}: {other:?}"),
+        }
+    }
+}
+
+async fn a_used_key_hands_out_no_used_address(mut house: House) {
+    let pay = |index: u32| {
+        let key = format!("shop-{index}");
+        payment(&key, key.as_bytes(), 1_000, &key)
+    };
+    house.mine(vec![pay(0), pay(3)]).await;
+    house.mine(vec![pay(37), pay(25)]).await;
+    mine_many(&mut house, 100).await;
+    let asked = house.scan_wallet(0).await;
+    assert_eq!(asked.kind, "wallet_scan");
+    let done = finish(&mut house, &asked).await;
+    assert_eq!(done.state, "done", "{done:?}");
+    assert_eq!(done.findings.unwrap().highest_index, Some(37));
+    let (_, key) = house.invoice(1_000, 900).await;
+    assert_eq!(key, b"shop-38");
+    // Never lowered, and as far as a thousand beyond the highest one that was found.
+    house.mine(vec![pay(1_037)]).await;
+    house.mine(vec![pay(2_038)]).await;
+    let asked = house.scan_wallet(80).await;
+    let done = finish(&mut house, &asked).await;
+    assert_eq!(
+        done.findings.unwrap().highest_index,
+        None,
+        "out of reach from here"
+    );
+    let asked = house.scan_wallet(0).await;
+    let done = finish(&mut house, &asked).await;
+    assert_eq!(done.findings.unwrap().highest_index, Some(1_037));
+    let (_, key) = house.invoice(1_000, 900).await;
+    assert_eq!(key, b"shop-1038");
+    assert_eq!(
+        house.marks.read("4").unwrap(),
+        1_039,
+        "outside the database too"
+    );
+}
+
+async fn a_scan_survives_a_crash(mut house: House) {
+    house
+        .mine(vec![payment("a", b"shop-900", 1_000, "in:0")])
+        .await;
+    mine_many(&mut house, 100).await;
+    house
+        .mine(vec![payment("b", b"shop-1800", 1_000, "in:1")])
+        .await;
+    let asked = house.scan_wallet(0).await;
+    house.now = house.now.plus_ms(2_000);
+    let mut steps = 0;
+    while house.request(&asked).await.blocks_done == 0 {
+        house.steps(1).await;
+        steps += 1;
+        assert!(steps < 1_000, "it begins");
+    }
+    house.restart().await;
+    let done = finish(&mut house, &asked).await;
+    assert_eq!(done.findings.unwrap().highest_index, Some(1_800));
+}

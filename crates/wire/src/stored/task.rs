@@ -1,0 +1,106 @@
+//! Tasks of chain workers and what they found.
+
+use paywatch_domain::{Findings, Task};
+use serde::{Deserialize, Serialize};
+
+use super::{StoredError, VERSION, read};
+use crate::json_text;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TaskForm {
+    v: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merchant: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wallet: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from_height: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_height: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FindingsForm {
+    v: u32,
+    placed: u64,
+    removed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    highest_index: Option<u32>,
+}
+
+/// What belongs to a task's kind, for the database.
+pub fn task_to_json(task: &Task) -> String {
+    let heights = task.heights();
+    let whose = match task {
+        Task::WalletScan {
+            merchant, wallet, ..
+        } => Some((merchant.to_string(), wallet.to_string())),
+        Task::Resume | Task::Rescan { .. } => None,
+    };
+    let (merchant, wallet) = whose.unzip();
+    json_text(&TaskForm {
+        v: VERSION,
+        merchant,
+        wallet,
+        from_height: heights.map(|(from, _)| from),
+        to_height: heights.map(|(_, to)| to),
+    })
+}
+
+/// Reads a task back.
+pub fn task_from_json(kind: &str, text: &str) -> Result<Task, StoredError> {
+    const FORM: &str = "task";
+    let damaged = |field, value: &str| StoredError::Value {
+        form: FORM,
+        field,
+        value: value.into(),
+    };
+    let form: TaskForm = read(FORM, text)?;
+    let heights = || {
+        let both = form.from_height.zip(form.to_height);
+        both.ok_or_else(|| damaged("heights", text))
+    };
+    match kind {
+        "resume" => Ok(Task::Resume),
+        "rescan" => heights().map(|(from_height, to_height)| Task::Rescan {
+            from_height,
+            to_height,
+        }),
+        "wallet_scan" => {
+            let merchant = form.merchant.as_deref().unwrap_or_default();
+            let wallet = form.wallet.as_deref().unwrap_or_default();
+            let (from_height, to_height) = heights()?;
+            Ok(Task::WalletScan {
+                merchant: merchant
+                    .parse()
+                    .map_err(|_| damaged("merchant", merchant))?,
+                wallet: wallet.parse().map_err(|_| damaged("wallet", wallet))?,
+                from_height,
+                to_height,
+            })
+        }
+        other => Err(damaged("kind", other)),
+    }
+}
+
+/// What a task found, for the database.
+pub fn findings_to_json(findings: &Findings) -> String {
+    json_text(&FindingsForm {
+        v: VERSION,
+        placed: findings.placed,
+        removed: findings.removed,
+        highest_index: findings.highest_index,
+    })
+}
+
+/// Reads back what a task found.
+pub fn findings_from_json(text: &str) -> Result<Findings, StoredError> {
+    let form: FindingsForm = read("findings", text)?;
+    Ok(Findings {
+        placed: form.placed,
+        removed: form.removed,
+        highest_index: form.highest_index,
+    })
+}

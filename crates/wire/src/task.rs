@@ -1,0 +1,62 @@
+//! A request to the worker of a chain, as the API shows it.
+
+use paywatch_domain::Task;
+use serde::{Deserialize, Serialize};
+
+/// What somebody has asked of the worker that follows a chain, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainRequest {
+    /// `req_…`.
+    pub id: String,
+    /// Always `request`.
+    pub object: String,
+    /// `resume`, `rescan` or `wallet_scan`.
+    pub kind: String,
+    /// Whose worker does it.
+    pub chain: String,
+    /// `waiting`, `running`, `done` or `failed`.
+    pub state: String,
+    /// The wallet that is scanned for.
+    pub wallet_id: Option<String>,
+    /// The lowest block to be read.
+    pub from_height: Option<u64>,
+    /// The highest block to be read.
+    pub to_height: Option<u64>,
+    /// Blocks that were read.
+    pub blocks_done: u64,
+    /// Blocks to be read; `null` before that is known.
+    pub blocks_total: Option<u64>,
+    /// What was found so far; `null` for what finds nothing.
+    pub findings: Option<ChainFindings>,
+    /// Why it failed, or what it waits for.
+    pub error: Option<String>,
+    /// When it was asked.
+    pub created_at: String,
+    /// When a worker began.
+    pub started_at: Option<String>,
+    /// When it was done or given up.
+    pub finished_at: Option<String>,
+}
+
+/// What reading blocks again has brought to light.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainFindings {
+    /// Transfers that were missing and stand there now; `null` for a scan.
+    pub placed: Option<u64>,
+    /// Transfers that were said to stand there and do not; `null` for a scan.
+    pub removed: Option<u64>,
+    /// The highest index of the wallet that was ever paid; `null` when none was, and for a rescan.
+    pub highest_index: Option<u32>,
+}
+
+impl ChainFindings {
+    /// Shows what a task has found.
+    pub fn render(task: &Task, findings: paywatch_domain::Findings) -> Self {
+        let is_rescan = matches!(task, Task::Rescan { .. });
+        Self {
+            placed: is_rescan.then_some(findings.placed),
+            removed: is_rescan.then_some(findings.removed),
+            highest_index: findings.highest_index,
+        }
+    }
+}
