@@ -1,17 +1,12 @@
 //! From a public key to the output script and the address of each supported type.
 
-use std::sync::LazyLock;
-
 use bitcoin::hashes::{Hash, hash160};
 use bitcoin::opcodes::all::OP_CHECKMULTISIG;
 use bitcoin::script::Builder;
-use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
 use bitcoin::{Address, PubkeyHash, ScriptBuf, WPubkeyHash, XOnlyPublicKey};
 
+use crate::key::CURVE;
 use crate::network::Network;
-
-/// What the library needs to add points of the curve; making it is not free.
-static CURVE: LazyLock<Secp256k1<VerifyOnly>> = LazyLock::new(Secp256k1::verification_only);
 
 /// Which script pays to a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::slice;
 
-use bip32::PublicKey;
 use paywatch_chain::KeyError;
 use sha2::{Digest, Sha256};
 
@@ -203,7 +202,7 @@ fn several(threshold: &str, mut keys: Vec<KeyExpression>) -> Result<Signers, Key
     }
     let given: BTreeSet<[u8; 33]> = keys
         .iter()
-        .map(|key| key.node.key.public_key().to_bytes())
+        .map(|key| key.node.key.public_key.serialize())
         .collect();
     let parents: BTreeSet<[u8; 32]> = keys.iter().map(KeyExpression::node_id).collect();
     if given.len() != count || parents.len() != count {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use bip32::{ChildNumber, PublicKey, XPub};
+use bitcoin::bip32::{ChildNumber, Xpub};
 use paywatch_chain::KeyError;
 use sha2::{Digest, Sha256};
 
@@ -26,7 +26,7 @@ pub(crate) struct KeyExpression {
     /// How many paths the text told apart (BIP389); the steps are those of the first.
     pub(crate) paths: usize,
     /// The node whose children are handed out.
-    parent: XPub,
+    parent: Xpub,
 }
 
 impl KeyExpression {
@@ -59,10 +59,10 @@ impl KeyExpression {
         node: PublicNode,
         Steps { steps, paths }: Steps,
     ) -> Result<Self, KeyError> {
-        let attrs = node.key.attrs();
         if let Some(origin) = &origin {
-            let last = origin.path.last().copied().unwrap_or_default();
-            if usize::from(attrs.depth) != origin.path.len() || attrs.child_number != last {
+            let last = origin.path.last().copied().unwrap_or(ChildNumber::from(0));
+            let depth = usize::from(node.key.depth);
+            if depth != origin.path.len() || node.key.child_number != last {
                 return Err(KeyError::Malformed {
                     detail: "the path in the square brackets does not lead to this key (its depth \
                              or last step differs); correct the brackets or leave them away"
@@ -72,7 +72,7 @@ impl KeyExpression {
         }
         let parent = steps
             .iter()
-            .try_fold(node.key.clone(), |key, step| child(&key, *step))?;
+            .try_fold(node.key, |key, step| child(&key, *step))?;
         Ok(Self {
             origin,
             node,
@@ -101,7 +101,7 @@ impl KeyExpression {
         }
         text.push_str(&self.node.standard());
         for step in &self.steps {
-            text.push_str(&step_text(ChildNumber(*step)));
+            text.push_str(&step_text(ChildNumber::from(*step)));
         }
         text.push_str("/*");
         text
@@ -111,22 +111,26 @@ impl KeyExpression {
     /// same for every text that leads to these children.
     pub(crate) fn node_id(&self) -> [u8; 32] {
         Sha256::new()
-            .chain_update(self.parent.to_bytes())
-            .chain_update(self.parent.attrs().chain_code)
+            .chain_update(self.parent.public_key.serialize())
+            .chain_update(self.parent.chain_code.as_bytes())
             .finalize()
             .into()
     }
 
     /// The compressed public key at `index`.
     pub(crate) fn public_key(&self, index: u32) -> Result<[u8; 33], KeyError> {
-        Ok(child(&self.parent, index)?.public_key().to_bytes())
+        Ok(child(&self.parent, index)?.public_key.serialize())
     }
 
     /// The fingerprint of the master key where the origin tells it, else of the key itself.
     pub(crate) fn fingerprint(&self) -> [u8; 4] {
         self.origin
             .as_ref()
-            .map_or_else(|| self.node.key.fingerprint(), |origin| origin.fingerprint)
+            .map_or_else(|| self.key_fingerprint(), |origin| origin.fingerprint)
+    }
+
+    fn key_fingerprint(&self) -> [u8; 4] {
+        self.node.key.fingerprint().to_bytes()
     }
 
     /// The path to the key at `index`.
@@ -135,30 +139,30 @@ impl KeyExpression {
     /// place of an account key (BIP44): then by the convention of `purpose`. Otherwise from the key,
     /// which is named by its fingerprint.
     pub(crate) fn path(&self, index: u32, coin_type: u32, purpose: Option<u32>) -> String {
-        let attrs = self.node.key.attrs();
-        let is_account = attrs.depth == 3 && attrs.child_number.is_hardened();
+        let key = &self.node.key;
+        let is_account = key.depth == 3 && key.child_number.is_hardened();
         let mut path = match (&self.origin, purpose) {
             (Some(origin), _) => origin
                 .path
                 .iter()
                 .fold("m".to_owned(), |path, step| path + &step_text(*step)),
-            (None, _) if attrs.depth == 0 => "m".to_owned(),
+            (None, _) if key.depth == 0 => "m".to_owned(),
             (None, Some(purpose)) if is_account => {
-                let account = step_text(attrs.child_number);
+                let account = step_text(key.child_number);
                 format!("m/{purpose}h/{coin_type}h{account}")
             }
-            (None, _) => hex::encode(self.node.key.fingerprint()),
+            (None, _) => hex::encode(self.key_fingerprint()),
         };
         for step in self.steps.iter().chain([&index]) {
-            path.push_str(&step_text(ChildNumber(*step)));
+            path.push_str(&step_text(ChildNumber::from(*step)));
         }
         path
     }
 }
 
 fn step_text(step: ChildNumber) -> String {
-    let mark = if step.is_hardened() { "h" } else { "" };
-    format!("/{}{mark}", step.index())
+    // The alternate form marks hardened steps with an h.
+    format!("/{step:#}")
 }
 
 /// Takes `[fingerprint/path]` off the front of a key expression.
@@ -189,7 +193,11 @@ fn read_step(text: &str) -> Option<ChildNumber> {
     };
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let number = digits.parse().ok().filter(|_| plain)?;
-    ChildNumber::new(number, hardened).ok()
+    if hardened {
+        ChildNumber::from_hardened_idx(number).ok()
+    } else {
+        ChildNumber::from_normal_idx(number).ok()
+    }
 }
 
 /// The steps between key and index, of the first of so many paths.
@@ -257,8 +265,8 @@ fn soft_step(text: &str) -> Result<u32, KeyError> {
     })?;
     if step.is_hardened() {
         return Err(KeyError::Hardened {
-            step: format!("{}h", step.index()),
+            step: format!("{step:#}"),
         });
     }
-    Ok(step.0)
+    Ok(step.into())
 }

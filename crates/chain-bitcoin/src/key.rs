@@ -1,11 +1,19 @@
 //! Extended public keys (BIP32) with the version bytes of BIP32 and SLIP-132.
 
-use bip32::{ChildNumber, ExtendedKeyAttrs, ExtendedPublicKey, Prefix, PublicKey, XPub};
-use bitcoin::base58;
+use std::sync::LazyLock;
+
+use bitcoin::bip32::{ChainCode, ChildNumber, Fingerprint, Xpub};
+use bitcoin::secp256k1::{PublicKey, Secp256k1, VerifyOnly};
+use bitcoin::{NetworkKind, base58};
 use paywatch_chain::KeyError;
 
 use crate::address::ScriptType;
 use crate::network::Network;
+
+/// What libsecp256k1 needs to add points of the curve; making it is not free. It derives three times as
+/// fast as the curves that are written in Rust.
+pub(crate) static CURVE: LazyLock<Secp256k1<VerifyOnly>> =
+    LazyLock::new(Secp256k1::verification_only);
 
 /// A form of an extended public key (SLIP-132,
 /// <https://github.com/satoshilabs/slips/blob/master/slip-0132.md>).
@@ -49,7 +57,7 @@ pub(crate) struct PublicNode {
     /// The form it was given in.
     pub(crate) form: KeyForm,
     /// The key.
-    pub(crate) key: XPub,
+    pub(crate) key: Xpub,
 }
 
 /// Whether `text` begins like an extended public key.
@@ -66,64 +74,82 @@ impl PublicNode {
             detail: detail.to_owned(),
         };
         let bytes = base58::decode_check(text).map_err(|_| not_base58(text))?;
-        let (version, attrs, key) =
-            fields(&bytes).ok_or_else(|| malformed("an extended key has 78 bytes"))?;
-        if key.first() == Some(&0) {
+        let fields =
+            Fields::read(&bytes).ok_or_else(|| malformed("an extended key has 78 bytes"))?;
+        if fields.key.first() == Some(&0) {
             return Err(KeyError::Private {
                 what: "an extended private key",
             });
         }
         let form = FORMS
             .into_iter()
-            .find(|form| form.version == version)
+            .find(|form| form.version == fields.version)
             .ok_or_else(|| KeyError::Unsupported {
                 detail: "an extended key of another coin or purpose (unknown version bytes); \
                          give an xpub, ypub or zpub (tpub, upub or vpub for test networks)"
                     .to_owned(),
             })?;
-        let rootless = attrs.parent_fingerprint != [0; 4] || attrs.child_number.0 != 0;
-        if attrs.depth == 0 && rootless {
+        let rootless = fields.parent_fingerprint != [0; 4] || fields.child_number != [0; 4];
+        if fields.depth == 0 && rootless {
             return Err(malformed(
                 "the key says that it is a root and that it has a parent",
             ));
         }
-        let key = PublicKey::from_bytes(key)
+        let public_key = PublicKey::from_slice(&fields.key)
             .map_err(|_| malformed("its public key is not a point of the curve"))?;
-        let key = ExtendedPublicKey::new(key, attrs);
         if form.test != test {
             return Err(KeyError::WrongNetwork {
                 expected: Network::mode_words(test).to_owned(),
                 found: format!("{} ({})", Network::mode_words(form.test), form.prefix),
             });
         }
+        let key = Xpub {
+            network: if test {
+                NetworkKind::Test
+            } else {
+                NetworkKind::Main
+            },
+            depth: fields.depth,
+            parent_fingerprint: Fingerprint::from(fields.parent_fingerprint),
+            child_number: ChildNumber::from(u32::from_be_bytes(fields.child_number)),
+            public_key,
+            chain_code: ChainCode::from(fields.chain_code),
+        };
         Ok(Self { form, key })
     }
 
     /// The text in the form that descriptors use (BIP380): `xpub` or `tpub`.
     pub(crate) fn standard(&self) -> String {
-        let prefix = if self.form.test {
-            Prefix::TPUB
-        } else {
-            Prefix::XPUB
-        };
-        self.key.to_extended_key(prefix).to_string()
+        self.key.to_string()
     }
 }
 
-/// The version, the attributes and the public key of a serialised extended key.
-fn fields(bytes: &[u8]) -> Option<([u8; 4], ExtendedKeyAttrs, [u8; 33])> {
-    let (version, rest) = bytes.split_first_chunk::<4>()?;
-    let (depth, rest) = rest.split_first()?;
-    let (parent_fingerprint, rest) = rest.split_first_chunk::<4>()?;
-    let (child_number, rest) = rest.split_first_chunk::<4>()?;
-    let (chain_code, key) = rest.split_first_chunk::<32>()?;
-    let attrs = ExtendedKeyAttrs {
-        depth: *depth,
-        parent_fingerprint: *parent_fingerprint,
-        child_number: ChildNumber::from_bytes(*child_number),
-        chain_code: *chain_code,
-    };
-    Some((*version, attrs, key.try_into().ok()?))
+/// The fields of a serialised extended key.
+struct Fields {
+    version: [u8; 4],
+    depth: u8,
+    parent_fingerprint: [u8; 4],
+    child_number: [u8; 4],
+    chain_code: [u8; 32],
+    key: [u8; 33],
+}
+
+impl Fields {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (version, rest) = bytes.split_first_chunk::<4>()?;
+        let (depth, rest) = rest.split_first()?;
+        let (parent_fingerprint, rest) = rest.split_first_chunk::<4>()?;
+        let (child_number, rest) = rest.split_first_chunk::<4>()?;
+        let (chain_code, key) = rest.split_first_chunk::<32>()?;
+        Some(Self {
+            version: *version,
+            depth: *depth,
+            parent_fingerprint: *parent_fingerprint,
+            child_number: *child_number,
+            chain_code: *chain_code,
+            key: key.try_into().ok()?,
+        })
+    }
 }
 
 /// Why a text that may have been meant as an extended key cannot be decoded.
@@ -150,9 +176,9 @@ fn not_base58(text: &str) -> KeyError {
 }
 
 /// The node `step` below `key`, for steps that are not hardened.
-pub(crate) fn child(key: &XPub, step: u32) -> Result<XPub, KeyError> {
-    ChildNumber::new(step, false)
-        .and_then(|step| key.derive_child(step))
+pub(crate) fn child(key: &Xpub, step: u32) -> Result<Xpub, KeyError> {
+    ChildNumber::from_normal_idx(step)
+        .and_then(|step| key.ckd_pub(&CURVE, step))
         .map_err(|_| KeyError::Index { index: step })
 }
 

@@ -47,12 +47,12 @@ struct Parts {
 struct Part {
     id: Hash256,
     body: Range<usize>,
-    /// Where its outputs end in the list of the block.
-    outputs_end: usize,
 }
 
-/// An output that is worth something: its number in its transaction, and where its script stands.
+/// An output that is worth something: of which transaction it is, its number in that, and where its
+/// script stands.
 struct Output {
+    transaction: usize,
     number: usize,
     satoshi: u64,
     script: Range<usize>,
@@ -159,23 +159,23 @@ impl Parts {
     /// The credits to keys that may be watched.
     fn credits(&self, bytes: &[u8], asset: &AssetName, watched: &WatchTable) -> Vec<Credit> {
         let slice = |range: &Range<usize>| bytes.get(range.clone()).unwrap_or_default();
-        let mut found = Vec::new();
-        let mut from = 0;
-        for part in &self.transactions {
-            let outputs = self.outputs.get(from..part.outputs_end).unwrap_or_default();
-            from = part.outputs_end;
-            let hits = outputs
-                .iter()
-                .filter(|output| watched.may_contain(slice(&output.script)))
-                .map(|output| Hit {
-                    output: output.number,
-                    satoshi: output.satoshi,
-                    script: slice(&output.script).into(),
-                });
-            let hits: Vec<Hit> = hits.collect();
-            found.extend(credits(asset, part.id, slice(&part.body), hits));
-        }
-        found
+        let candidates = watched.candidates(self.outputs.iter().map(|one| slice(&one.script)));
+        let paid: Vec<&Output> = candidates
+            .into_iter()
+            .filter_map(|number| self.outputs.get(number))
+            .collect();
+        let by_transaction = paid.chunk_by(|one, next| one.transaction == next.transaction);
+        let credits_of = |outputs: &[&Output]| {
+            let part = self.transactions.get(outputs.first()?.transaction)?;
+            let hits = outputs.iter().map(|output| Hit {
+                output: output.number,
+                satoshi: output.satoshi,
+                script: slice(&output.script).into(),
+            });
+            let body = slice(&part.body);
+            Some(credits(asset, part.id, body, hits.collect()))
+        };
+        by_transaction.filter_map(credits_of).flatten().collect()
     }
 
     /// The outpoints that are watched and that a transaction of the block spends, with its id.
@@ -248,6 +248,7 @@ impl Visitor for Walk<'_> {
         if 0 < tx_out.value() {
             let script = self.place(tx_out.script_pubkey());
             self.parts.outputs.push(Output {
+                transaction: self.parts.transactions.len(),
                 number: output,
                 satoshi: tx_out.value(),
                 script,
@@ -261,7 +262,6 @@ impl Visitor for Walk<'_> {
         self.parts.transactions.push(Part {
             id: tx_id(transaction),
             body,
-            outputs_end: self.parts.outputs.len(),
         });
         ControlFlow::Continue(())
     }
