@@ -8,9 +8,10 @@ use crate::exception::{ExceptionKind, Finding};
 use crate::facts::{OperatorFact, Place, Role, Transfer, Views};
 use crate::id::{OptionId, TransferId};
 use crate::limits;
+use crate::policy::Finality;
 use crate::status::{Measures, Pending, Reached, Status};
 use crate::sums::{Certainty, Sums};
-use crate::terms::{Finality, OptionTerms, Terms};
+use crate::terms::{OptionTerms, Terms};
 use crate::time::UnixMillis;
 use crate::violation::Violation;
 

@@ -23,6 +23,7 @@ pub mod facts;
 pub mod fold;
 pub mod id;
 pub mod limits;
+pub mod policy;
 pub mod status;
 pub mod sums;
 pub mod task;
@@ -43,9 +44,10 @@ pub use id::{
     DeliveryId, EndpointId, Entropy, EventId, ExceptionId, InvoiceId, KeyId, MerchantId, OptionId,
     RequestId, TransferId, WalletId,
 };
+pub use policy::{Finality, Policy, PolicyError, PolicyGap, Price, Tier};
 pub use status::{CustomerStatus, Status};
 pub use sums::{Certainty, Sums};
 pub use task::{Findings, Task};
-pub use terms::{Finality, Margin, OptionTerms, Policy, Price, Terms, TermsError, Tolerance};
+pub use terms::{Margin, OptionTerms, Terms, TermsError, Tolerance};
 pub use time::{Clock, UnixMillis};
 pub use violation::Violation;

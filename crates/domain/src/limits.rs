@@ -20,6 +20,10 @@ pub const EXPIRES_IN_S_MAX: u64 = 90 * 24 * 3600;
 pub const LATE_WINDOW_S_MAX: u64 = 365 * 24 * 3600;
 /// Deepest depth a policy may ask for, in blocks.
 pub const DEPTH_MAX: u32 = 1000;
+/// Digits after the point of a price; no currency of ISO 4217 has more than four.
+pub const PRICE_DECIMALS: u8 = 4;
+/// Tiers of a policy.
+pub const POLICY_TIERS_MAX: usize = 20;
 /// Rows of one page of a list.
 pub const PAGE_ROWS_MAX: u32 = 100;
 /// Rows of one page when the caller names no limit.

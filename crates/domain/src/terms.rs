@@ -1,31 +1,11 @@
 //! The terms of an invoice: fixed at creation, never changed.
 
-use std::collections::BTreeMap;
-
 use crate::amount::{Amount, Rounding};
 use crate::asset::AssetName;
-use crate::chain::ChainName;
 use crate::id::OptionId;
 use crate::limits;
+use crate::policy::{Finality, Policy, PolicyError, Price};
 use crate::time::UnixMillis;
-
-/// What makes a transfer final.
-///
-/// Depth is the first kind; tags, commitments and capped unconfirmed acceptance join it here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finality {
-    /// That many blocks, the one with the transfer included, stand on the chain.
-    Depth(u32),
-}
-
-/// A price in a currency, as the merchant named it. Exact decimal text; never computed with here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Price {
-    /// Decimal text in the currency's own unit.
-    pub amount: Box<str>,
-    /// ISO 4217 code.
-    pub currency: Box<str>,
-}
 
 /// How far a sum may be from what is due on one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,26 +44,6 @@ impl Default for Tolerance {
             under: Margin::NONE,
             over: Margin::NONE,
         }
-    }
-}
-
-/// A policy as it was at creation, copied into the invoice.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Its name in the configuration; `None` when it was given with the request.
-    pub name: Option<Box<str>>,
-    /// What each asset needs; an asset that is missing falls back to its chain.
-    pub assets: BTreeMap<AssetName, Finality>,
-    /// What each chain needs; a chain that is missing falls back to its own default.
-    pub chains: BTreeMap<ChainName, Finality>,
-}
-
-impl Policy {
-    /// What this policy asks for an asset, where it says anything about it.
-    pub fn finality(&self, asset: &AssetName) -> Option<&Finality> {
-        self.assets
-            .get(asset)
-            .or_else(|| self.chains.get(asset.chain()))
     }
 }
 
@@ -159,6 +119,14 @@ pub enum TermsError {
     /// No way to pay.
     #[error("an invoice needs at least one payment option")]
     NoOption,
+    /// The policy contradicts itself.
+    #[error("tier {} of the policy: {error}", tier.saturating_add(1))]
+    Policy {
+        /// The tier's place, from 0.
+        tier: usize,
+        /// What is wrong with it.
+        error: PolicyError,
+    },
     /// The times are not in order.
     #[error("an invoice must expire after it is made and before its late window ends")]
     Times,
@@ -182,6 +150,8 @@ impl Terms {
         if self.expires_at <= self.created_at || self.late_until < self.expires_at {
             return Err(TermsError::Times);
         }
+        let policy = self.policy.check();
+        policy.map_err(|(tier, error)| TermsError::Policy { tier, error })?;
         self.options.iter().try_for_each(OptionTerms::check)
     }
 }

@@ -1,6 +1,6 @@
 //! What is wrong with one field of a request, and the table of stable codes.
 
-use paywatch_domain::{AmountError, TermsError};
+use paywatch_domain::{AmountError, PolicyGap, TermsError};
 use serde::{Deserialize, Serialize};
 
 /// One field that cannot stand, in the `errors` of a problem (RFC 9457).
@@ -104,8 +104,10 @@ codes! {
     PolicyUnknown = "policy_unknown",
     /// Not a policy: neither a name nor tiers.
     PolicyInvalid = "policy_invalid",
-    /// More than one tier, or one with an upper limit.
-    PolicyTiersUnsupported = "policy_tiers_unsupported",
+    /// Neither price nor asset is in the currency of the policy's tiers.
+    PolicyNotComparable = "policy_not_comparable",
+    /// The policy says nothing about the chain or the asset.
+    PolicySilent = "policy_silent",
     /// Not a finality that this chain has, or one out of range.
     FinalityInvalid = "finality_invalid",
     /// Not an id of the kind that belongs here.
@@ -149,6 +151,16 @@ impl From<&TermsError> for Code {
             TermsError::Depth => Self::FinalityInvalid,
             TermsError::NoOption => Self::OptionsRequired,
             TermsError::Times => Self::ExpiresInInvalid,
+            TermsError::Policy { .. } => Self::PolicyInvalid,
+        }
+    }
+}
+
+impl From<&PolicyGap> for Code {
+    fn from(gap: &PolicyGap) -> Self {
+        match gap {
+            PolicyGap::NotComparable { .. } => Self::PolicyNotComparable,
+            PolicyGap::NoRule { .. } => Self::PolicySilent,
         }
     }
 }

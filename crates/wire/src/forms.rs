@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use paywatch_domain::{Finality, Policy, Price};
+use paywatch_domain::{Finality, Policy, Price, Tier};
 use serde::{Deserialize, Serialize};
 
 /// A price: decimal text and an ISO 4217 code.
@@ -66,29 +66,39 @@ pub struct PolicyForm {
     pub tiers: Vec<TierForm>,
 }
 
-/// What a policy asks for up to a price.
+/// What a policy asks for up to an amount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TierForm {
+    /// The largest amount that it is for, in a currency or an asset; missing in the last tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<PriceForm>,
     /// Finality by chain (`bitcoin`) or by asset (`usdc@base`); an asset wins over its chain.
     pub finality: BTreeMap<String, FinalityForm>,
 }
 
-impl From<&Policy> for PolicyForm {
-    fn from(policy: &Policy) -> Self {
-        let chains = policy
+impl From<&Tier> for TierForm {
+    fn from(tier: &Tier) -> Self {
+        let chains = tier
             .chains
             .iter()
             .map(|(chain, finality)| (chain.to_string(), finality.into()));
-        let assets = policy
+        let assets = tier
             .assets
             .iter()
             .map(|(asset, finality)| (asset.to_string(), finality.into()));
-        // An asset's name holds an @ and a chain's name cannot, so one map says both.
-        let finality: BTreeMap<String, FinalityForm> = chains.chain(assets).collect();
-        let tier = (!finality.is_empty()).then_some(TierForm { finality });
+        Self {
+            up_to: tier.up_to.as_ref().map(Into::into),
+            // An asset's name holds an @ and a chain's name cannot, so one map says both.
+            finality: chains.chain(assets).collect(),
+        }
+    }
+}
+
+impl From<&Policy> for PolicyForm {
+    fn from(policy: &Policy) -> Self {
         Self {
             name: policy.name.as_deref().map(Into::into),
-            tiers: tier.into_iter().collect(),
+            tiers: policy.tiers.iter().map(Into::into).collect(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use paywatch_domain::{
     Amount, BlockHash, BlockRef, Cause, CauseKind, ChainView, Dossier, EventId, EventType,
     Exception, ExceptionId, ExceptionKind, Finality, Finding, InvoiceId, MerchantId, Mode,
-    OptionId, OptionTerms, PaymentPlace, Place, Policy, Position, Price, Role, Status, Terms,
+    OptionId, OptionTerms, PaymentPlace, Place, Policy, Position, Price, Role, Status, Terms, Tier,
     Tolerance, Transfer, TransferId, TxId, UnixMillis, Violation, WalletId, fold,
 };
 use paywatch_wire::event::{Event, ExceptionData, InvoiceData};
@@ -32,11 +32,17 @@ fn dossier() -> Dossier {
             tolerance: Tolerance::default(),
             policy: Policy {
                 name: Some("default".into()),
-                assets: BTreeMap::from([(
-                    "btc@bitcoin-regtest".parse().expect("a name"),
-                    Finality::Depth(3),
-                )]),
-                chains: BTreeMap::from([("base".parse().expect("a name"), Finality::Depth(12))]),
+                tiers: vec![Tier {
+                    up_to: None,
+                    assets: BTreeMap::from([(
+                        "btc@bitcoin-regtest".parse().expect("a name"),
+                        Finality::Depth(3),
+                    )]),
+                    chains: BTreeMap::from([(
+                        "base".parse().expect("a name"),
+                        Finality::Depth(12),
+                    )]),
+                }],
             },
             success_url: Some("https://shop.example/ok".into()),
             cancel_url: None,

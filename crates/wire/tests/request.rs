@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{
-    Amount, Asset, AssetKind, Catalogue, ChainSpec, Family, Finality, Margin, Mode, Policy,
+    Amount, Asset, AssetKind, Catalogue, ChainSpec, Family, Finality, Margin, Mode, Policy, Tier,
 };
 use paywatch_wire::{
     Code, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, FieldError,
@@ -37,11 +37,14 @@ fn check(body: &str) -> Result<Draft, Vec<FieldError>> {
     ]);
     let slow = Policy {
         name: Some("slow".into()),
-        assets: BTreeMap::new(),
-        chains: BTreeMap::from([(
-            "bitcoin-regtest".parse().expect("a name"),
-            Finality::Depth(6),
-        )]),
+        tiers: vec![Tier {
+            up_to: None,
+            assets: BTreeMap::new(),
+            chains: BTreeMap::from([(
+                "bitcoin-regtest".parse().expect("a name"),
+                Finality::Depth(6),
+            )]),
+        }],
     };
     match decode::<CreateInvoice>(body.as_bytes()) {
         Ok(request) => request.check(&catalogue, &NamedPolicies::new([slow]), Mode::Test),
@@ -131,13 +134,23 @@ fn bad_invoices_are_refused_by_field_and_code() {
         (with(r#","policy":{"tiers":[]}"#), "/policy/tiers", Code::PolicyInvalid),
         (
             with(r#","policy":{"tiers":[{"finality":{"bitcoin":{"depth":1}}},{"finality":{"bitcoin":{"depth":2}}}]}"#),
-            "/policy/tiers",
-            Code::PolicyTiersUnsupported,
+            "/policy/tiers/0/up_to",
+            Code::PolicyInvalid,
         ),
         (
             with(r#","policy":{"tiers":[{"up_to":{"amount":"1","currency":"USD"},"finality":{"bitcoin":{"depth":1}}}]}"#),
             "/policy/tiers/0/up_to",
-            Code::PolicyTiersUnsupported,
+            Code::PolicyInvalid,
+        ),
+        (
+            with(r#","policy":{"tiers":[{"up_to":{"amount":"1","currency":"USD"},"finality":{"bitcoin":{"depth":1}}},{"finality":{"bitcoin":{"depth":2}}}]}"#),
+            "/policy",
+            Code::PolicyNotComparable,
+        ),
+        (
+            with(r#","policy":{"tiers":[{"finality":{"bitcoin":{"depth":1}}}]}"#),
+            "/policy",
+            Code::PolicySilent,
         ),
         (
             with(r#","policy":{"tiers":[{"finality":{"bitcoin":{"depth":0}}}]}"#),
@@ -242,6 +255,23 @@ fn a_full_request_is_kept_exactly() {
 
     let named = check(&with(r#","policy":"slow""#)).unwrap();
     assert_eq!(named.options[0].finality, Finality::Depth(6));
+}
+
+#[test]
+fn the_tier_is_chosen_once_by_the_price_or_by_what_is_due() {
+    let tiers = concat!(
+        r#""policy":{"tiers":[{"up_to":{"amount":"50","currency":"CURRENCY"},"finality":{"bitcoin-regtest":{"depth":1}}},"#,
+        r#"{"finality":{"bitcoin-regtest":{"depth":5}}}]}"#
+    );
+    let depth = |currency: &str, price: &str| {
+        let tiers = tiers.replace("CURRENCY", currency);
+        let draft = check(&with(&format!(",{tiers}{price}"))).unwrap();
+        draft.options[0].finality.clone()
+    };
+    let price = |amount: &str| format!(r#","price":{{"amount":"{amount}","currency":"USD"}}"#);
+    assert_eq!(depth("USD", &price("50.00")), Finality::Depth(1));
+    assert_eq!(depth("USD", &price("50.01")), Finality::Depth(5));
+    assert_eq!(depth("BTC", ""), Finality::Depth(1), "0.001 is due");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{
     Amount, AssetName, ChainName, Finality, Margin, OperatorFact, OptionId, OptionTerms, Policy,
-    Price, Said, Status, Sums, Terms, Tolerance, UnixMillis,
+    Price, Said, Status, Sums, Terms, Tier, Tolerance, UnixMillis,
 };
 use paywatch_wire::stored::{
     StoredError, finality_from_json, finality_to_json, operator_fact_from_json,
@@ -41,13 +41,28 @@ fn margin() -> impl Strategy<Value = Margin> {
     ]
 }
 
-fn policy() -> impl Strategy<Value = Policy> {
+fn price() -> impl Strategy<Value = Price> {
+    (any::<String>(), any::<String>()).prop_map(|(amount, currency)| Price {
+        amount: amount.into(),
+        currency: currency.into(),
+    })
+}
+
+fn tier() -> impl Strategy<Value = Tier> {
+    let up_to = proptest::option::of(price());
     let assets = btree_map(asset(), finality(), 0..3);
     let chains = btree_map(chain(), finality(), 0..3);
-    (any::<Option<String>>(), assets, chains).prop_map(|(name, assets, chains)| Policy {
-        name: name.map(Into::into),
+    (up_to, assets, chains).prop_map(|(up_to, assets, chains)| Tier {
+        up_to,
         assets,
         chains,
+    })
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    (any::<Option<String>>(), vec(tier(), 0..3)).prop_map(|(name, tiers)| Policy {
+        name: name.map(Into::into),
+        tiers,
     })
 }
 
@@ -139,8 +154,11 @@ fn one_option() -> Terms {
         tolerance: Tolerance::default(),
         policy: Policy {
             name: Some("default".into()),
-            assets: BTreeMap::new(),
-            chains: BTreeMap::from([("bitcoin".parse().expect("a name"), Finality::Depth(2))]),
+            tiers: vec![Tier {
+                up_to: None,
+                assets: BTreeMap::new(),
+                chains: BTreeMap::from([("bitcoin".parse().expect("a name"), Finality::Depth(2))]),
+            }],
         },
         success_url: Some("https://shop.example/ok".into()),
         cancel_url: None,
@@ -162,7 +180,7 @@ fn one_option() -> Terms {
 const WRITTEN_BY_VERSION_1: &str = concat!(
     r#"{"v":1,"price":null,"created_at":1,"expires_at":2,"late_until":3,"#,
     r#""tolerance":{"under":{"millionths":0},"over":{"millionths":0}},"#,
-    r#""policy":{"name":"default","assets":{},"chains":{"bitcoin":{"depth":2}}},"#,
+    r#""policy":{"name":"default","tiers":[{"up_to":null,"assets":{},"chains":{"bitcoin":{"depth":2}}}]},"#,
     r#""success_url":"https://shop.example/ok","cancel_url":null,"#,
     r#""options":[{"id":"opt_00000000000000000000000007","asset":"btc@bitcoin","decimals":8,"#,
     r#""due":"1000","minimum":"1000","maximum":"1000","dust":"546","finality":{"depth":2},"#,

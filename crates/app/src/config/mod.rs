@@ -2,6 +2,7 @@
 
 mod chains;
 mod merge;
+mod policies;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -90,7 +91,7 @@ pub(crate) fn load(
         Some(file) => chains::load(&file, environment, &mut problems),
         None => Chains::default(),
     };
-    let policies = settings::policies(&table, &chains.catalogue, &mut problems);
+    let policies = policies::policies(&table, &chains.catalogue, &mut problems);
     match settings {
         Some(settings) if problems.is_empty() => Ok(Config {
             settings,
@@ -147,6 +148,44 @@ mod tests {
         ] {
             assert!(said.contains(needle), "{needle} is missing in\n{said}");
         }
+    }
+
+    #[test]
+    fn a_policy_has_tiers_or_says_the_same_for_every_amount() {
+        let settings = concat!(
+            "[policies.careful]\n",
+            "tiers = [\n",
+            "  { up_to = { amount = \"100.00\", currency = \"USD\" }, chains = { bitcoin = { depth = 1 } } },\n",
+            "  { chains = { bitcoin = { depth = 3 } } },\n",
+            "]\n",
+            "[policies.plain]\n",
+            "assets = { \"btc@bitcoin\" = { depth = 6 } }\n",
+        );
+        let (_folder, file) = written(settings, DEFAULT_CHAINS);
+        let config = load(Some(&file), &BTreeMap::new()).unwrap();
+        let careful = &config.policies["careful"];
+        let limit = careful.tiers[0].up_to.as_ref().unwrap();
+        assert_eq!((&*limit.amount, &*limit.currency), ("100.00", "USD"));
+        assert_eq!(
+            (careful.tiers.len(), config.policies["plain"].tiers.len()),
+            (2, 1)
+        );
+
+        let settings = concat!(
+            "[policies.endless]\n",
+            "tiers = [{ up_to = { amount = \"1\", currency = \"USD\" }, chains = { bitcoin = { depth = 1 } } }]\n",
+            "[policies.both]\n",
+            "chains = { bitcoin = { depth = 1 } }\n",
+            "tiers = [{ chains = { bitcoin = { depth = 0 } } }]\n",
+        );
+        let (_folder, file) = written(settings, DEFAULT_CHAINS);
+        let Problems(problems) = load(Some(&file), &BTreeMap::new()).unwrap_err();
+        let places: Vec<&str> = problems.iter().map(|problem| &*problem.place).collect();
+        assert_eq!(
+            places,
+            ["policies.both", "policies.endless.tiers[0]"],
+            "{problems:?}"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use paywatch_domain::{Catalogue, Finality, Policy, limits};
+use paywatch_domain::{Finality, limits};
 use paywatch_store::MasterKey;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -94,7 +94,7 @@ struct Telemetry {
 }
 
 /// Reads a section key by key, so that one wrong value does not hide the next.
-fn section<T: DeserializeOwned>(
+pub(super) fn section<T: DeserializeOwned>(
     table: &Table,
     name: &str,
     problems: &mut Vec<Problem>,
@@ -229,63 +229,5 @@ impl FinalityForm {
             });
         }
         Finality::Depth(self.depth)
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct PolicyForm {
-    chains: BTreeMap<String, FinalityForm>,
-    assets: BTreeMap<String, FinalityForm>,
-}
-
-/// Reads the named policies and holds them against the chains that there are.
-pub(super) fn policies(
-    table: &Table,
-    catalogue: &Catalogue,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<String, Policy> {
-    let forms: BTreeMap<String, PolicyForm> =
-        section(table, "policies", problems).unwrap_or_default();
-    let mut policies = BTreeMap::new();
-    for (name, form) in forms {
-        let mut policy = Policy {
-            name: Some(name.as_str().into()),
-            assets: BTreeMap::new(),
-            chains: BTreeMap::new(),
-        };
-        for (chain, finality) in form.chains {
-            let place = format!("policies.{name}.chains.{chain}");
-            let finality = finality.read(&place, problems);
-            match chain
-                .parse()
-                .ok()
-                .filter(|chain| catalogue.chain(chain).is_some())
-            {
-                Some(chain) => drop(policy.chains.insert(chain, finality)),
-                None => problems.push(not_configured(place, "chain")),
-            }
-        }
-        for (asset, finality) in form.assets {
-            let place = format!("policies.{name}.assets.{asset}");
-            let finality = finality.read(&place, problems);
-            match asset
-                .parse()
-                .ok()
-                .filter(|asset| catalogue.asset(asset).is_some())
-            {
-                Some(asset) => drop(policy.assets.insert(asset, finality)),
-                None => problems.push(not_configured(place, "asset")),
-            }
-        }
-        policies.insert(name, policy);
-    }
-    policies
-}
-
-fn not_configured(place: String, what: &str) -> Problem {
-    Problem {
-        place,
-        detail: format!("there is no such {what} in the chains file"),
     }
 }

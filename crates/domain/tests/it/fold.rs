@@ -52,8 +52,7 @@ fn terms() -> Terms {
         tolerance,
         policy: Policy {
             name: None,
-            assets: BTreeMap::new(),
-            chains: BTreeMap::new(),
+            tiers: Vec::new(),
         },
         success_url: None,
         cancel_url: None,

@@ -1,6 +1,5 @@
 //! Things that tests are about: a merchant, its wallet, invoices with one option.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use paywatch_domain::{
@@ -180,8 +179,7 @@ pub(crate) fn dossier(number: u8) -> Dossier {
             tolerance: Tolerance::default(),
             policy: Policy {
                 name: Some("default".into()),
-                assets: BTreeMap::new(),
-                chains: BTreeMap::new(),
+                tiers: Vec::new(),
             },
             success_url: None,
             cancel_url: Some("https://shop.test/back".into()),

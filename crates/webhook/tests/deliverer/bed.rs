@@ -1,7 +1,6 @@
 //! A database of either kind with a merchant, endpoints, invoices and events, and a deliverer over
 //! it that sends to a receiver on this machine.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -410,8 +409,7 @@ fn dossier(number: u128, now: UnixMillis) -> Dossier {
             tolerance: Tolerance::default(),
             policy: Policy {
                 name: None,
-                assets: BTreeMap::new(),
-                chains: BTreeMap::new(),
+                tiers: Vec::new(),
             },
             success_url: None,
             cancel_url: None,

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::endpoint::check_url;
 use super::fields::{Faults, Fields};
+use super::price::read_price;
 use super::{Body, PolicyRequest, Request, ToleranceRequest};
 use crate::field::Code;
 use crate::forms::PriceForm;
@@ -100,19 +101,6 @@ impl Request for CreateInvoice {
         fields.finish();
         Some(request)
     }
-}
-
-fn read_price(value: &Value, at: &str, faults: &mut Faults) -> Option<PriceForm> {
-    let mut fields = Fields::of(value, at, faults)?;
-    let amount = fields.amount_text("amount");
-    let amount = fields.require("amount", amount);
-    let currency = fields.text("currency", limits::TEXT_CHARS_MAX);
-    let currency = fields.require("currency", currency);
-    fields.finish();
-    Some(PriceForm {
-        amount: amount?,
-        currency: currency?,
-    })
 }
 
 /// Takes the metadata from the text of the body: a value that went through numbers and maps would

@@ -17,8 +17,6 @@ pub const EXPIRES_IN_S_DEFAULT: u64 = 900;
 pub const LATE_WINDOW_S_DEFAULT: u64 = 604_800;
 /// The policy when the request names none.
 pub const POLICY_DEFAULT: &str = "default";
-/// Digits after the point of a price; no currency of ISO 4217 has more than four.
-const PRICE_DECIMALS: u8 = 4;
 /// Pointers into the one option.
 const ASSET: &str = "/options/0/asset";
 const AMOUNT: &str = "/options/0/amount";
@@ -85,8 +83,7 @@ impl NamedPolicies {
     pub fn get(&self, name: &str) -> Option<Policy> {
         let implied = || Policy {
             name: Some(POLICY_DEFAULT.into()),
-            assets: BTreeMap::new(),
-            chains: BTreeMap::new(),
+            tiers: Vec::new(),
         };
         let found = self.0.get(name).cloned();
         found.or_else(|| (name == POLICY_DEFAULT).then(implied))
@@ -124,10 +121,16 @@ impl CreateInvoice {
                 None
             }
         };
-        match (faults.into_result(), resolved, policy) {
+        let option = match (resolved, &policy) {
+            (Some((tolerance, resolved)), Some(policy)) => resolved
+                .under(policy, price.as_ref(), &mut faults)
+                .map(|option| (tolerance, option)),
+            (_, None) | (None, _) => None,
+        };
+        match (faults.into_result(), option, policy) {
             (Ok(()), Some((tolerance, option)), Some(policy)) => Ok(Draft {
                 price,
-                options: vec![option.under(&policy)],
+                options: vec![option],
                 expires_in_s,
                 late_window_s,
                 tolerance,
@@ -158,7 +161,7 @@ impl CreateInvoice {
 
     fn check_price(&self, faults: &mut Faults) -> Option<Price> {
         let form = self.price.as_ref()?;
-        let amount = faults.amount("/price/amount", &form.amount, PRICE_DECIMALS);
+        let amount = faults.amount("/price/amount", &form.amount, limits::PRICE_DECIMALS);
         if amount.is_some_and(Amount::is_zero) {
             faults.refuse("/price/amount", Code::AmountZero, "must be above zero");
         }
@@ -222,16 +225,29 @@ struct Resolved {
 }
 
 impl Resolved {
-    fn under(self, policy: &Policy) -> DraftOption {
-        let asked = policy.finality(&self.asset.name).cloned();
-        DraftOption {
+    fn under(
+        self,
+        policy: &Policy,
+        price: Option<&Price>,
+        faults: &mut Faults,
+    ) -> Option<DraftOption> {
+        let asked = policy.finality(&self.asset.name, self.asset.decimals, self.due, price);
+        let finality = match asked {
+            Ok(Some(finality)) => finality.clone(),
+            Ok(None) => self.chain_finality,
+            Err(gap) => {
+                faults.refuse("/policy", Code::from(&gap), gap.to_string());
+                return None;
+            }
+        };
+        Some(DraftOption {
             asset: self.asset,
             due: self.due,
             minimum: self.minimum,
             maximum: self.maximum,
-            finality: asked.unwrap_or(self.chain_finality),
+            finality,
             wallet: self.wallet,
-        }
+        })
     }
 }
 

@@ -5,6 +5,7 @@ mod draft;
 mod endpoint;
 mod fields;
 mod policy;
+mod price;
 mod task;
 mod tolerance;
 mod wallet;

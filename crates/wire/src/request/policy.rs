@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use paywatch_domain::{AssetName, Catalogue, ChainName, Finality, Policy, limits};
+use paywatch_domain::{
+    AssetName, Catalogue, ChainName, Finality, Policy, PolicyError, Tier, limits,
+};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::NamedPolicies;
 use super::fields::{Faults, Fields, token};
+use super::price::read_price;
 use crate::field::Code;
-use crate::forms::FinalityForm;
+use crate::forms::{FinalityForm, PriceForm};
 
 /// A policy as asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,9 +27,13 @@ pub enum PolicyRequest {
     },
 }
 
-/// What an inline policy asks for. An upper limit (`up_to`) is refused until prices are compared.
+/// What an inline policy asks for up to an amount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TierRequest {
+    /// The largest amount that it is for, in the price's currency or the option's asset; missing in the
+    /// last tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<PriceForm>,
     /// Finality by chain (`bitcoin`) or by asset (`usdc@base`).
     pub finality: BTreeMap<String, FinalityForm>,
 }
@@ -45,13 +52,13 @@ impl PolicyRequest {
         let items = fields.list("tiers");
         let items = fields.require("tiers", items).unwrap_or_default();
         let mut tiers = Vec::with_capacity(items.len());
-        for (place, item) in items.iter().enumerate() {
+        for (place, item) in items.iter().enumerate().take(limits::POLICY_TIERS_MAX) {
             let at = format!("{}/{place}", fields.pointer("tiers"));
             tiers.extend(TierRequest::read(item, &at, fields.faults()));
         }
-        if items.len() > 1 {
-            let detail = "one tier is possible; tiers by size of the price follow";
-            fields.refuse("tiers", Code::PolicyTiersUnsupported, detail);
+        if limits::POLICY_TIERS_MAX < items.len() {
+            let detail = format!("at most {} tiers are possible", limits::POLICY_TIERS_MAX);
+            fields.refuse("tiers", Code::PolicyInvalid, detail);
         }
         if items.is_empty() {
             fields.refuse("tiers", Code::PolicyInvalid, "a policy needs one tier");
@@ -76,36 +83,56 @@ impl PolicyRequest {
                 }
                 policy
             }
-            Self::Inline { tiers } => {
-                let mut policy = Policy {
-                    name: None,
-                    assets: BTreeMap::new(),
-                    chains: BTreeMap::new(),
-                };
-                let entries = tiers.iter().flat_map(|tier| &tier.finality);
-                for (name, form) in entries {
-                    let finality = form.clone().into();
-                    if let Err((code, detail)) = add(&mut policy, catalogue, name, finality) {
-                        let at = format!("/policy/tiers/0/finality/{}", token(name));
-                        faults.refuse(at, code, detail);
-                    }
-                }
-                Some(policy)
-            }
+            Self::Inline { tiers } => check_inline(tiers, catalogue, faults),
         }
     }
 }
 
-/// Adds what a policy says about a chain or an asset.
+fn check_inline(
+    tiers: &[TierRequest],
+    catalogue: &Catalogue,
+    faults: &mut Faults,
+) -> Option<Policy> {
+    let mut policy = Policy {
+        name: None,
+        tiers: Vec::with_capacity(tiers.len()),
+    };
+    let mut is_good = true;
+    for (place, asked) in tiers.iter().enumerate() {
+        let mut tier = Tier {
+            up_to: asked.up_to.clone().map(Into::into),
+            ..Tier::default()
+        };
+        for (name, form) in &asked.finality {
+            if let Err((code, detail)) = add(&mut tier, catalogue, name, form.clone().into()) {
+                let at = format!("/policy/tiers/{place}/finality/{}", token(name));
+                faults.refuse(at, code, detail);
+                is_good = false;
+            }
+        }
+        policy.tiers.push(tier);
+    }
+    // Which depth is wrong was noted above.
+    if let Err((place, error)) = policy.check()
+        && error != PolicyError::Depth
+    {
+        let at = format!("/policy/tiers/{place}/up_to");
+        faults.refuse(at, Code::PolicyInvalid, error.to_string());
+        is_good = false;
+    }
+    is_good.then_some(policy)
+}
+
+/// Adds what a tier says about a chain or an asset.
 fn add(
-    policy: &mut Policy,
+    tier: &mut Tier,
     catalogue: &Catalogue,
     name: &str,
     finality: Finality,
 ) -> Result<(), (Code, String)> {
     match finality {
         Finality::Depth(depth) if !(1..=limits::DEPTH_MAX).contains(&depth) => {
-            let detail = format!("a depth must be from 1 to {}", limits::DEPTH_MAX);
+            let detail = PolicyError::Depth.to_string();
             return Err((Code::FinalityInvalid, detail));
         }
         Finality::Depth(_) => {}
@@ -114,12 +141,12 @@ fn add(
         let asset = name.parse::<AssetName>().ok();
         let asset = asset.filter(|asset| catalogue.asset(asset).is_some());
         let unknown = || (Code::AssetUnknown, "no such asset here".to_owned());
-        policy.assets.insert(asset.ok_or_else(unknown)?, finality);
+        tier.assets.insert(asset.ok_or_else(unknown)?, finality);
     } else {
         let chain = name.parse::<ChainName>().ok();
         let chain = chain.filter(|chain| catalogue.chain(chain).is_some());
         let unknown = || (Code::ChainUnknown, "no such chain here".to_owned());
-        policy.chains.insert(chain.ok_or_else(unknown)?, finality);
+        tier.chains.insert(chain.ok_or_else(unknown)?, finality);
     }
     Ok(())
 }
@@ -127,10 +154,9 @@ fn add(
 impl TierRequest {
     fn read(value: &Value, at: &str, faults: &mut Faults) -> Option<Self> {
         let mut fields = Fields::of(value, at, faults)?;
-        if fields.value("up_to").is_some() {
-            let detail = "a tier without an upper limit is possible; tiers by price follow";
-            fields.refuse("up_to", Code::PolicyTiersUnsupported, detail);
-        }
+        let up_to = fields
+            .deeper("up_to")
+            .and_then(|(value, at, faults)| read_price(value, &at, faults));
         let mut finality = BTreeMap::new();
         let found = fields.value("finality");
         if let Some(value) = fields.require("finality", found) {
@@ -155,7 +181,7 @@ impl TierRequest {
             }
         }
         fields.finish();
-        Some(Self { finality })
+        Some(Self { up_to, finality })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use paywatch_domain::{Margin, OptionTerms, Policy, Terms, Tolerance, UnixMillis};
+use paywatch_domain::{Margin, OptionTerms, Policy, Terms, Tier, Tolerance, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::{StoredError, Values};
@@ -44,6 +44,13 @@ enum MarginForm {
 #[serde(deny_unknown_fields)]
 struct StoredPolicy {
     name: Option<String>,
+    tiers: Vec<StoredTier>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredTier {
+    up_to: Option<PriceForm>,
     assets: BTreeMap<String, FinalityForm>,
     chains: BTreeMap<String, FinalityForm>,
 }
@@ -122,10 +129,29 @@ impl MarginForm {
 
 impl From<&Policy> for StoredPolicy {
     fn from(policy: &Policy) -> Self {
-        let assets = policy.assets.iter();
-        let chains = policy.chains.iter();
         Self {
             name: policy.name.as_deref().map(Into::into),
+            tiers: policy.tiers.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl StoredPolicy {
+    fn into_domain(self) -> Result<Policy, StoredError> {
+        let tiers = self.tiers.into_iter().map(StoredTier::into_domain);
+        Ok(Policy {
+            name: self.name.map(Into::into),
+            tiers: tiers.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<&Tier> for StoredTier {
+    fn from(tier: &Tier) -> Self {
+        let assets = tier.assets.iter();
+        let chains = tier.chains.iter();
+        Self {
+            up_to: tier.up_to.as_ref().map(Into::into),
             assets: assets
                 .map(|(name, f)| (name.to_string(), f.into()))
                 .collect(),
@@ -136,12 +162,12 @@ impl From<&Policy> for StoredPolicy {
     }
 }
 
-impl StoredPolicy {
-    fn into_domain(self) -> Result<Policy, StoredError> {
+impl StoredTier {
+    fn into_domain(self) -> Result<Tier, StoredError> {
         let assets = self.assets.into_iter();
         let chains = self.chains.into_iter();
-        Ok(Policy {
-            name: self.name.map(Into::into),
+        Ok(Tier {
+            up_to: self.up_to.map(Into::into),
             assets: assets
                 .map(|(name, f)| Ok((VALUES.parse("policy.assets", &name)?, f.into())))
                 .collect::<Result<_, StoredError>>()?,

@@ -280,6 +280,7 @@ fn terms_error(error: &TermsError) -> CommandError {
         TermsError::TooLarge => ("/options/0/amount", "amount_too_large"),
         TermsError::Depth => ("/policy", "finality_invalid"),
         TermsError::NoOption => ("/options", "options_required"),
+        TermsError::Policy { .. } => ("/policy", "policy_invalid"),
         TermsError::Times => ("/expires_in_s", "expires_in_invalid"),
     };
     CommandError::field(pointer, code, error.to_string())
