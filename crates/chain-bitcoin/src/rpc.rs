@@ -389,3 +389,7 @@ fn chain_of(error: &reqwest::Error) -> String {
     }
     words(&text)
 }
+
+#[cfg(test)]
+#[path = "rpc_tests.rs"]
+mod tests;

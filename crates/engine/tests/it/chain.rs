@@ -21,6 +21,8 @@ pub(crate) struct Node {
     lost: BTreeSet<u64>,
     /// While this holds, it does not answer.
     pub(crate) is_down: bool,
+    /// While this holds, no block that it gives can be proven.
+    pub(crate) is_lying: bool,
     /// How long it has been running.
     pub(crate) pool_age: Duration,
     branches: u32,
@@ -115,6 +117,7 @@ impl MemoryChain {
             pool: Vec::new(),
             lost: BTreeSet::new(),
             is_down: false,
+            is_lying: false,
             pool_age: Duration::from_secs(1_000_000),
             branches: 0,
         };
@@ -182,10 +185,17 @@ impl Source for MemoryChain {
 
     fn scan(
         &self,
-        _: &BlockRef,
+        block: &BlockRef,
         mut raw: Block,
         watched: &WatchTable,
     ) -> Result<Block, SourceError> {
+        if self.node().is_lying {
+            return Err(SourceError::Unproven {
+                chain: self.name.clone(),
+                block: block.clone(),
+                detail: "its transactions are not those of its merkle root".to_owned(),
+            });
+        }
         let spends = raw.credits.iter().flat_map(|credit| {
             let spent = credit.spends.iter();
             spent.map(|outpoint| (outpoint.to_string(), credit.tx_id.clone()))

@@ -53,6 +53,7 @@ stories!(
     a_node_that_forgot_its_mempool_takes_nothing_back,
     what_nobody_sends_again_is_gone_in_the_end,
     a_forgotten_payment_ends_when_a_block_spends_its_coins,
+    a_lying_node_is_waited_out,
     the_last_millisecond_is_in_time,
     catching_up_is_shown_block_by_block,
     late_money_is_late,
@@ -479,6 +480,36 @@ async fn a_forgotten_payment_ends_when_a_block_spends_its_coins(mut house: House
     expect(&house, id, "paid", &said).await;
 }
 
+async fn a_lying_node_is_waited_out(mut house: House) {
+    let (id, key) = house.invoice(100_000, 10).await;
+    let cursor = the_chain(&house).await.cursor;
+    house.chain.node().is_lying = true;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    for _ in 0..20 {
+        house.pass(5_000).await;
+    }
+    let row = the_chain(&house).await;
+    assert_eq!(row.cursor, cursor, "it is not taken for a block");
+    assert_eq!(row.problem.unwrap().code, "block_unproven");
+    assert_eq!(row.halted, None, "nobody has to help");
+    expect(&house, id, "created", &["created"]).await;
+    house.chain.node().is_lying = false;
+    house.pass(20_000).await;
+    house.poll().await;
+    assert!(the_chain(&house).await.problem.is_none());
+    let invoice = house.show(id).await;
+    assert_eq!(invoice.status, "confirming");
+    assert!(invoice.transfers[0].in_time, "by the time of its block");
+}
+
+/// The only chain, as `/v1/chains` shows it.
+async fn the_chain(house: &House) -> chains::ChainRow {
+    let mut rows = chains::all(&mut house.store.read().await.unwrap())
+        .await
+        .unwrap();
+    rows.remove(0)
+}
+
 async fn the_last_millisecond_is_in_time(mut house: House) {
     let (mempool, first) = house.invoice(100_000, 10).await;
     let (block, second) = house.invoice(100_000, 10).await;
@@ -525,10 +556,7 @@ async fn catching_up_is_shown_block_by_block(mut house: House) {
     let mut lags = Vec::new();
     while lags.last() != Some(&0) {
         house.step().await;
-        let row = chains::all(&mut house.store.read().await.unwrap())
-            .await
-            .unwrap()
-            .remove(0);
+        let row = the_chain(&house).await;
         let lag = row.tip_height.unwrap() - row.cursor.unwrap().height;
         if lags.last() != Some(&lag) {
             lags.push(lag);
