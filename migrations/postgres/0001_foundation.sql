@@ -52,6 +52,7 @@ CREATE TABLE wallets (
     state        TEXT NOT NULL CHECK (state IN ('pending', 'active', 'archived')), -- pending until an operator confirms
     is_default   BIGINT NOT NULL CHECK (is_default IN (0, 1)), -- used where an option names no wallet
     start_index  BIGINT NOT NULL,            -- first index that may be handed out
+    scanned_index BIGINT,                    -- highest index that a scan found paid; NULL when none was
     seal         BYTEA NOT NULL,              -- MAC under the master key over what addresses are derived from
     created_at   BIGINT NOT NULL,            -- when it was registered
     confirmed_at BIGINT,                     -- when an operator compared its addresses

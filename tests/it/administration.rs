@@ -256,6 +256,11 @@ async fn a_used_key_is_found_by_a_scan() -> Result<()> {
     let line = format!("wallet add {} --label old --scan-from 1", used.vpub());
     let added = run_json(&house, &line).await?;
     assert_eq!(added["next_index"], 38, "{added}");
+    assert_eq!(added["highest_used_index"], 37, "{added}");
+    assert_eq!(
+        added["unused_gap"], 0,
+        "the owner's wallet got there too: {added}"
+    );
     let id = added["id"].as_str().context("a wallet has an id")?;
     run(&house, &format!("wallet confirm {id}")).await?;
     let invoice = of_wallet(&house, id).await?;

@@ -3,7 +3,7 @@
 use paywatch_domain::{ChainName, Task, UnixMillis};
 use paywatch_store::chains::{self, Lease, News};
 use paywatch_store::requests::{self, Progress, Request, RequestState};
-use paywatch_store::{RequestKey, StoreError, Tx, Unit, counters};
+use paywatch_store::{RequestKey, StoreError, Tx, Unit, WalletKey, counters, wallets};
 
 use crate::error::EngineError;
 
@@ -119,14 +119,22 @@ impl Unit for ResumeChain {
     }
 }
 
+/// The highest index of a wallet that was ever paid.
+pub(crate) struct Used {
+    pub(crate) wallet: WalletKey,
+    /// The node whose counter must not fall below it.
+    pub(crate) node: String,
+    pub(crate) highest: u32,
+}
+
 /// Records how far a request is, while the lease is held.
 pub(crate) struct RecordRequest {
     pub(crate) chain: ChainName,
     pub(crate) fence: i64,
     pub(crate) request: RequestKey,
     pub(crate) progress: Progress,
-    /// A node of public keys whose addresses below this index are in use.
-    pub(crate) used: Option<(String, u32)>,
+    /// What the scan of a wallet found.
+    pub(crate) used: Option<Used>,
     pub(crate) now: UnixMillis,
 }
 
@@ -137,8 +145,9 @@ impl Unit for RecordRequest {
 
     async fn run(&self, tx: &mut Tx) -> Result<(), EngineError> {
         chains::hold(tx, &self.chain, self.fence, self.now).await?;
-        if let Some((node, next)) = &self.used {
-            counters::raise(tx, node, *next).await?;
+        if let Some(used) = &self.used {
+            counters::raise(tx, &used.node, used.highest.saturating_add(1)).await?;
+            wallets::scanned(tx, used.wallet, used.highest).await?;
         }
         requests::record(tx, self.request, &self.progress, self.now).await?;
         Ok(())

@@ -9,11 +9,11 @@ use crate::{Conn, StoreError};
 
 statements! {
     /// Reads the options of one wallet, each with an index search for its transfers. Money that went to
-    /// another form of the key does not show in the wallet. `$2` is the first index that it hands out.
+    /// another form of the key does not show in the wallet. `$2` is the first index that is looked at.
     USAGE = "SELECT MAX(g.place), MAX(g.gap) FROM (
             SELECT u.place, u.place - LAG(u.place, 1, CAST($2 AS BIGINT) - 1) OVER (ORDER BY u.place) - 1 AS gap
             FROM (SELECT o.derivation_index AS place FROM options AS o
-                WHERE o.wallet = $1 AND EXISTS (SELECT 1 FROM transfers AS t
+                WHERE o.wallet = $1 AND o.derivation_index >= $2 AND EXISTS (SELECT 1 FROM transfers AS t
                     WHERE t.invoice = o.invoice AND t.option = o.id AND t.sibling_form IS NULL)) AS u) AS g";
     PAGE = "SELECT o.derivation_index, i.public_id, i.order_id, i.status, i.created_at
         FROM options AS o JOIN invoices AS i ON i.id = o.invoice
@@ -29,13 +29,9 @@ pub struct Usage {
     pub longest_gap: u32,
 }
 
-/// Which indexes of a wallet were paid, from `start_index` on.
-pub async fn usage(
-    conn: &mut Conn,
-    wallet: WalletKey,
-    start_index: u32,
-) -> Result<Usage, StoreError> {
-    let binds = [wallet.into(), i64::from(start_index).into()];
+/// Which indexes of a wallet were paid, from `first` on.
+pub async fn usage(conn: &mut Conn, wallet: WalletKey, first: u32) -> Result<Usage, StoreError> {
+    let binds = [wallet.into(), i64::from(first).into()];
     let (highest, gap) = conn
         .fetch_one::<(Option<i64>, Option<i64>)>(USAGE, &binds)
         .await?;

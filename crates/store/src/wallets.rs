@@ -2,7 +2,7 @@
 
 use paywatch_domain::{Family, Mode, UnixMillis, WalletId};
 
-use crate::column::{count, mode, optional_time, parsed, word};
+use crate::column::{count, mode, optional_count, optional_time, parsed, word};
 use crate::keys::{MerchantKey, WalletKey};
 use crate::page::{Cursor, Listed, Window};
 use crate::sql::statements;
@@ -13,20 +13,24 @@ statements! {
             label, state, is_default, start_index, seal, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, $13) RETURNING id";
     GET = "SELECT w.id, w.public_id, w.merchant, w.mode, w.family, w.kind, w.key, w.node, w.fingerprint,
-            w.label, w.state, w.is_default, w.start_index, w.seal, w.created_at, w.confirmed_at, c.next_index
+            w.label, w.state, w.is_default, w.start_index, w.seal, w.created_at, w.confirmed_at,
+            w.scanned_index, c.next_index
         FROM wallets AS w LEFT JOIN key_counters AS c ON c.node = w.node
         WHERE w.merchant = $1 AND w.mode = $2 AND w.public_id = $3";
     DEFAULT_OF = "SELECT w.id, w.public_id, w.merchant, w.mode, w.family, w.kind, w.key, w.node, w.fingerprint,
-            w.label, w.state, w.is_default, w.start_index, w.seal, w.created_at, w.confirmed_at, c.next_index
+            w.label, w.state, w.is_default, w.start_index, w.seal, w.created_at, w.confirmed_at,
+            w.scanned_index, c.next_index
         FROM wallets AS w LEFT JOIN key_counters AS c ON c.node = w.node
         WHERE w.merchant = $1 AND w.mode = $2 AND w.family = $3 AND w.is_default = 1";
     FIND = "SELECT id FROM wallets WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     OLDER = "SELECT w.id, w.public_id, w.merchant, w.mode, w.family, w.kind, w.key, w.node, w.fingerprint,
-            w.label, w.state, w.is_default, w.start_index, w.seal, w.created_at, w.confirmed_at, c.next_index
+            w.label, w.state, w.is_default, w.start_index, w.seal, w.created_at, w.confirmed_at,
+            w.scanned_index, c.next_index
         FROM wallets AS w LEFT JOIN key_counters AS c ON c.node = w.node
         WHERE w.merchant = $1 AND w.mode = $2 AND w.id < $3 ORDER BY w.id DESC LIMIT $4";
     NEWER = "SELECT w.id, w.public_id, w.merchant, w.mode, w.family, w.kind, w.key, w.node, w.fingerprint,
-            w.label, w.state, w.is_default, w.start_index, w.seal, w.created_at, w.confirmed_at, c.next_index
+            w.label, w.state, w.is_default, w.start_index, w.seal, w.created_at, w.confirmed_at,
+            w.scanned_index, c.next_index
         FROM wallets AS w LEFT JOIN key_counters AS c ON c.node = w.node
         WHERE w.merchant = $1 AND w.mode = $2 AND w.id > $3 ORDER BY w.id LIMIT $4";
     /// The first wallet of a family that is confirmed becomes its default.
@@ -39,6 +43,8 @@ statements! {
     HOLD_NODE = (lite "SELECT CAST($1 AS TEXT)",
         pg "SELECT CAST(pg_advisory_xact_lock(hashtextextended(CAST($1 AS TEXT), 0)) AS TEXT)");
     KEYS_OF_NODE = "SELECT key FROM wallets WHERE node = $1 AND merchant = $2 AND mode = $3 ORDER BY id";
+    SCANNED = "UPDATE wallets SET scanned_index = $2
+        WHERE id = $1 AND COALESCE(scanned_index, -1) < $2";
     OWNERS = "SELECT DISTINCT merchant FROM wallets WHERE node = $1 ORDER BY merchant";
 }
 
@@ -131,6 +137,8 @@ pub struct Wallet {
     pub is_default: bool,
     /// First index that may be handed out.
     pub start_index: u32,
+    /// The highest index that a scan found paid.
+    pub scanned_index: Option<u32>,
     /// The index that is handed out next, by this wallet or another one on the same node.
     pub next_index: u32,
     /// MAC over what addresses are derived from, and over the state.
@@ -159,6 +167,7 @@ struct Raw {
     seal: Vec<u8>,
     created_at: i64,
     confirmed_at: Option<i64>,
+    scanned_index: Option<i64>,
     next_index: Option<i64>,
 }
 
@@ -179,6 +188,7 @@ impl Raw {
             state: word("wallets.state", &self.state, WalletState::parse)?,
             is_default: self.is_default == 1,
             start_index: count("wallets.start_index", self.start_index)?,
+            scanned_index: optional_count("wallets.scanned_index", self.scanned_index)?,
             next_index: count("key_counters.next_index", next_index)?,
             seal: self.seal,
             created_at: UnixMillis(self.created_at),
@@ -273,6 +283,13 @@ pub async fn confirm(
     let binds = [wallet.into(), seal.into(), now.into()];
     let confirmed = tx.execute(CONFIRM, &binds).await;
     Ok(confirmed.map_err(|error| error.rule("wallets_default"))? == 1)
+}
+
+/// Notes that a scan found this index paid. Never lowers what an earlier one found.
+pub async fn scanned(tx: &mut Tx, wallet: WalletKey, index: u32) -> Result<(), StoreError> {
+    let binds = [wallet.into(), i64::from(index).into()];
+    tx.execute(SCANNED, &binds).await?;
+    Ok(())
 }
 
 /// The merchants that have a wallet on this node, whatever its state. Until the unit ends no other

@@ -12,7 +12,7 @@ use super::wallet_scan::WalletScan;
 use super::{Fault, Parts, is_lasting};
 use crate::apply::ApplyRescan;
 use crate::error::EngineError;
-use crate::units::RecordRequest;
+use crate::units::{RecordRequest, Used};
 
 impl<S: Source> Following<S> {
     /// Looks for requests, scans what has arrived for one, and records what is due.
@@ -155,13 +155,12 @@ impl<S: Source> Following<S> {
             let mut used = None;
             if is_last {
                 progress.state = RequestState::Done;
-                used = wallet
-                    .highest
-                    .map(|highest| (wallet.node.clone(), highest.saturating_add(1)));
+                used = wallet.used();
             }
-            if let Some((node, next)) = &used {
+            if let Some(used) = &used {
                 // Before the database: an index is never taken for free where it is not.
-                let raised = parts.high_water.raise(node, *next);
+                let next = used.highest.saturating_add(1);
+                let raised = parts.high_water.raise(&used.node, next);
                 if let Err(error) = raised {
                     let why = format!("the high-water mark cannot be kept: {error}");
                     reading.asked.progress.state = RequestState::Failed;
@@ -276,7 +275,7 @@ async fn note(
     parts: &Parts,
     fence: i64,
     request: &Request,
-    used: Option<(String, u32)>,
+    used: Option<Used>,
     now: UnixMillis,
 ) -> Result<(), Fault> {
     let unit = RecordRequest {

@@ -5,19 +5,21 @@ use std::sync::Arc;
 
 use paywatch_chain::{Block, Derivation, KeyError, WatchTable};
 use paywatch_domain::{ChainName, MerchantId, Mode, WalletId, limits};
-use paywatch_store::MerchantKey;
 use paywatch_store::wallets::{self, Wallet};
+use paywatch_store::{MerchantKey, WalletKey};
 
 use super::{Fault, Parts};
 use crate::seal::WalletFields;
+use crate::units::Used;
 
 /// The keys of a wallet from its first index to some way beyond the highest one that was paid.
 pub(super) struct WalletScan {
     derivation: Arc<dyn Derivation>,
     chain: ChainName,
     canonical: String,
+    wallet: WalletKey,
     /// The node whose children the keys are.
-    pub(super) node: String,
+    node: String,
     table: WatchTable,
     indexes: BTreeMap<Vec<u8>, u32>,
     /// The lowest index that is not in the table.
@@ -55,6 +57,7 @@ impl WalletScan {
             derivation: Arc::clone(&parts.derivation),
             chain: parts.spec.name.clone(),
             canonical: wallet.canonical,
+            wallet: wallet.key,
             node: wallet.node,
             table: WatchTable::new(parts.entropy.bits()),
             indexes: BTreeMap::new(),
@@ -65,6 +68,15 @@ impl WalletScan {
         Ok(match scan.widen(first) {
             Ok(()) => Ok(scan),
             Err(error) => Err(error.to_string()),
+        })
+    }
+
+    /// What is known when all blocks were read; `None` when no key was ever paid.
+    pub(super) fn used(&self) -> Option<Used> {
+        Some(Used {
+            wallet: self.wallet,
+            node: self.node.clone(),
+            highest: self.highest?,
         })
     }
 

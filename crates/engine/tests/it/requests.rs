@@ -27,6 +27,7 @@ stories!(
     heights_that_were_not_read_are_refused,
     a_used_key_hands_out_no_used_address,
     a_scan_survives_a_crash,
+    a_chain_that_catches_up_says_how_fast,
 );
 
 /// Reorganises the node: drops blocks, and mines empty ones.
@@ -327,6 +328,12 @@ async fn a_used_key_hands_out_no_used_address(mut house: House) {
     let done = finish(&mut house, &asked).await;
     assert_eq!(done.state, "done", "{done:?}");
     assert_eq!(done.findings.unwrap().highest_index, Some(37));
+    let wallet = house.commands.wallet(&house.caller, house.wallet).await;
+    let wallet = wallet.unwrap().unwrap();
+    assert_eq!(
+        (wallet.highest_used_index, wallet.unused_gap),
+        (Some(37), 0)
+    );
     let (_, key) = house.invoice(1_000, 900).await;
     assert_eq!(key, b"shop-38");
     // Never lowered, and as far as a thousand beyond the highest one that was found.
@@ -348,6 +355,32 @@ async fn a_used_key_hands_out_no_used_address(mut house: House) {
         house.marks.read("4").unwrap(),
         1_039,
         "outside the database too"
+    );
+}
+
+async fn a_chain_that_catches_up_says_how_fast(mut house: House) {
+    let now = house.now;
+    for _ in 0..2_000 {
+        house.chain.node().mine(Vec::new(), now);
+    }
+    house.now = house.now.plus_ms(1_001);
+    let mut shown = None;
+    for _ in 0..1_000 {
+        house.now = house.now.plus_ms(200);
+        house.steps(5).await;
+        let row = house.row().await;
+        shown = shown.max(row.blocks_per_minute);
+        if row.cursor.unwrap().height == 2_002 {
+            break;
+        }
+    }
+    assert!(shown.is_some_and(|per_minute| 0 < per_minute), "{shown:?}");
+    house.poll().await;
+    house.pass(6_000).await;
+    let row = house.row().await;
+    assert_eq!(
+        (row.cursor.unwrap().height, row.blocks_per_minute),
+        (2_002, None)
     );
 }
 

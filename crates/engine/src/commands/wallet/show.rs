@@ -19,9 +19,12 @@ pub(super) async fn render(
     caller: &Caller,
     row: &Row,
 ) -> Result<Wallet, CommandError> {
-    let usage = handed_out::usage(conn, row.key, row.start_index).await?;
-    let next_index = row.next_index.max(row.start_index);
-    let unused_gap = unused_gap(usage, row.start_index, next_index);
+    // Up to what a scan found the owner's own wallet has looked already.
+    let scanned = row.scanned_index.map(|index| index.saturating_add(1));
+    let first = row.start_index.max(scanned.unwrap_or(0));
+    let usage = handed_out::usage(conn, row.key, first).await?;
+    let next_index = row.next_index.max(first);
+    let unused_gap = unused_gap(usage, first, next_index);
     let mut first_addresses = Vec::new();
     if let Some(chain) = shown_chain(parts, caller, row.family) {
         let derivation = derivation(parts, row.family)?;
@@ -48,7 +51,7 @@ pub(super) async fn render(
         default: row.is_default,
         start_index: row.start_index,
         next_index,
-        highest_used_index: usage.highest,
+        highest_used_index: usage.highest.max(row.scanned_index),
         unused_gap,
         recommended_gap_limit: recommended_gap_limit(unused_gap),
         first_addresses,
