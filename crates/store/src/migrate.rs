@@ -1,17 +1,24 @@
 //! Migrations: forward only, compiled in, one folder per database with the same file names.
 
 use std::path::Path;
+use std::time::Duration;
 
 use paywatch_domain::UnixMillis;
 use sha2::{Digest, Sha256};
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, PgConnection, SqliteConnection};
 
 use crate::conn::{Conn, Either, Link};
 use crate::dialect::{Dialect, PG_MIGRATION_LOCK, Place, lite_options, pg_migrator};
-use crate::error::{SchemaError, StoreError};
+use crate::error::{SchemaError, StoreError, is_busy};
 use crate::restored;
 use crate::sql::statements;
 use crate::store::Options;
+
+/// How often a file that another process is making is tried, and how long in between: ten seconds, like
+/// the busy timeout.
+const OPEN_TRIES: u32 = 200;
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
 /// One step of the schema, for both databases.
 struct Migration {
@@ -113,7 +120,7 @@ async fn connect(url: &str) -> Result<Conn, StoreError> {
         Place::Lite(path) => {
             create_folder(&path)?;
             let connect = lite_options(&path, &options).create_if_missing(true);
-            let conn = connect.connect().await.map_err(step)?;
+            let conn = open_lite(&connect).await.map_err(step)?;
             Either::Lite(Link::Own(Box::new(conn)))
         }
         Place::Pg(place) => {
@@ -122,6 +129,25 @@ async fn connect(url: &str) -> Result<Conn, StoreError> {
         }
     };
     Ok(Conn::new(inner))
+}
+
+/// Opens a SQLite file. While another process makes a new file a WAL one, this is refused at once,
+/// whatever the busy timeout is (<https://sqlite.org/wal.html>, section 9).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it stands in for SQLite's own wait for a lock, before anything else runs"
+)]
+async fn open_lite(connect: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let mut tries = 0;
+    loop {
+        match connect.connect().await {
+            Err(error) if tries < OPEN_TRIES && is_busy(&error) => {
+                tries += 1;
+                tokio::time::sleep(OPEN_PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn create_folder(path: &Path) -> Result<(), StoreError> {
