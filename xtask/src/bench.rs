@@ -1,4 +1,4 @@
-//! `cargo xtask bench [NAME]`: sets up, builds the program `bench` as released, and hands over to it.
+//! `cargo xtask bench [--quick] [NAME ...]`: sets up, builds the program `bench` as released, and hands over to it.
 
 use crate::setup::{self, Purpose};
 use crate::{paths, run};
@@ -10,9 +10,9 @@ const PROFILE: &str = "bench-run";
 /// The rows as JSON, in the target folder.
 const RESULTS: &str = "bench.json";
 
-/// `bench [NAME] [ARGUMENTS OF THE BENCHMARKS]`
+/// `bench [NAME ...] [ARGUMENTS OF THE BENCHMARKS]`
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
-    let environment = setup::ensure(Purpose::Demo)?;
+    let environment = setup::ensure(Purpose::Test)?;
     eprintln!("build: the first time takes some minutes");
     run::show(
         run::cargo()

@@ -27,7 +27,7 @@ cargo xtask COMMAND
   nodes up|down                 start or stop a local regtest bitcoind to play with
   demo [--keep]                 a real node pays real invoices; the backend verifies the webhooks
   test [FILTER] [--full]        every check and every test; with FILTER only the tests whose name holds it
-  bench [NAME]                  benchmarks
+  bench [--quick] [NAME ...]    benchmarks
   tidy                          the rules of this repository that no other tool checks
 
 What setup installs lives outside the checkout: $PAYWATCH_CACHE, else $XDG_CACHE_HOME/paywatch,

@@ -1,17 +1,11 @@
 //! What the watcher is compared with: programs that only download blocks.
 
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use bitcoin_slices::bsl::{Block, Transaction};
-use bitcoin_slices::{Visit, Visitor};
+use anyhow::{Context, Result, ensure};
+use bitcoin::consensus::deserialize;
 use paywatch_domain::BlockRef;
 use reqwest::Client;
-use sha2::{Digest, Sha256};
-
-/// Where the merkle root stands in a block's header.
-const MERKLE_ROOT: std::ops::Range<usize> = 36..68;
 
 /// A client that is made as the watcher's own.
 fn client() -> Result<Client> {
@@ -48,45 +42,13 @@ pub(crate) fn is_there(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Whether the ids of all transactions have the merkle root of the header.
-///
-/// With `bitcoin_slices`, which walks the bytes: reading the block into the types of the crate
-/// `bitcoin` takes longer.
+/// Whether the ids of all transactions have the merkle root of the header, as whoever uses the crate
+/// `bitcoin` writes that.
 pub(crate) fn merkle(bytes: &[u8]) -> Result<()> {
-    #[derive(Default)]
-    struct Ids(Vec<[u8; 32]>);
-    impl Visitor for Ids {
-        fn visit_transaction(&mut self, transaction: &Transaction<'_>) -> ControlFlow<()> {
-            let (version, body, lock_time) = transaction.txid_preimage();
-            self.0.push(hash(&[version, body, lock_time]));
-            ControlFlow::Continue(())
-        }
-    }
-    let mut ids = Ids::default();
-    if let Err(error) = Block::visit(bytes, &mut ids) {
-        bail!("a block cannot be read: {error:?}");
-    }
-    let mut level = ids.0;
-    while 1 < level.len() {
-        let pairs = level.chunks(2).map(|pair| match pair {
-            [left, right] => hash(&[left, right]),
-            [last] => hash(&[last, last]),
-            _ => [0; 32],
-        });
-        level = pairs.collect();
-    }
-    let root = level.first().map(|root| &root[..]);
+    let block: bitcoin::Block = deserialize(bytes).context("read a block")?;
     ensure!(
-        root == bytes.get(MERKLE_ROOT),
+        block.check_merkle_root(),
         "a block's transactions do not have its merkle root"
     );
     Ok(())
-}
-
-fn hash(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    Sha256::digest(hasher.finalize()).into()
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use paywatch_chain::Compute;
 use paywatch_chain_bitcoin::{BitcoinDerivation, BitcoinSource, Config, Credentials, Network};
-use paywatch_domain::UnixMillis;
+use paywatch_domain::{BlockHash, BlockRef, UnixMillis};
 use paywatch_engine::high_water::HighWaterFolder;
 use paywatch_engine::worker::{ChainWorker, Pace, Parts, Step};
 use paywatch_store::Store;
-use paywatch_store::chains::{self, ChainRow};
+use paywatch_store::chains;
 use paywatch_testkit::Bitcoind;
 
 use crate::numbers::{Numbers, now};
@@ -25,7 +26,7 @@ const PACE: Pace = Pace {
 /// The node as the watcher reads it.
 pub(crate) fn source(node: &Bitcoind) -> Result<BitcoinSource> {
     let asset = shop::asset()?;
-    Ok(BitcoinSource::new(Config {
+    let source = BitcoinSource::new(Config {
         chain: asset.chain().clone(),
         network: Network::Regtest,
         asset,
@@ -35,20 +36,16 @@ pub(crate) fn source(node: &Bitcoind) -> Result<BitcoinSource> {
             password: node.password().to_owned(),
         },
         rest: true,
-    })?)
+    })?;
+    Ok(source.with_compute(Compute::new(|work| {
+        drop(tokio::task::spawn_blocking(work));
+    })))
 }
 
-/// Follows the node until what is stored of the chain is as wanted; says how long that took.
-///
-/// The worker is a new one with a new connection, as after a start of the program.
-pub(crate) async fn follow(
-    node: &Bitcoind,
-    store: &Store,
-    is_done: impl Fn(&ChainRow) -> bool + Send + Sync + 'static,
-) -> Result<Duration> {
-    let source = Arc::new(source(node)?);
+/// What a worker needs besides its node.
+pub(crate) fn parts(store: &Store) -> Result<Parts> {
     let networks = [(shop::asset()?.chain().clone(), Network::Regtest)];
-    let parts = Parts {
+    Ok(Parts {
         store: store.clone(),
         spec: shop::chain()?,
         pace: PACE,
@@ -58,22 +55,44 @@ pub(crate) async fn follow(
         derivation: Arc::new(BitcoinDerivation::new(networks)),
         // No wallet is scanned for here, so nothing is ever marked.
         high_water: Arc::new(HighWaterFolder::open(&std::env::temp_dir())?),
-    };
+    })
+}
+
+/// The last block of a node.
+pub(crate) async fn tip(node: &Bitcoind) -> Result<BlockRef> {
+    let height = node.height().await?;
+    let hash = BlockHash::new(&node.hash_at(height).await?);
+    Ok(BlockRef { height, hash })
+}
+
+/// Follows the node until a block is recorded, and if `covered` until the chain is said to be covered;
+/// says how long that took.
+///
+/// The worker is a new one with a new connection, as after a start of the program.
+pub(crate) async fn follow(
+    node: &Bitcoind,
+    store: &Store,
+    to: BlockRef,
+    covered: bool,
+) -> Result<Duration> {
+    let source = Arc::new(source(node)?);
+    let parts = parts(store)?;
     let store = store.clone();
     let drive = async move {
         let started = Instant::now();
         let mut worker = ChainWorker::new(source, parts);
         loop {
-            let Step::Idle { wake_at } = worker.step(now()).await else {
+            let step = worker.step(now()).await;
+            if worker.cursor() == Some(&to) && (!covered || is_covered(&store).await?) {
+                break;
+            }
+            let Step::Idle { wake_at } = step else {
                 tokio::task::yield_now().await;
                 continue;
             };
-            if reached(&store, &is_done).await? {
-                break;
-            }
             tokio::select! {
                 () = worker.ready() => {}
-                () = sleep_until(wake_at) => {}
+                () = sleep_until(wake_at) => refuse_problems(&store).await?,
             }
         }
         let elapsed = started.elapsed();
@@ -83,21 +102,25 @@ pub(crate) async fn follow(
     tokio::spawn(drive).await.context("the worker broke off")?
 }
 
-async fn reached(store: &Store, is_done: impl Fn(&ChainRow) -> bool) -> Result<bool> {
+async fn is_covered(store: &Store) -> Result<bool> {
     let rows = chains::all(&mut store.read().await?).await?;
-    let Some(row) = rows.first() else {
-        return Ok(false);
-    };
-    if let Some(problem) = &row.problem {
-        bail!("the worker reports: {}", problem.text);
-    }
-    if let Some(reason) = &row.halted {
-        bail!("the worker halted: {reason}");
-    }
-    Ok(is_done(row))
+    Ok(rows.iter().any(|row| row.covered_until.is_some()))
 }
 
-async fn sleep_until(wake_at: UnixMillis) {
+/// What keeps the worker from reading on would keep it for ever.
+async fn refuse_problems(store: &Store) -> Result<()> {
+    for row in chains::all(&mut store.read().await?).await? {
+        if let Some(problem) = &row.problem {
+            bail!("the worker reports: {}", problem.text);
+        }
+        if let Some(reason) = &row.halted {
+            bail!("the worker halted: {reason}");
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn sleep_until(wake_at: UnixMillis) {
     let wait_ms = u64::try_from(wake_at.ms_since(now())).unwrap_or(0);
     tokio::time::sleep(Duration::from_millis(wait_ms)).await;
 }

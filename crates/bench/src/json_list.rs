@@ -1,21 +1,18 @@
 //! A list of transfers in one statement, against one statement each.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use paywatch_domain::{
-    Amount, BlockHash, BlockRef, ChainName, Entropy as _, Position, Role, TransferId, TxId,
-};
+use paywatch_domain::{Amount, Entropy as _, Position, Role, TransferId, TxId};
 use paywatch_store::transfers::{self, NewTransfer};
-use paywatch_store::{InvoiceKey, OptionKey, StoreError, Tx, Unit, chains};
+use paywatch_store::{InvoiceKey, OptionKey, StoreError, Tx, Unit};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::numbers::{Numbers, now};
 use crate::progress::{Progress, say};
-use crate::shop::{Opened, Shop, asset};
+use crate::shop::{Cover, NOWHERE, Opened, Shop, asset};
 use crate::table::{Goal, Row, median, per_second};
 
 /// Transfers that are stored at once.
@@ -31,37 +28,18 @@ const INSERT: &str =
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     ON CONFLICT (chain, tx_id, position, option) DO NOTHING";
 
-/// Measures both ways, each in a file of its own, from the first statement to the end of the commit.
+/// Measures both ways from the first statement to the end of the commit, each time in a new copy of
+/// the same small database.
 pub(crate) async fn measure(rounds: u32) -> Result<Row> {
     say("opening a shop");
     let folder = tempfile::Builder::new()
         .prefix("paywatch-bench-")
         .tempdir()?;
-    let (list_file, single_file) = (
-        folder.path().join("list.sqlite"),
-        folder.path().join("single.sqlite"),
-    );
-    furnish(&list_file, &folder.path().join("marks")).await?;
-    std::fs::copy(&list_file, &single_file).context("copy the database")?;
-
-    let opened = Opened::open(&list_file).await?;
-    let mut conn = connect(&single_file).await?;
-    let mut numbers = Numbers(5);
-    let (mut lists, mut singles) = (Vec::new(), Vec::new());
-    let progress = Progress::new("inserting, round", rounds);
-    // The first round opens connections and prepares statements; it does not count.
-    for round in 0..=rounds {
-        let new = Arc::new(transfers(&mut numbers)?);
-        let list = insert_list(&opened, Arc::clone(&new)).await?;
-        let single = insert_singly(&mut conn, &new).await?;
-        if 0 < round {
-            lists.push(list);
-            singles.push(single);
-            progress.done(round);
-        }
-    }
-    conn.close().await?;
-    opened.close().await?;
+    let template = folder.path().join("template.sqlite");
+    furnish(&template, &folder.path().join("marks")).await?;
+    // On the threads on which the store's own writer runs.
+    let rounds = tokio::spawn(async move { run(rounds, &template).await });
+    let (lists, singles) = rounds.await.context("the insertion broke off")??;
     let speed = |durations| per_second(TRANSFERS, median(durations));
     let (value, baseline) = (speed(lists), speed(singles));
     let goal = Goal::AtLeast(3.0);
@@ -74,12 +52,40 @@ pub(crate) async fn measure(rounds: u32) -> Result<Row> {
     ))
 }
 
+/// How long each round took, as a list and one by one.
+async fn run(rounds: u32, template: &Path) -> Result<(Vec<Duration>, Vec<Duration>)> {
+    let file = template.with_file_name("copy.sqlite");
+    let mut numbers = Numbers(5);
+    let (mut lists, mut singles) = (Vec::new(), Vec::new());
+    let progress = Progress::new("inserting, round", rounds);
+    for round in 1..=rounds {
+        // What is inserted first opens the connection and prepares the statement.
+        let (first, new) = (
+            transfers(1, &mut numbers)?,
+            transfers(TRANSFERS, &mut numbers)?,
+        );
+
+        std::fs::copy(template, &file).context("copy the database")?;
+        let opened = Opened::open(&file).await?;
+        insert_list(&opened, first.clone()).await?;
+        lists.push(insert_list(&opened, new.clone()).await?);
+        opened.close().await?;
+
+        std::fs::copy(template, &file).context("copy the database")?;
+        let mut conn = connect(&file).await?;
+        insert_singly(&mut conn, &first).await?;
+        singles.push(insert_singly(&mut conn, &new).await?);
+        conn.close().await?;
+        progress.done(round);
+    }
+    Ok((lists, singles))
+}
+
 /// Makes the invoices on a chain that is said to be covered.
 async fn furnish(file: &Path, marks: &Path) -> Result<()> {
     let opened = Opened::open(file).await?;
-    let chain = asset()?.chain().clone();
-    opened.store.write(Cover(chain)).await?;
-    let mut shop = Shop::open(&opened.store, marks).await?;
+    opened.store.write(Cover(asset()?.chain().clone())).await?;
+    let mut shop = Shop::open(&opened.store, marks, NOWHERE).await?;
     for _ in 0..INVOICES {
         shop.invoice(1_000).await?;
     }
@@ -87,30 +93,10 @@ async fn furnish(file: &Path, marks: &Path) -> Result<()> {
     opened.close().await
 }
 
-/// Says that a chain was read up to a block.
-struct Cover(ChainName);
-
-impl Unit for Cover {
-    type Output = ();
-    type Error = StoreError;
-    const NAME: &'static str = "cover";
-
-    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        let at = BlockRef {
-            height: 100,
-            hash: BlockHash::new(&"0".repeat(64)),
-        };
-        let lease = chains::claim(tx, &self.0, "bench", now(), 1_000).await?;
-        let fence = lease.ok_or(StoreError::LeaseLost)?.fence;
-        chains::advance(tx, &self.0, fence, None, &at, now()).await?;
-        chains::cover(tx, &self.0, fence, now(), at.height).await
-    }
-}
-
 /// Transfers that were never stored, spread over the invoices.
-fn transfers(numbers: &mut Numbers) -> Result<Vec<NewTransfer>> {
+fn transfers(count: u32, numbers: &mut Numbers) -> Result<Vec<NewTransfer>> {
     let asset = asset()?;
-    let new = (0..TRANSFERS).map(|number| {
+    let new = (0..count).map(|number| {
         // Rows of a new database are numbered from one.
         let row = i64::from(number % INVOICES).saturating_add(1);
         let id = format!("{:032x}{:032x}", numbers.bits(), numbers.bits());
@@ -132,7 +118,7 @@ fn transfers(numbers: &mut Numbers) -> Result<Vec<NewTransfer>> {
     Ok(new.collect())
 }
 
-struct Insert(Arc<Vec<NewTransfer>>);
+struct Insert(Vec<NewTransfer>);
 
 impl Unit for Insert {
     type Output = u64;
@@ -144,11 +130,12 @@ impl Unit for Insert {
     }
 }
 
-async fn insert_list(opened: &Opened, new: Arc<Vec<NewTransfer>>) -> Result<Duration> {
+async fn insert_list(opened: &Opened, new: Vec<NewTransfer>) -> Result<Duration> {
+    let count = u64::try_from(new.len())?;
     let started = Instant::now();
     let rows = opened.store.write(Insert(new)).await?;
     let elapsed = started.elapsed();
-    ensure!(rows == u64::from(TRANSFERS), "{rows} rows were stored");
+    ensure!(rows == count, "{rows} of {count} rows were stored");
     Ok(elapsed)
 }
 
@@ -163,6 +150,7 @@ async fn connect(file: &Path) -> Result<SqliteConnection> {
 }
 
 async fn insert_singly(conn: &mut SqliteConnection, new: &[NewTransfer]) -> Result<Duration> {
+    let count = u64::try_from(new.len())?;
     let mut rows = 0;
     let started = Instant::now();
     let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await?;
@@ -185,6 +173,6 @@ async fn insert_singly(conn: &mut SqliteConnection, new: &[NewTransfer]) -> Resu
     }
     transaction.commit().await?;
     let elapsed = started.elapsed();
-    ensure!(rows == u64::from(TRANSFERS), "{rows} rows were stored");
+    ensure!(rows == count, "{rows} of {count} rows were stored");
     Ok(elapsed)
 }

@@ -1,14 +1,16 @@
 //! Full blocks: thousands of segwit transactions of one input and two outputs.
 //!
-//! They have the form and the size of the payments that fill real blocks. What stands in the place
-//! of signature and key is checked by nobody: whoever follows a chain does not check signatures
-//! either, and blocks are made quickly.
+//! Each spends like a multisignature of two of three keys (P2WSH), so that a block has about as many
+//! transactions, and as many bytes to hash, in each of its bytes as real blocks have. What stands in
+//! the place of signatures and keys is checked by nobody: whoever follows a chain does not check
+//! signatures either, and blocks are made quickly.
 
 use anyhow::{Context, Result};
 use bitcoin::absolute::LockTime;
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::hashes::Hash as _;
-use bitcoin::opcodes::all::{OP_2DROP, OP_PUSHNUM_1};
+use bitcoin::opcodes::all::{OP_2DROP, OP_DROP, OP_PUSHNUM_1};
+use bitcoin::script::PushBytes;
 use bitcoin::transaction::Version;
 use bitcoin::{
     Address, Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, WPubkeyHash,
@@ -21,7 +23,7 @@ use serde_json::json;
 use crate::numbers::Numbers;
 
 /// Transactions of a block: about 1 MB of them.
-pub(crate) const TRANSACTIONS: u32 = 4_200;
+pub(crate) const TRANSACTIONS: u32 = 2_600;
 /// What each transaction pays, in satoshi.
 pub(crate) const PAYMENT_SATOSHI: u64 = 1_000;
 /// Blocks on top of a coinbase transaction before it can be spent.
@@ -34,7 +36,7 @@ const KEY_BYTES: usize = 33;
 pub(crate) struct Miner {
     node: Bitcoind,
     numbers: Numbers,
-    /// What every coin of the miner is locked with: drops two values and agrees.
+    /// What every coin of the miner is locked with: drops three values and agrees.
     lock: ScriptBuf,
     /// One coin for each transaction of the next block.
     coins: Vec<(OutPoint, Amount)>,
@@ -43,14 +45,17 @@ pub(crate) struct Miner {
 impl Miner {
     /// Splits the first coin of an empty chain. Mines 102 blocks.
     pub(crate) async fn new(node: &Bitcoind) -> Result<Self> {
-        let lock = ScriptBuf::builder()
+        let key: &PushBytes = (&[2; KEY_BYTES]).into();
+        let mut lock = ScriptBuf::builder()
             .push_opcode(OP_2DROP)
-            .push_opcode(OP_PUSHNUM_1)
-            .into_script();
+            .push_opcode(OP_DROP);
+        for _ in 0..3 {
+            lock = lock.push_slice(key).push_opcode(OP_DROP);
+        }
         let mut miner = Self {
             node: node.clone(),
             numbers: Numbers(1),
-            lock,
+            lock: lock.push_opcode(OP_PUSHNUM_1).into_script(),
             coins: Vec::new(),
         };
         let address = Address::from_script(&miner.lock.to_p2wsh(), Network::Regtest)?;
@@ -79,6 +84,15 @@ impl Miner {
     /// Mines a full block that pays each of these scripts once, and somebody else with each of the
     /// other transactions.
     pub(crate) async fn mine(&mut self, payees: &[ScriptBuf]) -> Result<BlockRef> {
+        let transactions = self.prepare(payees)?;
+        let hash = self.node.mine_with(&transactions).await?;
+        let height = self.node.height().await?;
+        let hash = BlockHash::new(&hash);
+        Ok(BlockRef { height, hash })
+    }
+
+    /// The transactions of the next block, in hexadecimal.
+    pub(crate) fn prepare(&mut self, payees: &[ScriptBuf]) -> Result<Vec<String>> {
         let payment = Amount::from_sat(PAYMENT_SATOSHI);
         let mut payees = payees.iter().cloned();
         let mut transactions = Vec::with_capacity(self.coins.len());
@@ -97,10 +111,7 @@ impl Miner {
             transactions.push(serialize_hex(&transaction));
         }
         self.coins = next;
-        let hash = self.node.mine_with(&transactions).await?;
-        let height = self.node.height().await?;
-        let hash = BlockHash::new(&hash);
-        Ok(BlockRef { height, hash })
+        Ok(transactions)
     }
 
     /// The script of somebody who was never paid before.
@@ -116,11 +127,8 @@ impl Miner {
     }
 
     fn spend(&self, coin: OutPoint, output: Vec<TxOut>) -> Transaction {
-        let witness: [&[u8]; 3] = [
-            &[0x30; SIGNATURE_BYTES],
-            &[2; KEY_BYTES],
-            self.lock.as_bytes(),
-        ];
+        let signature: &[u8] = &[0x30; SIGNATURE_BYTES];
+        let witness = [&[], signature, signature, self.lock.as_bytes()];
         Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,

@@ -5,13 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use bitcoin::{Address, ScriptBuf};
 use paywatch_chain::Derivation;
 use paywatch_chain_bitcoin::{BitcoinDerivation, Network};
 use paywatch_domain::{
-    Amount, Asset, AssetKind, AssetName, Catalogue, ChainSpec, Family, Finality, MerchantId, Mode,
+    Amount, Asset, AssetKind, AssetName, BlockHash, BlockRef, Catalogue, ChainName, ChainSpec,
+    Family, Finality, MerchantId, Mode,
 };
 use paywatch_engine::commands::{Answered, Caller, CommandParts, Commands};
 use paywatch_engine::high_water::HighWaterFolder;
+use paywatch_store::chains::{self, Lease};
 use paywatch_store::{MasterKey, MerchantKey, Options, Store, StoreError, Tx, Unit, merchants};
 use paywatch_testkit::WalletKey;
 use paywatch_wire::request::{NamedPolicies, Request, decode};
@@ -51,9 +54,54 @@ pub(crate) fn chain() -> Result<ChainSpec> {
     })
 }
 
+/// Where webhooks go that nobody sends.
+pub(crate) const NOWHERE: &str = "https://shop.example/webhooks";
+
+/// The height up to which [`Cover`] says that the chain was read.
+pub(crate) const COVERED_HEIGHT: u64 = 100;
+
+/// Says that the chain was read up to a block.
+pub(crate) struct Cover(pub(crate) ChainName);
+
+impl Unit for Cover {
+    type Output = ();
+    type Error = StoreError;
+    const NAME: &'static str = "cover";
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        let height = COVERED_HEIGHT;
+        let hash = BlockHash::new(&"0".repeat(64));
+        let Lease { chain, fence, .. } = Claim(self.0.clone()).run(tx).await?;
+        chains::advance(tx, &chain, fence, None, &BlockRef { height, hash }, now()).await?;
+        chains::cover(tx, &chain, fence, now(), height).await
+    }
+}
+
+/// Takes the lease of the chain.
+pub(crate) struct Claim(pub(crate) ChainName);
+
+impl Unit for Claim {
+    type Output = Lease;
+    type Error = StoreError;
+    const NAME: &'static str = "claim";
+
+    async fn run(&self, tx: &mut Tx) -> Result<Lease, StoreError> {
+        let lease = chains::claim(tx, &self.0, "bench", now(), 3_600_000).await?;
+        lease.ok_or(StoreError::LeaseLost)
+    }
+}
+
 /// The key that seals everything here.
 pub(crate) fn master() -> Arc<MasterKey> {
     Arc::new(MasterKey::from_bytes([7; 32]))
+}
+
+/// The descriptor of every shop's wallet.
+pub(crate) fn descriptor() -> Result<String> {
+    let derivation = BitcoinDerivation::new([(asset()?.chain().clone(), Network::Regtest)]);
+    Ok(derivation
+        .parse(&WalletKey::new(1)?.vpub(), true)?
+        .canonical)
 }
 
 /// A store with its writer at work.
@@ -66,9 +114,13 @@ pub(crate) struct Opened {
 impl Opened {
     /// Opens a SQLite file; what is missing of its schema is made.
     pub(crate) async fn open(file: &Path) -> Result<Self> {
-        let url = format!("sqlite:{}", file.display());
-        paywatch_store::migrate(&url, now()).await?;
-        let (store, writer) = Store::open(&url, Options::default()).await?;
+        Self::open_url(&format!("sqlite:{}", file.display())).await
+    }
+
+    /// Opens a database; what is missing of its schema is made.
+    pub(crate) async fn open_url(url: &str) -> Result<Self> {
+        paywatch_store::migrate(url, now()).await?;
+        let (store, writer) = Store::open(url, Options::default()).await?;
         let (stop, stopped) = oneshot::channel();
         let writer = tokio::spawn(writer.run(async move { drop(stopped.await) }));
         Ok(Self {
@@ -108,7 +160,7 @@ pub(crate) struct Shop {
 impl Shop {
     /// A merchant whose wallet was confirmed and who wants webhooks. `folder` keeps what stands
     /// outside the database.
-    pub(crate) async fn open(store: &Store, folder: &Path) -> Result<Self> {
+    pub(crate) async fn open(store: &Store, folder: &Path, webhooks: &str) -> Result<Self> {
         let spec = chain()?;
         let networks = [(spec.name.clone(), Network::Regtest)];
         let derivation: Arc<dyn Derivation> = Arc::new(BitcoinDerivation::new(networks));
@@ -135,7 +187,7 @@ impl Shop {
             numbers: Numbers(2),
         };
         shop.open_wallet().await?;
-        let request = request(&json!({ "url": "https://shop.example/webhooks" }))?;
+        let request = request(&json!({ "url": webhooks }))?;
         let (commands, caller) = (&shop.commands, &shop.caller);
         commands
             .create_endpoint(caller, request, None, now(), &mut shop.numbers)
@@ -160,8 +212,8 @@ impl Shop {
         Ok(())
     }
 
-    /// Makes an invoice over an amount; gives its address.
-    pub(crate) async fn invoice(&mut self, satoshi: u64) -> Result<String> {
+    /// Makes an invoice over an amount; gives the script of its address.
+    pub(crate) async fn invoice(&mut self, satoshi: u64) -> Result<ScriptBuf> {
         let amount = Amount::from_atomic(satoshi).decimal(8);
         let request = request(&json!({
             "options": [{ "asset": asset()?.to_string(), "amount": amount }],
@@ -172,7 +224,9 @@ impl Shop {
             .await?;
         let invoice = answer(&made)?;
         let address = invoice["options"][0]["address"].as_str();
-        Ok(address.context("an option has an address")?.to_owned())
+        let address: Address<_> = address.context("an option has an address")?.parse()?;
+        let address = address.require_network(bitcoin::Network::Regtest)?;
+        Ok(address.script_pubkey())
     }
 }
 

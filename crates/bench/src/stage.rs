@@ -1,21 +1,23 @@
 //! What is measured on: a node with full blocks, and the database of a watcher that has not read them.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use anyhow::{Context, Result};
-use bitcoin::{Address, Network, ScriptBuf};
+use bitcoin::ScriptBuf;
 use paywatch_domain::BlockRef;
 use paywatch_testkit::Bitcoind;
 use tempfile::TempDir;
 
-use crate::follow::follow;
+use crate::follow::{follow, tip};
 use crate::miner::{Miner, PAYMENT_SATOSHI, TRANSACTIONS};
 use crate::progress::{Progress, say};
-use crate::shop::{Opened, Shop};
+use crate::shop::{NOWHERE, Opened, Shop};
+use crate::{bdk, crowd};
 
-/// Invoices that each block pays.
-pub(crate) const PAID_PER_BLOCK: u32 = 4;
+/// Scripts that are watched: as many as the wallet reveals that is compared.
+const WATCHED: u32 = bdk::REVEALED;
+/// Invoices that each block pays: the shop has a payment in every block.
+pub(crate) const PAID_PER_BLOCK: u32 = 1;
 
 /// A node with full blocks, and a database that ends below them.
 pub(crate) struct Stage {
@@ -61,24 +63,19 @@ impl Stage {
     /// Makes the invoices while the watcher is up to date.
     async fn open_shop(&mut self) -> Result<()> {
         let opened = Opened::open(&self.template()).await?;
-        let height = self.node.height().await?;
-        follow(&self.node, &opened.store, move |row| {
-            let cursor = row.cursor.as_ref().map(|block| block.height);
-            cursor == Some(height) && row.covered_until.is_some()
-        })
-        .await?;
+        follow(&self.node, &opened.store, tip(&self.node).await?, true).await?;
         let marks = self.folder.path().join("marks");
-        let mut shop = Shop::open(&opened.store, &marks).await?;
+        let mut shop = Shop::open(&opened.store, &marks, NOWHERE).await?;
         let invoices = self.count.saturating_mul(PAID_PER_BLOCK);
         let progress = Progress::new("creating invoices", invoices);
         for number in 1..=invoices {
-            let address = shop.invoice(PAYMENT_SATOSHI).await?;
-            let address = Address::from_str(&address)?.require_network(Network::Regtest)?;
-            self.scripts.push(address.script_pubkey());
+            self.scripts.push(shop.invoice(PAYMENT_SATOSHI).await?);
             progress.done(number);
         }
         drop(shop);
-        opened.close().await
+        opened.close().await?;
+        let url = format!("sqlite:{}", self.template().display());
+        crowd::add(&url, WATCHED.saturating_sub(invoices)).await
     }
 
     fn template(&self) -> PathBuf {

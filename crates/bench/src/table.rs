@@ -6,20 +6,26 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::{Serialize, Serializer};
 
-/// What a ratio must be.
+/// What a figure must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Goal {
-    /// This or more.
+    /// The ratio: this or more.
     AtLeast(f64),
-    /// This or less.
+    /// The ratio: this or less.
     AtMost(f64),
+    /// The value itself: this or more.
+    ValueAtLeast(f64),
+    /// The value itself: this or less.
+    ValueAtMost(f64),
 }
 
 impl Goal {
-    fn is_met(self, ratio: f64) -> bool {
+    fn is_met(self, value: f64, ratio: f64) -> bool {
         match self {
             Self::AtLeast(least) => least <= ratio,
             Self::AtMost(most) => ratio <= most,
+            Self::ValueAtLeast(least) => least <= value,
+            Self::ValueAtMost(most) => value <= most,
         }
     }
 }
@@ -29,6 +35,8 @@ impl fmt::Display for Goal {
         match self {
             Self::AtLeast(least) => write!(f, ">= {least}"),
             Self::AtMost(most) => write!(f, "<= {most}"),
+            Self::ValueAtLeast(least) => write!(f, "value >= {least}"),
+            Self::ValueAtMost(most) => write!(f, "value <= {most}"),
         }
     }
 }
@@ -68,7 +76,7 @@ impl Row {
             baseline: rounded(baseline),
             ratio: rounded(ratio),
             goal,
-            met: goal.is_met(ratio),
+            met: goal.is_met(value, ratio),
         }
     }
 }
@@ -76,6 +84,20 @@ impl Row {
 /// Three digits after the point: more would be noise.
 fn rounded(figure: f64) -> f64 {
     (figure * 1000.0).round() / 1000.0
+}
+
+/// The one of some durations that so many percent of them do not exceed.
+pub(crate) fn percentile(durations: &[Duration], percent: usize) -> Duration {
+    let mut sorted = durations.to_vec();
+    sorted.sort_unstable();
+    let rank = sorted.len().saturating_mul(percent).div_ceil(100);
+    let at = sorted.get(rank.saturating_sub(1)).copied();
+    at.unwrap_or_default()
+}
+
+/// A duration in milliseconds.
+pub(crate) fn in_ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
 
 /// The middle one of some durations; the longer of the two in the middle of an even number.
@@ -119,8 +141,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_percentile_is_one_of_the_durations() {
+        let durations: Vec<Duration> = (1..=200).rev().map(Duration::from_millis).collect();
+        assert_eq!(percentile(&durations, 50), Duration::from_millis(100));
+        assert_eq!(percentile(&durations, 99), Duration::from_millis(198));
+        assert_eq!(percentile(&[], 99), Duration::ZERO);
+    }
+
+    #[test]
     fn goals_are_met_from_either_side() {
         for (goal, value, met) in [
+            (Goal::ValueAtMost(30.0), 30.0, true),
+            (Goal::ValueAtMost(30.0), 31.0, false),
+            (Goal::ValueAtLeast(30.0), 29.0, false),
             (Goal::AtLeast(0.4), 40.0, true),
             (Goal::AtLeast(0.4), 39.9, false),
             (Goal::AtMost(1.5), 150.0, true),
