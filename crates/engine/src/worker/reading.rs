@@ -126,7 +126,8 @@ impl<S: Source> Reading<S> {
     ) -> Result<bool, SourceError> {
         let mut progress = false;
         for _ in 0..TURN_BLOCKS {
-            if self.is_full() {
+            // One that is still on its way keeps its place, or it would be asked for again.
+            if self.is_full() || !self.has_next() {
                 break;
             }
             let Some(Some((at, raw))) = self.arrived.remove(&self.top()) else {

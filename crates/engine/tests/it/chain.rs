@@ -9,6 +9,7 @@ use paywatch_chain::{Block, Credit, Pool, Source, SourceError, Spenders, WatchTa
 use paywatch_domain::{
     Amount, AssetName, BlockHash, BlockRef, ChainName, Position, TxId, UnixMillis,
 };
+use tokio::sync::watch;
 
 /// What the node knows.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) is_down: bool,
     /// While this holds, no block that it gives can be proven.
     pub(crate) is_lying: bool,
+    /// How often each block was asked for, by height.
+    pub(crate) fetched: BTreeMap<u64, usize>,
     /// How long it has been running.
     pub(crate) pool_age: Duration,
     branches: u32,
@@ -33,6 +36,8 @@ pub(crate) struct Node {
 pub(crate) struct MemoryChain {
     name: ChainName,
     node: Arc<Mutex<Node>>,
+    /// While this holds, blocks are on their way.
+    is_slow: Arc<watch::Sender<bool>>,
 }
 
 pub(crate) fn asset() -> AssetName {
@@ -118,13 +123,20 @@ impl MemoryChain {
             lost: BTreeSet::new(),
             is_down: false,
             is_lying: false,
+            fetched: BTreeMap::new(),
             pool_age: Duration::from_secs(1_000_000),
             branches: 0,
         };
         Self {
             name: asset().chain().clone(),
             node: Arc::new(Mutex::new(node)),
+            is_slow: Arc::new(watch::Sender::new(false)),
         }
+    }
+
+    /// Keeps the blocks that are asked for back, or lets them go.
+    pub(crate) fn hold_back(&self, is_slow: bool) {
+        self.is_slow.send_replace(is_slow);
     }
 
     pub(crate) fn node(&self) -> MutexGuard<'_, Node> {
@@ -172,6 +184,7 @@ impl Source for MemoryChain {
     }
 
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Block, SourceError>> {
+        *self.node().fetched.entry(block.height).or_default() += 1;
         let found = self.answer(|node| {
             at(node, block.height)
                 .filter(|found| found.at == block && !node.lost.contains(&block.height))
@@ -180,7 +193,11 @@ impl Source for MemoryChain {
             chain: self.name.clone(),
             block,
         };
-        Box::pin(async { found?.ok_or(missing) })
+        let mut is_slow = self.is_slow.subscribe();
+        Box::pin(async move {
+            let _arrived = is_slow.wait_for(|is_slow| !is_slow).await;
+            found?.ok_or(missing)
+        })
     }
 
     fn scan(

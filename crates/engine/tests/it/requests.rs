@@ -4,6 +4,8 @@
 //! say nothing where it was right, and a used key hands out no used address. Method: as in `scenarios`;
 //! facts are damaged from outside where a story needs it.
 
+use std::collections::BTreeMap;
+
 use paywatch_engine::commands::CommandError;
 use paywatch_engine::high_water::HighWater as _;
 use paywatch_wire::ChainRequest;
@@ -23,6 +25,7 @@ stories!(
     money_that_no_block_holds_is_taken_away,
     a_rescan_meets_a_reorganisation,
     a_rescan_survives_a_crash,
+    a_block_on_its_way_is_not_asked_for_again,
     a_rescan_waits_for_the_node_and_following_does_not,
     heights_that_were_not_read_are_refused,
     a_used_key_hands_out_no_used_address,
@@ -281,6 +284,21 @@ async fn a_rescan_survives_a_crash(mut house: House) {
     for id in [first, second] {
         expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
     }
+}
+
+async fn a_block_on_its_way_is_not_asked_for_again(mut house: House) {
+    mine_many(&mut house, 20).await;
+    house.chain.node().fetched.clear();
+    house.chain.hold_back(true);
+    let asked = house.rescan(2, None).await.unwrap();
+    house.now = house.now.plus_ms(2_000);
+    house.steps(50).await;
+    let once: BTreeMap<u64, usize> = (2..=5).map(|height| (height, 1)).collect();
+    assert_eq!(house.chain.node().fetched, once, "the first few, once");
+    house.chain.hold_back(false);
+    assert_eq!(finish(&mut house, &asked).await.state, "done");
+    let once: BTreeMap<u64, usize> = (2..=22).map(|height| (height, 1)).collect();
+    assert_eq!(house.chain.node().fetched, once, "every block, once");
 }
 
 async fn a_rescan_waits_for_the_node_and_following_does_not(mut house: House) {
