@@ -203,14 +203,17 @@ CREATE TABLE exceptions (
     public_id   TEXT NOT NULL UNIQUE,        -- exc_..
     invoice     BIGINT NOT NULL REFERENCES invoices (id), -- whose
     kind        TEXT NOT NULL,               -- what there is to decide, for example recoverable
-    transfer    BIGINT NOT NULL REFERENCES transfers (id), -- what it is about
+    option      BIGINT NOT NULL REFERENCES options (id), -- whose key it is about
+    form        TEXT NOT NULL,               -- the other form of the key that was paid, for example p2tr
+    address     TEXT NOT NULL,               -- the address that was paid
+    amount      TEXT NOT NULL,               -- what is at stake, atomic units, as last told
     opened_at   BIGINT NOT NULL,             -- when it was told
     resolved_at BIGINT                       -- when it was told that nothing has to be decided any more; NULL while open
 );
 -- Serves the fold of an invoice.
 CREATE INDEX exceptions_by_invoice ON exceptions (invoice, id);
--- A transfer has at most one open exception of a kind.
-CREATE UNIQUE INDEX exceptions_open ON exceptions (transfer, kind) WHERE resolved_at IS NULL;
+-- However many transfers went to an address, there is at most one open exception of a kind about it.
+CREATE UNIQUE INDEX exceptions_open ON exceptions (option, address, kind) WHERE resolved_at IS NULL;
 
 -- What operators and merchants decided about an invoice. Facts too: append-only.
 CREATE TABLE operator_facts (

@@ -3,8 +3,8 @@
 //! The fold finds them among the facts. What was found and is not kept yet is opened; what is kept as
 //! open and not found any more has resolved itself. Nothing is deleted.
 
-use crate::fold::Folded;
-use crate::id::{ExceptionId, TransferId};
+use crate::amount::Amount;
+use crate::id::{ExceptionId, OptionId};
 use crate::time::UnixMillis;
 
 /// What there is to decide.
@@ -31,13 +31,27 @@ impl ExceptionKind {
     }
 }
 
-/// An exception that the facts call for now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// An exception that the facts call for now. However many transfers it is about, it is one: a payer must
+/// not be able to make a flood of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What there is to decide.
     pub kind: ExceptionKind,
-    /// The transfer that it is about. A transfer has at most one open exception of a kind.
-    pub transfer: TransferId,
+    /// The option whose key it is about.
+    pub option: OptionId,
+    /// The other form of the key that was paid, for example `p2tr`.
+    pub form: Box<str>,
+    /// The address that was paid.
+    pub address: Box<str>,
+    /// What is at stake, in atomic units of the option's asset.
+    pub amount: Amount,
+}
+
+impl Finding {
+    /// Whether both are the same exception, whatever is at stake.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.kind, self.option, &self.address) == (other.kind, other.option, &other.address)
+    }
 }
 
 /// An exception that was told.
@@ -45,9 +59,9 @@ pub struct Finding {
 pub struct Exception {
     /// Public id.
     pub id: ExceptionId,
-    /// What it says.
+    /// What it says, with the amount that was last told.
     pub finding: Finding,
-    /// When it was told.
+    /// When it was told first.
     pub opened_at: UnixMillis,
     /// When it was told that nothing has to be decided any more; `None` while it is open.
     pub resolved_at: Option<UnixMillis>,
@@ -65,29 +79,33 @@ impl Exception {
 pub struct ExceptionNews {
     /// Found and not open: to be opened.
     pub opened: Vec<Finding>,
+    /// Open, with something else at stake than was told: the amount now.
+    pub amended: Vec<(ExceptionId, Amount)>,
     /// Open and not found any more: resolved.
     pub resolved: Vec<ExceptionId>,
 }
 
 impl ExceptionNews {
-    /// Compares what was told with what is found. The order of both is kept.
-    pub fn between(told: &[Exception], folded: &Folded) -> Self {
+    /// Compares what was told with what a fold finds. The order of both is kept.
+    pub fn between(told: &[Exception], found: &[Finding]) -> Self {
+        let mut news = Self::default();
         let open = || told.iter().filter(|exception| exception.is_open());
-        let is_open = |finding: &Finding| open().any(|exception| exception.finding == *finding);
-        let opened = folded
-            .exceptions
-            .iter()
-            .copied()
-            .filter(|finding| !is_open(finding));
-        let resolved = open().filter(|exception| !folded.exceptions.contains(&exception.finding));
-        Self {
-            opened: opened.collect(),
-            resolved: resolved.map(|exception| exception.id).collect(),
+        for finding in found {
+            match open().find(|exception| exception.finding.is_same(finding)) {
+                None => news.opened.push(finding.clone()),
+                Some(exception) if exception.finding.amount != finding.amount => {
+                    news.amended.push((exception.id, finding.amount));
+                }
+                Some(_) => {}
+            }
         }
+        let gone = open().filter(|told| !found.iter().any(|found| found.is_same(&told.finding)));
+        news.resolved = gone.map(|exception| exception.id).collect();
+        news
     }
 
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.opened.is_empty() && self.resolved.is_empty()
+        self.opened.is_empty() && self.amended.is_empty() && self.resolved.is_empty()
     }
 }

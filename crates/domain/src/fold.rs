@@ -135,7 +135,7 @@ pub fn fold(
             .filter(|(transfer, _)| transfer.option == option.id);
         options.push(tally(option, own, canceled, closed)?);
     }
-    let exceptions = exceptions(terms, transfers, &seen);
+    let exceptions = exceptions(terms, transfers, &seen)?;
     let best = options.iter().min_by_key(|option| option.status);
     let status = best.map_or(Status::Created, |option| option.status);
     let paid_option = best
@@ -250,25 +250,37 @@ fn view(
     })
 }
 
-/// What these transfers ask a person to decide. Dust asks nothing.
-fn exceptions(terms: &Terms, transfers: &[Transfer], seen: &[TransferView]) -> Vec<Finding> {
-    let is_dust = |transfer: &Transfer| {
+/// What these transfers ask a person to decide: one finding for each address. Dust asks nothing.
+fn exceptions(
+    terms: &Terms,
+    transfers: &[Transfer],
+    seen: &[TransferView],
+) -> Result<Vec<Finding>, Violation> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for (transfer, _) in transfers.iter().zip(seen).filter(|(_, view)| view.stands) {
+        let Role::Sibling { form, address } = &transfer.role else {
+            continue;
+        };
         let mut options = terms.options.iter();
-        options.any(|option| option.id == transfer.option && transfer.amount < option.dust)
-    };
-    let standing = transfers
-        .iter()
-        .zip(seen)
-        .filter(|(_, view)| view.stands)
-        .map(|(transfer, _)| transfer);
-    let findings = standing.filter_map(|transfer| match &transfer.role {
-        Role::Sibling { .. } if !is_dust(transfer) => Some(Finding {
+        if options.any(|option| option.id == transfer.option && transfer.amount < option.dust) {
+            continue;
+        }
+        let finding = Finding {
             kind: ExceptionKind::Recoverable,
-            transfer: transfer.id,
-        }),
-        Role::Sibling { .. } | Role::Payment => None,
-    });
-    findings.collect()
+            option: transfer.option,
+            form: form.clone(),
+            address: address.clone(),
+            amount: transfer.amount,
+        };
+        match findings.iter_mut().find(|known| known.is_same(&finding)) {
+            Some(known) => {
+                let sum = known.amount.checked_add(transfer.amount);
+                known.amount = sum.ok_or(Violation::SumOverflow)?;
+            }
+            None => findings.push(finding),
+        }
+    }
+    Ok(findings)
 }
 
 fn tally<'a>(

@@ -2,7 +2,8 @@
 //! gaps.
 
 use paywatch_domain::{
-    Dossier, EventId, EventType, Exception, ExceptionId, ExceptionNews, Folded, Said, Violation,
+    Amount, Dossier, EventId, EventType, Exception, ExceptionId, ExceptionNews, Folded, Said,
+    Violation,
 };
 use paywatch_store::events::{self, NewEvent};
 use paywatch_store::invoices::{self, Loaded, Spoken};
@@ -18,6 +19,7 @@ pub(crate) struct News {
     /// In the order of their versions; at least one.
     events: Vec<NewEvent>,
     opened: Vec<Exception>,
+    amended: Vec<(ExceptionId, Amount)>,
     resolved: Vec<ExceptionId>,
 }
 
@@ -37,10 +39,13 @@ impl News {
             None => Some(EventType::Created),
             Some(before) => before.news(&said),
         };
-        let exceptions = ExceptionNews::between(&dossier.exceptions, folded);
+        let exceptions = ExceptionNews::between(&dossier.exceptions, &folded.exceptions);
         if change.is_none() && exceptions.is_empty() {
             return Ok(None);
         }
+        // An open exception about more or less than was told is a change of the invoice.
+        let amended = !exceptions.amended.is_empty();
+        let change = change.or(amended.then_some(EventType::Updated));
         let opened: Vec<Exception> = exceptions
             .opened
             .into_iter()
@@ -55,6 +60,10 @@ impl News {
         for exception in &mut after.exceptions {
             if exceptions.resolved.contains(&exception.id) {
                 exception.resolved_at = Some(pass.now);
+            }
+            let mut amended = exceptions.amended.iter();
+            if let Some((_, amount)) = amended.find(|(id, _)| *id == exception.id) {
+                exception.finding.amount = *amount;
             }
         }
         after.exceptions.extend(opened.iter().cloned());
@@ -79,6 +88,7 @@ impl News {
             said,
             events: telling.events,
             opened,
+            amended: exceptions.amended,
             resolved: exceptions.resolved,
         }))
     }
@@ -150,7 +160,8 @@ pub(crate) async fn record(
         })
         .collect();
     invoices::record(tx, &spoken).await?;
-    let (mut told, mut opened, mut resolved) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut told, mut opened) = (Vec::new(), Vec::new());
+    let (mut amended, mut resolved) = (Vec::new(), Vec::new());
     for one in news {
         told.extend(one.events);
         opened.extend(
@@ -158,9 +169,11 @@ pub(crate) async fn record(
                 .into_iter()
                 .map(|exception| (one.invoice, exception)),
         );
+        amended.extend(one.amended);
         resolved.extend(one.resolved);
     }
     exceptions::open(tx, &opened).await?;
+    exceptions::amend(tx, &amended).await?;
     exceptions::resolve(tx, &resolved, pass.now).await?;
     events::append(tx, &told, &mut || pass.ids.bits()).await?;
     Ok(told.len())

@@ -1,6 +1,6 @@
 //! Exceptions: what a person has or had to decide. Opened and resolved, never deleted.
 
-use paywatch_domain::{Exception, ExceptionId, UnixMillis};
+use paywatch_domain::{Amount, Exception, ExceptionId, UnixMillis};
 use serde::Serialize;
 
 use crate::column::list;
@@ -9,20 +9,27 @@ use crate::sql::statements;
 use crate::{StoreError, Tx};
 
 statements! {
-    OPEN = "INSERT INTO exceptions (public_id, invoice, kind, transfer, opened_at)
-        SELECT j.value->>'id', t.invoice, j.value->>'kind', t.id, CAST(j.value->>'opened_at' AS BIGINT)
-        FROM json_each($1) AS j CROSS JOIN transfers AS t
-        WHERE t.public_id = j.value->>'transfer' AND t.invoice = CAST(j.value->>'invoice' AS BIGINT)";
+    OPEN = "INSERT INTO exceptions (public_id, invoice, kind, option, form, address, amount, opened_at)
+        SELECT j.value->>'id', o.invoice, j.value->>'kind', o.id, j.value->>'form', j.value->>'address',
+            j.value->>'amount', CAST(j.value->>'opened_at' AS BIGINT)
+        FROM json_each($1) AS j CROSS JOIN options AS o
+        WHERE o.public_id = j.value->>'option' AND o.invoice = CAST(j.value->>'invoice' AS BIGINT)";
+    AMEND = "UPDATE exceptions SET amount = n.amount
+        FROM (SELECT value->>'id' AS id, value->>'amount' AS amount FROM json_each($1)) AS n
+        WHERE exceptions.public_id = n.id";
     RESOLVE = "UPDATE exceptions SET resolved_at = $2
         WHERE public_id IN (SELECT value->>'id' FROM json_each($1)) AND resolved_at IS NULL";
 }
 
 #[derive(Serialize)]
-struct OpenRow {
+struct OpenRow<'a> {
     id: String,
     invoice: i64,
     kind: &'static str,
-    transfer: String,
+    option: String,
+    form: &'a str,
+    address: &'a str,
+    amount: String,
     opened_at: i64,
 }
 
@@ -30,8 +37,8 @@ struct OpenRow {
 ///
 /// # Errors
 ///
-/// [`StoreError::Conflict`] `exception_open` when a transfer has an open exception of that kind
-/// already, or is not its invoice's.
+/// [`StoreError::Conflict`] `exception_open` when there is an open exception of that kind about that
+/// address already, or its option is not its invoice's.
 pub async fn open(tx: &mut Tx, opened: &[(InvoiceKey, Exception)]) -> Result<(), StoreError> {
     if opened.is_empty() {
         return Ok(());
@@ -40,7 +47,10 @@ pub async fn open(tx: &mut Tx, opened: &[(InvoiceKey, Exception)]) -> Result<(),
         id: exception.id.to_string(),
         invoice: invoice.0,
         kind: exception.finding.kind.as_str(),
-        transfer: exception.finding.transfer.to_string(),
+        option: exception.finding.option.to_string(),
+        form: &exception.finding.form,
+        address: &exception.finding.address,
+        amount: exception.finding.amount.to_string(),
         opened_at: exception.opened_at.0,
     }));
     let written = tx
@@ -50,6 +60,25 @@ pub async fn open(tx: &mut Tx, opened: &[(InvoiceKey, Exception)]) -> Result<(),
     if usize::try_from(written) != Ok(opened.len()) {
         return Err(StoreError::Conflict("exception_open"));
     }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct AmountRow {
+    id: String,
+    amount: String,
+}
+
+/// Notes what is at stake now. Their invoices must be locked.
+pub async fn amend(tx: &mut Tx, amended: &[(ExceptionId, Amount)]) -> Result<(), StoreError> {
+    if amended.is_empty() {
+        return Ok(());
+    }
+    let rows = list(amended.iter().map(|(id, amount)| AmountRow {
+        id: id.to_string(),
+        amount: amount.to_string(),
+    }));
+    tx.execute(AMEND, &[(&rows).into()]).await?;
     Ok(())
 }
 

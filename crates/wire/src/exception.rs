@@ -1,6 +1,6 @@
 //! Exceptions as merchants see them: what a person has to decide about an invoice.
 
-use paywatch_domain::{Dossier, Exception, ExceptionKind, OptionTerms, Role, Transfer, Violation};
+use paywatch_domain::{Dossier, Exception, ExceptionKind, Finding, OptionTerms, Violation};
 use serde::{Deserialize, Serialize};
 
 use crate::time::rfc3339;
@@ -20,13 +20,15 @@ pub struct ExceptionForm {
     pub invoice_id: String,
     /// The option whose key it is about.
     pub option_id: String,
-    /// The transfer that it is about.
-    pub transfer_id: String,
+    /// The address that was paid.
+    pub address: String,
+    /// Which form of the key that is, for example `p2tr`.
+    pub address_form: String,
     /// What was paid.
     pub asset: String,
-    /// How much, in the asset's own unit.
+    /// What is at stake, in the asset's own unit: the sum of the transfers to that address.
     pub amount: String,
-    /// How much, in atomic units.
+    /// The same in atomic units.
     pub amount_atomic: String,
     /// What happened and what can be done, for people.
     pub detail: String,
@@ -39,18 +41,14 @@ pub struct ExceptionForm {
 impl ExceptionForm {
     /// Shows an exception of an invoice.
     pub(crate) fn render(dossier: &Dossier, exception: &Exception) -> Result<Self, Violation> {
-        let finding = exception.finding;
-        let foreign = || Violation::Foreign {
-            transfer: finding.transfer,
-        };
-        let mut transfers = dossier.transfers.iter();
-        let transfer = transfers
-            .find(|transfer| transfer.id == finding.transfer)
-            .ok_or_else(foreign)?;
+        let finding = &exception.finding;
         let mut options = dossier.terms.options.iter();
         let option = options
-            .find(|option| option.id == transfer.option)
-            .ok_or_else(foreign)?;
+            .find(|option| option.id == finding.option)
+            .ok_or_else(|| {
+                let detail = format!("exception {} is about no option of it", exception.id);
+                Violation::Damaged(detail)
+            })?;
         let state = if exception.is_open() {
             "open"
         } else {
@@ -63,36 +61,30 @@ impl ExceptionForm {
             state: state.into(),
             invoice_id: dossier.id.to_string(),
             option_id: option.id.to_string(),
-            transfer_id: transfer.id.to_string(),
-            asset: transfer.asset.to_string(),
-            amount: transfer.amount.decimal(option.decimals),
-            amount_atomic: transfer.amount.to_string(),
-            detail: detail(dossier, option, transfer, finding.kind)?,
+            address: finding.address.to_string(),
+            address_form: finding.form.to_string(),
+            asset: option.asset.to_string(),
+            amount: finding.amount.decimal(option.decimals),
+            amount_atomic: finding.amount.to_string(),
+            detail: detail(dossier, option, finding),
             opened_at: rfc3339(exception.opened_at),
             resolved_at: exception.resolved_at.map(rfc3339),
         })
     }
 }
 
-fn detail(
-    dossier: &Dossier,
-    option: &OptionTerms,
-    transfer: &Transfer,
-    kind: ExceptionKind,
-) -> Result<String, Violation> {
+fn detail(dossier: &Dossier, option: &OptionTerms, finding: &Finding) -> String {
     let mut places = dossier.places.iter();
     let place = places.find(|place| place.option == option.id);
     let path = place.map_or("", |place| &place.path);
-    match (kind, &transfer.role) {
-        (ExceptionKind::Recoverable, Role::Sibling { form, address }) => Ok(format!(
-            "{} {} went to {address}, the {form} form of the same key ({path}). It does not count for this \
+    match finding.kind {
+        ExceptionKind::Recoverable => format!(
+            "{} {} went to {}, the {} form of the same key ({path}). It does not count for this \
              invoice. Your wallet can spend it when it is given the key in that form.",
-            transfer.amount.decimal(option.decimals),
+            finding.amount.decimal(option.decimals),
             option.asset.symbol(),
-        )),
-        (ExceptionKind::Recoverable, Role::Payment) => Err(Violation::Damaged(format!(
-            "transfer {} counts and is kept as recoverable",
-            transfer.id
-        ))),
+            finding.address,
+            finding.form,
+        ),
     }
 }

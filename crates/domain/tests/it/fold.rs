@@ -251,10 +251,13 @@ fn sibling(number: u128, amount: u64, place: Option<Place>) -> Transfer {
     }
 }
 
-fn recoverable(number: u128) -> Finding {
+fn recoverable(amount: u64) -> Finding {
     Finding {
         kind: ExceptionKind::Recoverable,
-        transfer: TransferId::from_bits(number),
+        option: OptionId::from_bits(1),
+        form: "p2tr".into(),
+        address: "bc1p".into(),
+        amount: Amount::from_atomic(amount),
     }
 }
 
@@ -313,7 +316,7 @@ fn money_to_another_form_of_the_key_is_never_credited_and_is_told() {
             folded.options[0].sums.in_time().unwrap().is_zero(),
             "{name}"
         );
-        let expected: &[Finding] = if is_told { &[recoverable(1)] } else { &[] };
+        let expected: &[Finding] = if is_told { &[recoverable(1000)] } else { &[] };
         assert_eq!(folded.exceptions, expected, "{name}");
     }
     let paid = [
@@ -323,37 +326,47 @@ fn money_to_another_form_of_the_key_is_never_credited_and_is_told() {
     let folded = fold(&terms(), &paid, &[], &views(120, 0), UnixMillis(500)).unwrap();
     assert_eq!(
         (folded.status, folded.exceptions),
-        (Status::Paid, vec![recoverable(2)])
+        (Status::Paid, vec![recoverable(50)])
     );
 }
 
 #[test]
 fn an_exception_is_told_once_and_again_when_the_money_returns() {
-    let found = |place| {
-        let one = [sibling(1, 1000, place)];
-        fold(&terms(), &one, &[], &views(120, 0), UnixMillis(500)).unwrap()
+    let found = |amounts: &[u64], place: Option<Place>| {
+        let transfers: Vec<Transfer> = (1..)
+            .zip(amounts)
+            .map(|(number, amount)| sibling(number, *amount, place.clone()))
+            .collect();
+        fold(&terms(), &transfers, &[], &views(120, 0), UnixMillis(500)).unwrap()
     };
-    let told = |resolved_at| Exception {
-        id: ExceptionId::from_bits(7),
-        finding: recoverable(1),
+    let id = ExceptionId::from_bits(7);
+    let told = |amount, resolved_at| Exception {
+        id,
+        finding: recoverable(amount),
         opened_at: UnixMillis(500),
         resolved_at,
     };
-    let (there, gone) = (found(in_block(110)), found(None));
-    assert_eq!(ExceptionNews::between(&[], &there).opened, [recoverable(1)]);
-    assert!(ExceptionNews::between(&[told(None)], &there).is_empty());
-    let resolved = ExceptionNews::between(&[told(None)], &gone);
-    assert_eq!(
-        (resolved.opened.len(), resolved.resolved),
-        (0, vec![ExceptionId::from_bits(7)])
-    );
-    let before = [told(Some(UnixMillis(600)))];
-    assert!(ExceptionNews::between(&before, &gone).is_empty());
-    assert_eq!(
-        ExceptionNews::between(&before, &there).opened,
-        [recoverable(1)]
-    );
+    let between =
+        |told: &[Exception], folded: &Folded| ExceptionNews::between(told, &folded.exceptions);
+    let (there, gone) = (found(&[1000], in_block(110)), found(&[1000], None));
+    assert_eq!(between(&[], &there).opened, [recoverable(1000)]);
+    assert!(between(&[told(1000, None)], &there).is_empty());
+    let resolved = between(&[told(1000, None)], &gone);
+    assert_eq!((resolved.opened.len(), resolved.resolved), (0, vec![id]));
+    let before = [told(1000, Some(UnixMillis(600)))];
+    assert!(between(&before, &gone).is_empty());
+    assert_eq!(between(&before, &there).opened, [recoverable(1000)]);
     assert_eq!(gone.transfers[0].certainty, Certainty::Gone);
+
+    let flood = found(&vec![1000; 3000], in_block(110));
+    assert_eq!(
+        flood.exceptions,
+        [recoverable(3_000_000)],
+        "one for each address"
+    );
+    let more = between(&[told(1000, None)], &flood);
+    assert_eq!((more.opened.len(), more.resolved.len()), (0, 0));
+    assert_eq!(more.amended, [(id, Amount::from_atomic(3_000_000))]);
 }
 
 fn any_transfers() -> impl Strategy<Value = Vec<Transfer>> {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use paywatch_chain::Credit;
-use paywatch_domain::{InvoiceId, UnixMillis, limits};
+use paywatch_domain::{InvoiceId, Position, UnixMillis, limits};
 use paywatch_engine::commands::CommandError;
 use paywatch_engine::worker::Step;
 use paywatch_store::chains;
@@ -350,6 +350,23 @@ async fn money_to_another_form_of_the_key_is_an_exception_until_it_goes_away(mut
     house.poll().await;
     let said = [&said[..], &["exception.opened"]].concat();
     expect(&house, id, "paid", &said).await;
+
+    // Whatever comes on top is one change, however many transfers it is.
+    let flood = (0..500).map(|number| Credit {
+        position: Position::new(&format!("vout:{number}")),
+        ..payment("e", &sibling, 1_000, "in:9")
+    });
+    house.chain.node().pool.extend(flood);
+    house.poll().await;
+    let said = [&said[..], &["updated"]].concat();
+    expect(&house, id, "paid", &said).await;
+    let invoice = house.show(id).await;
+    let amounts: Vec<&str> = invoice
+        .exceptions
+        .iter()
+        .map(|told| &*told.amount)
+        .collect();
+    assert_eq!(amounts, ["0.00100000", "0.00505000"]);
 }
 
 async fn a_block_reward_is_final_when_it_can_be_spent(mut house: House) {

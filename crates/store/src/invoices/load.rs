@@ -29,8 +29,9 @@ statements! {
         LEFT JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
         WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
         ORDER BY t.invoice, t.id";
-    EXCEPTIONS = "SELECT e.invoice, e.public_id, e.kind, t.public_id AS transfer_id, e.opened_at, e.resolved_at
-        FROM exceptions AS e JOIN transfers AS t ON t.id = e.transfer
+    EXCEPTIONS = "SELECT e.invoice, e.public_id, e.kind, o.public_id AS option_id, e.form, e.address, e.amount,
+            e.opened_at, e.resolved_at
+        FROM exceptions AS e JOIN options AS o ON o.id = e.option
         WHERE e.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
         ORDER BY e.invoice, e.id";
     DECISIONS = "SELECT invoice, body FROM operator_facts
@@ -110,7 +111,10 @@ struct ExceptionRow {
     invoice: i64,
     public_id: String,
     kind: String,
-    transfer_id: String,
+    option_id: String,
+    form: String,
+    address: String,
+    amount: String,
     opened_at: i64,
     resolved_at: Option<i64>,
 }
@@ -266,7 +270,11 @@ fn exception(row: &ExceptionRow) -> Result<Exception, StoreError> {
         id: parsed("exceptions.public_id", &row.public_id)?,
         finding: Finding {
             kind: word("exceptions.kind", &row.kind, ExceptionKind::parse)?,
-            transfer: parsed("transfers.public_id", &row.transfer_id)?,
+            option: parsed("options.public_id", &row.option_id)?,
+            form: row.form.as_str().into(),
+            address: row.address.as_str().into(),
+            amount: Amount::parse_atomic(&row.amount)
+                .map_err(|_| damaged("exceptions.amount", &row.amount))?,
         },
         opened_at: UnixMillis(row.opened_at),
         resolved_at: optional_time(row.resolved_at),
