@@ -1,8 +1,8 @@
 //! Small units of work around a chain's lease and the requests to its worker.
 
-use paywatch_domain::{ChainName, Task, UnixMillis};
+use paywatch_domain::{ChainName, UnixMillis};
 use paywatch_store::chains::{self, Lease, News};
-use paywatch_store::requests::{self, Progress, Request, RequestState};
+use paywatch_store::requests::{self, Progress};
 use paywatch_store::{RequestKey, StoreError, Tx, Unit, WalletKey, counters, wallets};
 
 use crate::error::EngineError;
@@ -73,18 +73,7 @@ impl Unit for HaltChain {
 
     async fn run(&self, tx: &mut Tx) -> Result<(), EngineError> {
         chains::halt(tx, &self.chain, self.fence, &self.reason).await?;
-        let open = requests::open(tx, &self.chain).await?;
-        let resuming = open.into_iter().filter(|request| {
-            request.task == Task::Resume && request.progress.state == RequestState::Running
-        });
-        for request in resuming {
-            let failed = Progress {
-                state: RequestState::Failed,
-                error: Some(self.reason.clone()),
-                ..request.progress
-            };
-            requests::record(tx, request.key, &failed, self.now).await?;
-        }
+        requests::fail_resumes(tx, &self.chain, &self.reason, self.now).await?;
         Ok(())
     }
 }
@@ -102,20 +91,10 @@ impl Unit for ResumeChain {
     const NAME: &'static str = "resume_chain";
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, EngineError> {
-        let open = requests::open(tx, &self.chain).await?;
-        let asked = open.into_iter().filter(|one| one.task == Task::Resume);
-        let asked: Vec<Request> = asked.collect();
-        if asked.is_empty() || !chains::resume(tx, &self.chain, self.fence, self.now).await? {
+        if !requests::begin_resumes(tx, &self.chain, self.now).await? {
             return Ok(false);
         }
-        for request in asked {
-            let running = Progress {
-                state: RequestState::Running,
-                ..request.progress
-            };
-            requests::record(tx, request.key, &running, self.now).await?;
-        }
-        Ok(true)
+        Ok(chains::resume(tx, &self.chain, self.fence, self.now).await?)
     }
 }
 
@@ -150,6 +129,27 @@ impl Unit for RecordRequest {
             wallets::scanned(tx, used.wallet, used.highest).await?;
         }
         requests::record(tx, self.request, &self.progress, self.now).await?;
+        Ok(())
+    }
+}
+
+/// Ends a request that cannot be carried out, while the lease is held.
+pub(crate) struct FailRequest {
+    pub(crate) chain: ChainName,
+    pub(crate) fence: i64,
+    pub(crate) request: RequestKey,
+    pub(crate) why: String,
+    pub(crate) now: UnixMillis,
+}
+
+impl Unit for FailRequest {
+    type Output = ();
+    type Error = EngineError;
+    const NAME: &'static str = "fail_request";
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), EngineError> {
+        chains::hold(tx, &self.chain, self.fence, self.now).await?;
+        requests::fail(tx, self.request, &self.why, self.now).await?;
         Ok(())
     }
 }

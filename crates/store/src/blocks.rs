@@ -12,6 +12,7 @@ statements! {
         ORDER BY height";
     BETWEEN = "SELECT height, hash FROM blocks WHERE chain = $1 AND height BETWEEN $2 AND $3
         ORDER BY height";
+    LOWEST = "SELECT MIN(height) AS height FROM blocks WHERE chain = $1";
     DELETE_ABOVE = "DELETE FROM blocks WHERE chain = $1 AND height > $2";
     /// The lowest stays: below it nothing was ever read.
     THIN = "DELETE FROM blocks WHERE chain = $1 AND height >= $2 AND height < $3 AND height % 100 <> 0
@@ -21,6 +22,9 @@ statements! {
             CAST(value->>'time' AS BIGINT)
         FROM json_each($2) WHERE true";
 }
+
+/// Below the window the header of one block in so many is kept.
+pub const KEPT_EVERY: u64 = 100;
 
 /// What is kept of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +81,16 @@ pub async fn between(
         })
     });
     blocks.collect()
+}
+
+/// The lowest height whose header is kept: below it nothing is known to be of this chain. `None` before the
+/// first block.
+pub async fn lowest(conn: &mut Conn, chain: &ChainName) -> Result<Option<u64>, StoreError> {
+    let binds = [chain.as_str().into()];
+    let (height,) = conn.fetch_one::<(Option<i64>,)>(LOWEST, &binds).await?;
+    height
+        .map(|height| count("blocks.height", height))
+        .transpose()
 }
 
 #[derive(Serialize)]

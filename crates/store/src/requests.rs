@@ -18,14 +18,25 @@ statements! {
     GET = "SELECT id, public_id, merchant, kind, chain, body, state, blocks_done, blocks_total, result,
             error, actor, created_at, started_at, finished_at
         FROM requests WHERE public_id = $1";
+    /// What a later release may ask is left to it.
     OPEN = "SELECT id, public_id, merchant, kind, chain, body, state, blocks_done, blocks_total, result,
             error, actor, created_at, started_at, finished_at
-        FROM requests WHERE chain = $1 AND state IN ('waiting', 'running') ORDER BY id";
+        FROM requests WHERE chain = $1 AND state IN ('waiting', 'running')
+            AND kind IN ('resume', 'rescan', 'wallet_scan')
+        ORDER BY CASE kind WHEN 'resume' THEN 0 ELSE 1 END, id LIMIT $2";
+    BEGIN_RESUMES = "UPDATE requests SET state = 'running', started_at = COALESCE(started_at, $2)
+        WHERE chain = $1 AND kind = 'resume' AND state IN ('waiting', 'running')";
+    FAIL_RESUMES = "UPDATE requests SET state = 'failed', error = $2, finished_at = $3
+        WHERE chain = $1 AND kind = 'resume' AND state IN ('waiting', 'running')";
+    FAIL = "UPDATE requests SET state = 'failed', error = $2, finished_at = $3 WHERE id = $1";
     RECORD = "UPDATE requests SET state = $2, blocks_done = $3, blocks_total = $4, result = $5, error = $6,
             started_at = COALESCE(started_at, $7),
             finished_at = CASE WHEN CAST($2 AS TEXT) IN ('done', 'failed') THEN CAST($7 AS BIGINT) END
         WHERE id = $1";
 }
+
+/// More requests of one chain than this are not open at one time.
+pub const OPEN_MAX: usize = 64;
 
 /// Where a request stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,6 +128,15 @@ pub struct Request {
     pub finished_at: Option<UnixMillis>,
 }
 
+/// An open request whose row cannot be understood.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Internal key.
+    pub key: RequestKey,
+    /// What is wrong with it.
+    pub error: StoreError,
+}
+
 #[derive(sqlx::FromRow)]
 struct Raw {
     id: i64,
@@ -188,10 +208,54 @@ pub async fn get(conn: &mut Conn, id: RequestId) -> Result<Option<Request>, Stor
     row.map(Raw::read).transpose()
 }
 
-/// The requests of a chain that wait or run, the oldest first.
-pub async fn open(conn: &mut Conn, chain: &ChainName) -> Result<Vec<Request>, StoreError> {
-    let rows = conn.fetch::<Raw>(OPEN, &[chain.as_str().into()]).await?;
-    rows.into_iter().map(Raw::read).collect()
+/// The requests of a chain that wait or run: first what lets a halted chain go on, then the oldest, and not
+/// more than [`OPEN_MAX`]. A row that cannot be understood spoils no other.
+pub async fn open(
+    conn: &mut Conn,
+    chain: &ChainName,
+) -> Result<Vec<Result<Request, Unreadable>>, StoreError> {
+    let limit = i64::try_from(OPEN_MAX).unwrap_or(i64::MAX);
+    let binds = [chain.as_str().into(), limit.into()];
+    let rows = conn.fetch::<Raw>(OPEN, &binds).await?.into_iter();
+    let read = rows.map(|row| {
+        let key = RequestKey(row.id);
+        row.read().map_err(|error| Unreadable { key, error })
+    });
+    Ok(read.collect())
+}
+
+/// Begins every open request to resume a chain; answers whether there is one.
+pub async fn begin_resumes(
+    tx: &mut Tx,
+    chain: &ChainName,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    let binds = [chain.as_str().into(), now.into()];
+    Ok(0 < tx.execute(BEGIN_RESUMES, &binds).await?)
+}
+
+/// Ends every open request to resume a chain: what halts it now was not looked at when they were asked.
+pub async fn fail_resumes(
+    tx: &mut Tx,
+    chain: &ChainName,
+    why: &str,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let binds = [chain.as_str().into(), why.into(), now.into()];
+    tx.execute(FAIL_RESUMES, &binds).await?;
+    Ok(())
+}
+
+/// Ends a request that cannot be carried out; what it has found stays.
+pub async fn fail(
+    tx: &mut Tx,
+    request: RequestKey,
+    why: &str,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let binds = [request.into(), why.into(), now.into()];
+    tx.execute(FAIL, &binds).await?;
+    Ok(())
 }
 
 /// Records how far a request is.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use paywatch_chain::Block;
 use paywatch_domain::{
-    BlockHash, Cause, CauseKind, ChainName, Family, Findings, Place, Position, TxId, UnixMillis,
+    BlockHash, BlockRef, Cause, CauseKind, ChainName, Family, Findings, Place, Position, TxId,
+    UnixMillis,
 };
 use paywatch_store::placements::{self, LeftReason, OpenInBlock};
 use paywatch_store::requests::{self, Progress, RequestState};
@@ -29,6 +30,8 @@ pub struct ApplyRescan {
     pub fence: i64,
     /// The blocks, lowest first and linked.
     pub blocks: Vec<Block>,
+    /// The last of them, or a block above that links down to it: its header is kept, and proves them.
+    pub seal: BlockRef,
     /// The request that asked for it.
     pub request: RequestKey,
     /// How far the request was before.
@@ -58,16 +61,13 @@ impl Unit for ApplyRescan {
     const NAME: &'static str = "apply_rescan";
 
     async fn run(&self, tx: &mut Tx) -> Result<Option<Progress>, EngineError> {
-        let cursor = chains::hold(tx, &self.chain, self.fence, self.now).await?;
+        chains::hold(tx, &self.chain, self.fence, self.now).await?;
         let (Some(first), Some(last)) = (self.blocks.first(), self.blocks.last()) else {
             return Ok(None);
         };
         let (lowest, highest) = (first.at.height, last.at.height);
-        let kept = blocks::between(tx, &self.chain, lowest, highest).await?;
-        let followed = kept
-            .iter()
-            .all(|kept| self.blocks.iter().any(|block| block.at == *kept));
-        if !followed || cursor.is_none_or(|cursor| cursor.height < highest) {
+        let kept = blocks::between(tx, &self.chain, lowest, self.seal.height).await?;
+        if kept.last() != Some(&self.seal) {
             return Ok(None);
         }
         let mut ids = Ids::new(self.seed);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use paywatch_domain::{ChainName, ChainSpec, Entropy, RequestId, Task, UnixMillis, WalletId};
 use paywatch_store::chains::{self, ChainRow};
 use paywatch_store::requests::{self, NewRequest, Request};
-use paywatch_store::{Conn, MerchantKey, Tx};
+use paywatch_store::{Conn, MerchantKey, Tx, blocks};
 use paywatch_wire::request::{Rescan, ScanWallet};
 use paywatch_wire::time::rfc3339;
 use paywatch_wire::{ChainFindings, ChainRequest, json_text};
@@ -43,6 +43,7 @@ impl Effect for AskWorker {
         let open = requests::open(tx, &self.chain).await?;
         let same = open
             .into_iter()
+            .flatten()
             .find(|open| open.task == task && open.merchant == merchant);
         let request = match same {
             Some(same) => same,
@@ -74,6 +75,7 @@ impl AskWorker {
             Wish::Rescan(rescan) => {
                 let (from_height, to_height) =
                     self.heights(row, rescan.from_height, rescan.to_height)?;
+                self.check_proven(tx, from_height).await?;
                 let task = Task::Rescan {
                     from_height,
                     to_height,
@@ -121,6 +123,24 @@ impl AskWorker {
             return Err(above("/to_height"));
         }
         Ok((from, to))
+    }
+
+    /// What nothing proves to be of the chain changes nothing that is stored.
+    async fn check_proven(&self, tx: &mut Tx, from: u64) -> Result<(), CommandError> {
+        match blocks::lowest(tx, &self.chain).await? {
+            Some(lowest) if from < lowest => {
+                let detail = format!(
+                    "must not be below {lowest}: {} is followed from there, and nothing proves which blocks below belong to it",
+                    self.chain
+                );
+                Err(CommandError::field(
+                    "/from_height",
+                    "height_invalid",
+                    detail,
+                ))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     async fn insert(

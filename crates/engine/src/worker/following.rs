@@ -281,7 +281,9 @@ impl<S: Source> Following<S> {
                 ));
             }
         }
-        if let Some(reading) = &mut self.reading {
+        // Of a node that may be on another chain, or gives no answers, nothing is asked besides.
+        let is_well = self.reported.is_none() && self.follower.tip().is_some();
+        if let Some(reading) = self.reading.as_mut().filter(|_| is_well) {
             requests.extend(reading.requests(source, now));
         }
         requests

@@ -6,6 +6,7 @@
 mod ask;
 mod following;
 mod lease;
+mod piece;
 mod poll;
 mod reading;
 mod report;

@@ -9,12 +9,11 @@ use paywatch_domain::{BlockHash, BlockRef, UnixMillis, limits};
 use paywatch_store::requests::Request as Asked;
 
 use super::ask::{self, Request};
+use super::piece::{Obstacle, Piece};
 use super::wallet_scan::WalletScan;
 
 /// How long to wait before a block is asked for again, in milliseconds.
 const REST_MS: i64 = 1_000;
-/// What was read is recorded after this time although more would fit, in milliseconds.
-const RECORD_MS: i64 = 1_000;
 /// Blocks that are scanned before following has its turn again.
 const TURN_BLOCKS: usize = 4;
 
@@ -24,19 +23,21 @@ pub(super) struct Reading<S: Source> {
     pub(super) asked: Asked,
     /// The wallet that is looked for; `None` when blocks are read for what is watched.
     pub(super) wallet: Option<WalletScan>,
-    /// Blocks that are scanned and not recorded, without gaps.
-    pub(super) scanned: Vec<Block>,
+    /// What is read now; `None` when that is to be found out.
+    pub(super) piece: Option<Piece>,
+    /// Blocks of the piece that are scanned, without gaps.
+    scanned: Vec<Block>,
+    from: u64,
     /// The lowest block that is not recorded.
-    next: u64,
-    /// The highest block to read.
-    to: u64,
-    /// The hash of the block below `next`, where this process has read it.
+    pub(super) next: u64,
+    /// The highest block to record.
+    pub(super) to: u64,
+    /// The hash of the block below `next`, where only the links from block to block bind it to the chain.
     below: Option<BlockHash>,
     round: u64,
     /// Blocks that arrived and wait for their turn; `None` for one that is still on its way.
     arrived: BTreeMap<u64, Option<(BlockRef, S::Raw)>>,
     branch: u64,
-    recorded_at: UnixMillis,
     rest_until: UnixMillis,
 }
 
@@ -47,9 +48,10 @@ impl<S: Source> Reading<S> {
         wallet: Option<WalletScan>,
         (from, to): (u64, u64),
         branch: u64,
-        now: UnixMillis,
     ) -> Self {
         Self {
+            piece: None,
+            from,
             next: from.saturating_add(asked.progress.blocks_done),
             to,
             asked,
@@ -59,7 +61,6 @@ impl<S: Source> Reading<S> {
             round: 0,
             arrived: BTreeMap::new(),
             branch,
-            recorded_at: now,
             rest_until: UnixMillis(0),
         }
     }
@@ -70,18 +71,18 @@ impl<S: Source> Reading<S> {
         self.next.saturating_add(scanned)
     }
 
-    /// Whether nothing is left to be read after what is scanned.
-    pub(super) fn is_last(&self) -> bool {
-        self.to < self.top()
+    /// Whether it waits before it asks again.
+    pub(super) fn is_resting(&self, now: UnixMillis) -> bool {
+        now < self.rest_until
     }
 
     /// What to ask now.
     pub(super) fn requests(&mut self, source: &Arc<S>, now: UnixMillis) -> Vec<Request<S>> {
         let mut requests = Vec::new();
-        if now < self.rest_until || self.is_full() {
+        let Some(piece) = self.piece.as_ref().filter(|_| !self.is_resting(now)) else {
             return requests;
-        }
-        for height in (self.top()..=self.to).take(limits::REQUEST_PREFETCH_BLOCKS_MAX) {
+        };
+        for height in (self.top()..=piece.to).take(limits::REQUEST_PREFETCH_BLOCKS_MAX) {
             if let Entry::Vacant(place) = self.arrived.entry(height) {
                 place.insert(None);
                 requests.push(ask::reread(source, self.round, height));
@@ -90,23 +91,26 @@ impl<S: Source> Reading<S> {
         requests
     }
 
-    /// Takes a block that was asked for in a round; above the node's tip there is none yet.
+    /// Takes a block that was asked for in a round; above the node's tip there is none.
     pub(super) fn take(
         &mut self,
         round: u64,
         height: u64,
         block: Result<Option<(BlockRef, S::Raw)>, SourceError>,
         now: UnixMillis,
-    ) -> Result<(), SourceError> {
+    ) -> Result<(), Obstacle> {
         if round != self.round {
             return Ok(());
         }
         match block {
             Ok(Some(block)) => drop(self.arrived.insert(height, Some(block))),
-            Ok(None) => self.rest(now),
+            Ok(None) => {
+                self.rest(now);
+                return Err(Obstacle::shorter(height));
+            }
             Err(error) => {
                 self.rest(now);
-                return Err(error);
+                return Err(error.into());
             }
         }
         Ok(())
@@ -123,11 +127,11 @@ impl<S: Source> Reading<S> {
         source: &S,
         watched: &WatchTable,
         now: UnixMillis,
-    ) -> Result<bool, SourceError> {
+    ) -> Result<bool, Obstacle> {
         let mut progress = false;
         for _ in 0..TURN_BLOCKS {
             // One that is still on its way keeps its place, or it would be asked for again.
-            if self.is_full() || !self.has_next() {
+            if self.is_complete() || !self.has_next() {
                 break;
             }
             let Some(Some((at, raw))) = self.arrived.remove(&self.top()) else {
@@ -137,44 +141,69 @@ impl<S: Source> Reading<S> {
             let block = source
                 .scan(&at, raw, table)
                 .inspect_err(|_| self.rest(now))?;
-            let below = self.scanned.last().map(|block| &block.at.hash);
-            if below
-                .or(self.below.as_ref())
-                .is_some_and(|below| *below != block.parent)
-            {
+            if !self.fits(&block) {
+                self.start_over_unproven();
                 self.rest(now);
-                return Ok(true);
+                return Err(Obstacle::foreign(&block.at));
             }
+            // Found in what may still be thrown away: that raises a counter for nothing, and no more.
             if let Some(wallet) = &mut self.wallet {
                 wallet.note(&block);
             }
             self.scanned.push(block);
             progress = true;
         }
-        // A place that was emptied and not filled is asked for again.
-        let top = self.top();
-        self.arrived.retain(|height, _| top <= *height);
         Ok(progress)
     }
 
-    /// Whether enough is scanned, or enough time has passed, to record it.
-    pub(super) fn is_due(&self, now: UnixMillis) -> bool {
-        let waited = RECORD_MS <= now.ms_since(self.recorded_at);
-        !self.scanned.is_empty() && (self.is_full() || self.is_last() || waited)
+    /// Whether a block links to the one below it and is the one that is followed, where that is known.
+    fn fits(&self, block: &Block) -> bool {
+        let below = self.scanned.last().map(|below| &below.at.hash);
+        let is_linked = below
+            .or(self.below.as_ref())
+            .is_none_or(|below| *below == block.parent);
+        let seal = self.piece.as_ref().and_then(|piece| piece.seal.as_ref());
+        let is_followed =
+            seal.is_none_or(|seal| seal.height != block.at.height || *seal == block.at);
+        is_linked && is_followed
     }
 
-    fn is_full(&self) -> bool {
-        let bytes: usize = self.scanned.iter().map(|block| block.bytes).sum();
-        limits::CHAIN_EVENT_BLOCKS_MAX <= self.scanned.len()
-            || limits::CHAIN_EVENT_BYTES_MAX <= bytes
+    /// What only its links bind to the chain turned out not to belong to it.
+    fn start_over_unproven(&mut self) {
+        if self.below.take().is_some() {
+            self.next = self.from;
+            self.asked.progress.blocks_done = 0;
+        }
     }
 
-    /// What is scanned was recorded.
-    pub(super) fn recorded(&mut self, now: UnixMillis) {
+    /// Whether the whole piece is scanned.
+    pub(super) fn is_complete(&self) -> bool {
+        self.piece
+            .as_ref()
+            .is_some_and(|piece| piece.to < self.top())
+    }
+
+    /// Whether nothing is left to be read after a complete piece.
+    pub(super) fn is_last(&self) -> bool {
+        self.to < self.top()
+    }
+
+    /// What is scanned of what was asked for; what is above only proves it.
+    pub(super) fn found(&self) -> Vec<Block> {
+        let asked = self.scanned.iter();
+        let asked = asked.filter(|block| block.at.height <= self.to);
+        asked.cloned().collect()
+    }
+
+    /// The piece was recorded.
+    pub(super) fn recorded(&mut self) {
         self.next = self.top();
-        self.below = self.scanned.last().map(|block| block.at.hash.clone());
+        let piece = self.piece.take();
+        let is_proven = piece.is_some_and(|piece| piece.seal.is_some());
+        let last = self.scanned.last().filter(|_| !is_proven);
+        self.below = last.map(|block| block.at.hash.clone());
         self.scanned.clear();
-        self.recorded_at = now;
+        self.arrived.clear();
     }
 
     /// Throws away what was read and not recorded, and asks for it again a little later.
@@ -182,7 +211,7 @@ impl<S: Source> Reading<S> {
         self.round = self.round.saturating_add(1);
         self.arrived.clear();
         self.scanned.clear();
-        self.below = None;
+        self.piece = None;
         self.rest_until = now.plus_ms(REST_MS);
     }
 

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use paywatch_chain::{Source, SourceError};
 use paywatch_domain::{BlockRef, Findings, Task, UnixMillis};
-use paywatch_store::requests::{self, Progress, Request, RequestState};
+use paywatch_store::RequestKey;
+use paywatch_store::requests::{self, Progress, Request, RequestState, Unreadable};
 
 use super::following::{Following, seed};
+use super::piece::{Obstacle, piece};
 use super::reading::Reading;
 use super::wallet_scan::WalletScan;
 use super::{Fault, Parts, is_lasting};
 use crate::apply::ApplyRescan;
 use crate::error::EngineError;
-use crate::units::{RecordRequest, Used};
+use crate::units::{FailRequest, RecordRequest, Used};
 
 impl<S: Source> Following<S> {
-    /// Looks for requests, scans what has arrived for one, and records what is due.
+    /// Looks for requests, scans what has arrived for one, and records what is complete.
     pub(super) async fn attend(
         &mut self,
         source: &Arc<S>,
@@ -28,40 +30,66 @@ impl<S: Source> Following<S> {
         let Some(mut reading) = self.reading.take() else {
             return Ok(false);
         };
+        let progress = match self.read_on(source, parts, &mut reading, now).await {
+            Ok(progress) => progress,
+            Err(fault) => {
+                let why = of_request(fault)?;
+                give_up(parts, self.lease.fence, &mut reading.asked, why, now).await?;
+                true
+            }
+        };
+        let Request {
+            id, progress: how, ..
+        } = &reading.asked;
+        if how.state == RequestState::Running {
+            self.reading = Some(reading);
+            return Ok(progress);
+        }
+        tracing::info!(request = %id, state = how.state.as_str(), findings = ?how.findings, "a request is over");
+        self.looks = true;
+        Ok(true)
+    }
+
+    /// Scans the next few blocks of a request, and records a piece that is complete.
+    async fn read_on(
+        &mut self,
+        source: &Arc<S>,
+        parts: &mut Parts,
+        reading: &mut Reading<S>,
+        now: UnixMillis,
+    ) -> Result<bool, Fault> {
         reading.keep_to(self.branch, now);
+        if reading.piece.is_none() && !reading.is_resting(now) {
+            let mut conn = parts.store.read().await?;
+            let (heights, is_scan) = ((reading.next, reading.to), reading.wallet.is_some());
+            match piece(&mut conn, &parts.spec.name, heights, is_scan).await? {
+                Ok(piece) => reading.piece = Some(piece),
+                Err(obstacle) => {
+                    reading.rest(now);
+                    self.suffer(parts, &mut reading.asked, obstacle, now)
+                        .await?;
+                }
+            }
+        }
         if reading.has_next() && reading.wallet.is_none() {
             self.refresh_watched(&parts.store, parts.spec.family)
                 .await?;
         }
         let progress = match reading.scan(source, &self.watched, now) {
             Ok(progress) => progress,
-            Err(error) => {
-                self.reading = Some(reading);
-                self.suffer(parts, &error, now).await?;
+            Err(obstacle) => {
+                self.suffer(parts, &mut reading.asked, obstacle, now)
+                    .await?;
                 return Ok(true);
             }
         };
-        if !reading.is_due(now) {
-            self.reading = Some(reading);
+        if !reading.is_complete() {
             return Ok(progress);
         }
-        match self.record(parts, &mut reading, now).await {
-            Ok(()) => {}
-            // What it says cannot be stored: no reason to stop following.
-            Err(Fault::Engine(EngineError::Store(error))) if is_lasting(&error) => {
-                tracing::error!(%error, "a request failed");
-                let asked = &reading.asked;
-                give_up(parts, self.lease.fence, asked, &error.to_string(), now).await?;
-                return Ok(true);
-            }
-            Err(fault) => return Err(fault),
-        }
-        if reading.asked.progress.state == RequestState::Running {
-            self.reading = Some(reading);
+        if reading.wallet.is_some() {
+            self.record_scan(parts, reading, now).await?;
         } else {
-            let Request { id, progress, .. } = &reading.asked;
-            tracing::info!(request = %id, findings = ?progress.findings, "a request is done");
-            self.looks = true;
+            self.record_rescan(parts, reading, now).await?;
         }
         Ok(true)
     }
@@ -78,8 +106,18 @@ impl<S: Source> Following<S> {
         let Some(reading) = &mut self.reading else {
             return Ok(false);
         };
-        if let Err(error) = reading.take(round, height, block, now) {
-            self.suffer(parts, &error, now).await?;
+        let Err(obstacle) = reading.take(round, height, block, now) else {
+            return Ok(true);
+        };
+        let Some(mut reading) = self.reading.take() else {
+            return Ok(true);
+        };
+        self.suffer(parts, &mut reading.asked, obstacle, now)
+            .await?;
+        if reading.asked.progress.state == RequestState::Running {
+            self.reading = Some(reading);
+        } else {
+            self.looks = true;
         }
         Ok(true)
     }
@@ -87,28 +125,39 @@ impl<S: Source> Following<S> {
     /// Says how far a resumed chain is, and begins with the oldest request that blocks are read for.
     async fn look(&mut self, parts: &mut Parts, now: UnixMillis) -> Result<(), Fault> {
         let open = requests::open(&mut parts.store.read().await?, &parts.spec.name).await?;
-        for request in &open {
-            if request.task == Task::Resume {
-                self.follow_resume(parts, request, now).await?;
+        let mut next = None;
+        for request in open {
+            match request {
+                Ok(request) if request.task == Task::Resume => {
+                    self.follow_resume(parts, &request, now).await?;
+                }
+                Ok(request) => next = next.or(Some(request)),
+                Err(Unreadable { key, error }) => {
+                    tracing::error!(%error, "a request cannot be understood");
+                    fail(parts, self.lease.fence, key, error.to_string(), now).await?;
+                }
             }
         }
         if self.reading.is_some() || self.follower.cursor().is_none() {
             return Ok(());
         }
-        let next = open.into_iter().find_map(|request| {
-            let heights = request.task.heights()?;
-            Some((request, heights))
-        });
-        if let Some((request, heights)) = next {
-            self.start(parts, request, heights, now).await?;
-        }
-        Ok(())
+        let Some((mut request, heights)) = next.and_then(|next| {
+            let heights = next.task.heights()?;
+            Some((next, heights))
+        }) else {
+            return Ok(());
+        };
+        let Err(fault) = self.start(parts, &mut request, heights, now).await else {
+            return Ok(());
+        };
+        let why = of_request(fault)?;
+        give_up(parts, self.lease.fence, &mut request, why, now).await
     }
 
     async fn start(
         &mut self,
         parts: &mut Parts,
-        mut request: Request,
+        request: &mut Request,
         heights: (u64, u64),
         now: UnixMillis,
     ) -> Result<(), Fault> {
@@ -122,98 +171,106 @@ impl<S: Source> Following<S> {
                 let known = findings.highest_index;
                 match WalletScan::open(parts, request.merchant, merchant, wallet, known).await? {
                     Ok(scan) => Some(scan),
-                    Err(why) => return give_up(parts, self.lease.fence, &request, &why, now).await,
+                    Err(why) => return give_up(parts, self.lease.fence, request, why, now).await,
                 }
             }
         };
         let (from, to) = heights;
         request.progress.state = RequestState::Running;
         request.progress.blocks_total = Some(to.saturating_sub(from).saturating_add(1));
-        note(parts, self.lease.fence, &request, None, now).await?;
+        note(parts, self.lease.fence, request, None, now).await?;
         tracing::info!(request = %request.id, kind = request.task.kind(), from, to, "reading blocks again");
-        self.reading = Some(Reading::new(request, wallet, heights, self.branch, now));
+        let asked = request.clone();
+        self.reading = Some(Reading::new(asked, wallet, heights, self.branch));
         Ok(())
     }
 
-    /// Records what was scanned, and with the last of it the result.
-    async fn record(
+    /// Raises the counter above what was found, with every piece: what happens to the scan later must not
+    /// bring a used address back.
+    async fn record_scan(
         &mut self,
         parts: &mut Parts,
         reading: &mut Reading<S>,
         now: UnixMillis,
     ) -> Result<(), Fault> {
-        let is_last = reading.is_last();
-        if let Some(wallet) = &reading.wallet {
-            let read = u64::try_from(reading.scanned.len()).unwrap_or(u64::MAX);
-            let progress = &mut reading.asked.progress;
-            progress.blocks_done = progress.blocks_done.saturating_add(read);
-            progress.error = None;
-            progress.findings = Some(Findings {
-                highest_index: wallet.highest,
-                ..Findings::default()
-            });
-            let mut used = None;
-            if is_last {
-                progress.state = RequestState::Done;
-                used = wallet.used();
+        let used = reading.wallet.as_ref().and_then(WalletScan::used);
+        if let Some(used) = &used {
+            // Before the database: an index is never taken for free where it is not.
+            let next = used.highest.saturating_add(1);
+            if let Err(error) = parts.high_water.raise(&used.node, next) {
+                let why = format!("the high-water mark cannot be kept: {error}");
+                return give_up(parts, self.lease.fence, &mut reading.asked, why, now).await;
             }
-            if let Some(used) = &used {
-                // Before the database: an index is never taken for free where it is not.
-                let next = used.highest.saturating_add(1);
-                let raised = parts.high_water.raise(&used.node, next);
-                if let Err(error) = raised {
-                    let why = format!("the high-water mark cannot be kept: {error}");
-                    reading.asked.progress.state = RequestState::Failed;
-                    return give_up(parts, self.lease.fence, &reading.asked, &why, now).await;
-                }
-            }
-            note(parts, self.lease.fence, &reading.asked, used, now).await?;
-            reading.recorded(now);
-            return Ok(());
         }
+        let read = u64::try_from(reading.found().len()).unwrap_or(u64::MAX);
+        let is_last = reading.is_last();
+        let progress = &mut reading.asked.progress;
+        progress.blocks_done = progress.blocks_done.saturating_add(read);
+        progress.error = None;
+        progress.findings = Some(Findings {
+            highest_index: used.as_ref().map(|used| used.highest),
+            ..Findings::default()
+        });
+        if is_last {
+            progress.state = RequestState::Done;
+        }
+        note(parts, self.lease.fence, &reading.asked, used, now).await?;
+        reading.recorded();
+        Ok(())
+    }
+
+    /// Records what was read again, and with the last of it the result.
+    async fn record_rescan(
+        &mut self,
+        parts: &mut Parts,
+        reading: &mut Reading<S>,
+        now: UnixMillis,
+    ) -> Result<(), Fault> {
+        let seal = reading.piece.as_ref().and_then(|piece| piece.seal.clone());
+        let Some(seal) = seal else {
+            reading.rest(now);
+            return Ok(());
+        };
+        let height = seal.height;
         let unit = ApplyRescan {
             chain: parts.spec.name.clone(),
             family: parts.spec.family,
             fence: self.lease.fence,
-            blocks: reading.scanned.clone(),
+            blocks: reading.found(),
+            seal,
             request: reading.asked.key,
             progress: reading.asked.progress.clone(),
-            is_last,
+            is_last: reading.is_last(),
             now,
             seed: seed(&mut *parts.entropy),
             master: Arc::clone(&parts.master),
         };
-        match parts.store.write(unit).await? {
-            Some(progress) => {
-                reading.asked.progress = progress;
-                reading.recorded(now);
-            }
-            // The node is on another branch than we are; one of us will follow.
-            None => reading.rest(now),
+        if let Some(progress) = parts.store.write(unit).await? {
+            reading.asked.progress = progress;
+            reading.recorded();
+            return Ok(());
         }
-        Ok(())
+        reading.rest(now);
+        let obstacle = Obstacle::not_followed(height);
+        self.suffer(parts, &mut reading.asked, obstacle, now).await
     }
 
-    /// A node that cannot give a block: the request waits and following goes on. What nobody can give
-    /// any more ends it.
+    /// The request waits, and following goes on. What waiting does not help ends it.
     async fn suffer(
-        &mut self,
+        &self,
         parts: &Parts,
-        error: &SourceError,
+        asked: &mut Request,
+        obstacle: Obstacle,
         now: UnixMillis,
     ) -> Result<(), Fault> {
-        let Some(mut reading) = self.reading.take() else {
-            return Ok(());
-        };
-        let text = error.to_string();
-        if matches!(error, SourceError::Pruned { .. }) {
-            return give_up(parts, self.lease.fence, &reading.asked, &text, now).await;
+        let Obstacle { text, is_lasting } = obstacle;
+        if is_lasting {
+            return give_up(parts, self.lease.fence, asked, text, now).await;
         }
-        if reading.asked.progress.error.as_ref() != Some(&text) {
-            reading.asked.progress.error = Some(text);
-            note(parts, self.lease.fence, &reading.asked, None, now).await?;
+        if asked.progress.error.as_ref() != Some(&text) {
+            asked.progress.error = Some(text);
+            note(parts, self.lease.fence, asked, None, now).await?;
         }
-        self.reading = Some(reading);
         Ok(())
     }
 
@@ -250,24 +307,43 @@ impl<S: Source> Following<S> {
     }
 }
 
+/// What is wrong with the request under way: it cannot be stored or read, which is no reason to stop
+/// following. Any other fault is the worker's.
+fn of_request(fault: Fault) -> Result<String, Fault> {
+    match fault {
+        Fault::Engine(EngineError::Store(error)) if is_lasting(&error) => Ok(error.to_string()),
+        fault => Err(fault),
+    }
+}
+
 /// Ends a request that cannot be carried out.
 async fn give_up(
     parts: &Parts,
     fence: i64,
-    request: &Request,
-    why: &str,
+    asked: &mut Request,
+    why: String,
     now: UnixMillis,
 ) -> Result<(), Fault> {
-    tracing::error!(request = %request.id, why, "a request failed");
-    let request = Request {
-        progress: Progress {
-            state: RequestState::Failed,
-            error: Some(why.into()),
-            ..request.progress.clone()
-        },
-        ..request.clone()
+    tracing::error!(request = %asked.id, why, "a request failed");
+    asked.progress.state = RequestState::Failed;
+    fail(parts, fence, asked.key, why, now).await
+}
+
+async fn fail(
+    parts: &Parts,
+    fence: i64,
+    request: RequestKey,
+    why: String,
+    now: UnixMillis,
+) -> Result<(), Fault> {
+    let unit = FailRequest {
+        chain: parts.spec.name.clone(),
+        fence,
+        request,
+        why,
+        now,
     };
-    note(parts, fence, &request, None, now).await
+    Ok(parts.store.write(unit).await?)
 }
 
 /// Records how far a request is.

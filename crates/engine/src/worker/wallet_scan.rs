@@ -25,7 +25,7 @@ pub(super) struct WalletScan {
     /// The lowest index that is not in the table.
     next: u32,
     /// The highest index that was paid.
-    pub(super) highest: Option<u32>,
+    highest: Option<u32>,
 }
 
 impl WalletScan {
@@ -71,7 +71,7 @@ impl WalletScan {
         })
     }
 
-    /// What is known when all blocks were read; `None` when no key was ever paid.
+    /// What is known so far; `None` when no key was ever paid.
     pub(super) fn used(&self) -> Option<Used> {
         Some(Used {
             wallet: self.wallet,

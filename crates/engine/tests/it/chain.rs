@@ -1,6 +1,7 @@
 //! A chain in memory behind the real port: blocks, a mempool, forks, and a node that fails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -95,6 +96,20 @@ impl Node {
             spent: Vec::new(),
         });
         at
+    }
+
+    /// Puts invented blocks with these credits in the place of some, linked to what is below and not to what
+    /// is above; answers the chain as it was.
+    pub(crate) fn lie(&mut self, heights: RangeInclusive<usize>, credits: &[Credit]) -> Vec<Block> {
+        let truth = self.blocks.clone();
+        for height in heights {
+            let parent = self.blocks[height - 1].at.hash.clone();
+            let block = &mut self.blocks[height];
+            block.at.hash = BlockHash::new(&format!("lie-{height}"));
+            block.parent = parent;
+            block.credits = credits.to_vec();
+        }
+        truth
     }
 
     /// Loses a block, though not its hash.

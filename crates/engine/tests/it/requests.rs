@@ -26,6 +26,11 @@ stories!(
     a_rescan_meets_a_reorganisation,
     a_rescan_survives_a_crash,
     a_block_on_its_way_is_not_asked_for_again,
+    what_nothing_proves_changes_nothing,
+    below_the_first_header_nothing_is_rescanned,
+    a_scan_below_the_first_header_is_proven_by_its_links,
+    a_scan_protects_what_it_has_found,
+    what_cannot_be_read_of_a_request_ends_that_request,
     a_rescan_waits_for_the_node_and_following_does_not,
     heights_that_were_not_read_are_refused,
     a_used_key_hands_out_no_used_address,
@@ -270,13 +275,13 @@ async fn a_rescan_survives_a_crash(mut house: House) {
     let asked = house.rescan(0, None).await.unwrap();
     house.now = house.now.plus_ms(2_000);
     let mut steps = 0;
-    while house.request(&asked).await.blocks_done == 0 {
+    while house.request(&asked).await.blocks_done < 2 {
         house.steps(1).await;
         steps += 1;
         assert!(steps < 1_000, "it begins");
     }
     let half = house.request(&asked).await;
-    assert_eq!((&*half.state, half.blocks_done), ("running", 64));
+    assert_eq!((&*half.state, half.blocks_done), ("running", 101));
     house.restart().await;
     let done = finish(&mut house, &asked).await;
     assert_eq!((&*done.state, done.blocks_done), ("done", 210));
@@ -299,6 +304,119 @@ async fn a_block_on_its_way_is_not_asked_for_again(mut house: House) {
     assert_eq!(finish(&mut house, &asked).await.state, "done");
     let once: BTreeMap<u64, usize> = (2..=22).map(|height| (height, 1)).collect();
     assert_eq!(house.chain.node().fetched, once, "every block, once");
+}
+
+async fn what_nothing_proves_changes_nothing(mut house: House) {
+    let (id, key) = house.invoice(100_000, 9_000).await;
+    mine_many(&mut house, 300).await;
+    // Headers are kept of 100, 200 and all from 232 on. What is invented ends below, at, or above one.
+    for lies in [110..=150, 110..=199, 110..=200, 110..=290] {
+        let what = format!("{lies:?}");
+        let stolen = payment("a", &key, 100_000, "in:0");
+        let truth = house.chain.node().lie(lies, &[stolen]);
+        // Up to a block below the next header that is kept.
+        let asked = house.rescan(110, Some(140)).await.unwrap();
+        for _ in 0..3 {
+            house.poll().await;
+        }
+        assert!(house.show(id).await.transfers.is_empty(), "{what}");
+        house.chain.node().blocks = truth;
+        let done = finish(&mut house, &asked).await;
+        assert_eq!((&*done.state, done.blocks_done), ("done", 31), "{what}");
+        assert_eq!(findings(&done), (Some(0), Some(0)), "{what}");
+    }
+    let truth = house.chain.node().lie(110..=200, &[]);
+    let asked = house.rescan(110, Some(140)).await.unwrap();
+    for _ in 0..3 {
+        house.poll().await;
+    }
+    let waits = house.request(&asked).await;
+    assert_eq!((&*waits.state, waits.blocks_done), ("running", 0));
+    let why = waits.error.unwrap();
+    assert!(why.contains("lie-200"), "{why}");
+    house.chain.node().blocks = truth;
+    assert_eq!(finish(&mut house, &asked).await.error, None);
+    assert!(house.show(id).await.transfers.is_empty());
+}
+
+async fn below_the_first_header_nothing_is_rescanned(mut house: House) {
+    mine_many(&mut house, 200).await;
+    tamper(&house.url, "DELETE FROM blocks WHERE height < 150").await;
+    match house.rescan(149, None).await {
+        Err(CommandError::Fields(errors)) => {
+            assert_eq!(errors[0].pointer, "/from_height");
+            assert!(errors[0].detail.contains("150"), "{errors:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let asked = house.rescan(150, None).await.unwrap();
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, done.blocks_done), ("done", 53));
+}
+
+async fn a_scan_below_the_first_header_is_proven_by_its_links(mut house: House) {
+    mine_many(&mut house, 90).await;
+    house
+        .mine(vec![payment("a", b"shop-7", 1_000, "in:0")])
+        .await;
+    mine_many(&mut house, 110).await;
+    tamper(&house.url, "DELETE FROM blocks WHERE height < 150").await;
+    // Links upwards, hides the payment, and is recorded as far as block 99.
+    let truth = house.chain.node().lie(90..=99, &[]);
+    let asked = house.scan_wallet(0).await;
+    for _ in 0..3 {
+        house.poll().await;
+    }
+    let waits = house.request(&asked).await;
+    assert_eq!(waits.state, "running", "{waits:?}");
+    assert!(waits.error.unwrap().contains("block-100"));
+    house.chain.node().blocks = truth;
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, done.blocks_done), ("done", 204));
+    assert_eq!(done.findings.unwrap().highest_index, Some(7));
+}
+
+async fn a_scan_protects_what_it_has_found(mut house: House) {
+    house
+        .mine(vec![payment("a", b"shop-5", 1_000, "in:0")])
+        .await;
+    mine_many(&mut house, 150).await;
+    house.chain.node().hide(140);
+    let asked = house.scan_wallet(0).await;
+    for _ in 0..3 {
+        house.poll().await;
+    }
+    let waits = house.request(&asked).await;
+    assert_eq!(waits.state, "running", "{waits:?}");
+    assert_eq!(house.marks.read("4").unwrap(), 6, "the mark outside");
+    let (_, key) = house.invoice(1_000, 900).await;
+    assert_eq!(key, b"shop-6", "and the counter");
+}
+
+async fn what_cannot_be_read_of_a_request_ends_that_request(mut house: House) {
+    mine_many(&mut house, 90).await;
+    let scan = house.scan_wallet(0).await;
+    tamper(&house.url, "UPDATE requests SET body = '{'").await;
+    let rescan = house.rescan(0, None).await.unwrap();
+    assert_eq!(finish(&mut house, &rescan).await.state, "done");
+    let failed =
+        "UPDATE requests SET body = '' WHERE state = 'failed' AND error LIKE '%requests.body%'";
+    assert_eq!(tamper(&house.url, failed).await, 1, "{scan:?}");
+    // A wallet that cannot be read ends its scan.
+    let scan = house.scan_wallet(0).await;
+    tamper(&house.url, "UPDATE wallets SET start_index = -1").await;
+    let failed = finish(&mut house, &scan).await;
+    assert_eq!(failed.state, "failed");
+    assert!(failed.error.unwrap().contains("start_index"));
+    assert_eq!(house.row().await.halted, None);
+    // Nor does such a row keep a chain from being halted and resumed.
+    house.rescan(0, None).await.unwrap();
+    tamper(&house.url, "UPDATE requests SET body = '{'").await;
+    fork(&house, 80, 85);
+    house.poll().await;
+    assert!(house.row().await.halted.is_some());
+    let resume = house.resume().await.unwrap();
+    assert_eq!(finish(&mut house, &resume).await.state, "done");
 }
 
 async fn a_rescan_waits_for_the_node_and_following_does_not(mut house: House) {

@@ -816,16 +816,19 @@ async fn a_changed_address_in_the_database_is_not_believed(mut house: House) {
     expect(&house, other, "confirming", &["created", "confirming"]).await;
 }
 
-pub(crate) async fn tamper(url: &str, statement: &'static str) {
+/// Changes rows from outside; answers how many.
+pub(crate) async fn tamper(url: &str, statement: &'static str) -> u64 {
     if let Some(file) = url.strip_prefix("sqlite:") {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
         let mut conn = sqlx::SqliteConnection::connect_with(&options)
             .await
             .unwrap();
-        sqlx::query(statement).execute(&mut conn).await.unwrap();
+        let done = sqlx::query(statement).execute(&mut conn).await;
+        done.unwrap().rows_affected()
     } else {
         let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
-        sqlx::query(statement).execute(&mut conn).await.unwrap();
+        let done = sqlx::query(statement).execute(&mut conn).await;
+        done.unwrap().rows_affected()
     }
 }
 

@@ -8,7 +8,7 @@ use paywatch_domain::{
 use super::bed::{Bed, NOW, on_both, unit};
 use crate::blocks::Header;
 use crate::chains::{Lease, News, Problem};
-use crate::requests::{NewRequest, Progress, RequestState};
+use crate::requests::{NewRequest, Progress, Request, RequestState};
 use crate::{Store, StoreError, blocks, chains, requests};
 
 fn chain() -> ChainName {
@@ -271,9 +271,11 @@ async fn a_request_keeps_how_far_it_is(_: &Bed, store: Store) {
     }
     let mut conn = store.read().await.unwrap();
     let open = requests::open(&mut conn, &chain()).await.unwrap();
+    let open: Vec<Request> = open.into_iter().map(Result::unwrap).collect();
     let found: Vec<&Task> = open.iter().map(|request| &request.task).collect();
-    assert_eq!(found, tasks.iter().collect::<Vec<_>>(), "the oldest first");
-    let first = open[0].clone();
+    let [rescan, wallet_scan, resume] = &tasks;
+    assert_eq!(found, [resume, rescan, wallet_scan], "then the oldest");
+    let first = open[1].clone();
     assert_eq!(first.progress, Progress::default());
     for (state, later) in [(RequestState::Running, 5), (RequestState::Done, 9)] {
         let progress = Progress {
