@@ -15,7 +15,10 @@ mod speed;
 mod wallet_scan;
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -129,17 +132,23 @@ impl<S: Source> ChainWorker<S> {
         let Some(following) = &mut self.following else {
             return self.begin(now).await;
         };
-        following.renew(&mut self.parts, now).await?;
-        let mut progress = false;
-        while let Some(answer) = self.arrived.pop_front() {
-            progress |= following
-                .take(&self.source, &mut self.parts, answer, now)
-                .await?;
-        }
-        progress |= following
-            .connect(&self.source, &mut self.parts, now)
-            .await?;
-        progress |= following.attend(&self.source, &mut self.parts, now).await?;
+        let (source, parts) = (&self.source, &mut self.parts);
+        let mut answers = std::mem::take(&mut self.arrived);
+        let recording = async {
+            following.renew(parts, now).await?;
+            let mut progress = false;
+            while let Some(answer) = answers.pop_front() {
+                progress |= following.take(source, parts, answer, now).await?;
+            }
+            progress |= following.connect(source, parts, now).await?;
+            progress |= following.attend(source, parts, now).await?;
+            Ok::<bool, Fault>(progress)
+        };
+        let recorded = meanwhile(&mut self.in_flight, &mut self.arrived, recording).await;
+        // What a fault left over comes before what arrived meanwhile.
+        answers.append(&mut self.arrived);
+        self.arrived = answers;
+        let progress = recorded?;
         if std::mem::take(&mut following.has_advanced) {
             self.failures = 0;
         }
@@ -274,6 +283,26 @@ impl<E: Into<EngineError>> From<E> for Fault {
     fn from(error: E) -> Self {
         Self::Engine(error.into())
     }
+}
+
+/// Does `work` and keeps requests going while it waits for the database: a long commit must not stop what
+/// is being fetched. Polled in a fixed order, so that equal histories are equal.
+async fn meanwhile<S: Source, T>(
+    in_flight: &mut FuturesUnordered<Request<S>>,
+    arrived: &mut VecDeque<Answer<S>>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        while let Poll::Ready(Some(answer)) = in_flight.poll_next_unpin(context) {
+            arrived.push_back(answer);
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// The longest wait for a new block before the node is polled anyway.

@@ -210,7 +210,7 @@ fn what_is_said_is_what_an_auditor_computes() {
             .sum();
         prop_assume!(deep < usize::try_from(REORG_DEPTH_MAX).unwrap().min(8));
         runtime.block_on(on_sqlite(async |house| {
-            let mut story = Story::begin(house).await;
+            let mut story = Box::pin(Story::begin(house)).await;
             for act in acts {
                 story.play(act).await;
             }
