@@ -28,7 +28,7 @@ pub struct ChainRequest {
     pub blocks_total: Option<u64>,
     /// What was found so far; `null` for what finds nothing.
     pub findings: Option<ChainFindings>,
-    /// Why it failed, or what it waits for.
+    /// Why it failed, or what it waits for. Keys without the scope `admin` see only which of the two.
     pub error: Option<String>,
     /// When it was asked.
     pub created_at: String,

@@ -150,3 +150,60 @@ async fn a_wallet_is_scanned_for_its_merchant() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn nobody_fills_the_line_of_a_chain() {
+    run_on_both(async |world: &mut World| {
+        let wallet = world.wallet().await;
+        let scan = format!("/v1/wallets/{wallet}/scan");
+        let body = json!({ "from_height": 800 }).to_string();
+        world.post(&scan, &body).await.is(202);
+        let body = json!({ "from_height": 801 }).to_string();
+        let problem = world.post(&scan, &body).await;
+        let problem = problem.is_problem(409, "scan_open");
+        let detail = problem["detail"].as_str().expect("a sentence");
+        assert!(detail.contains("req_"), "{detail}");
+        let rescan = format!("{CHAIN}/rescan");
+        for to_height in 801..809 {
+            let body = json!({ "from_height": 800, "to_height": to_height }).to_string();
+            world.post(&rescan, &body).await.is(202);
+        }
+        let body = json!({ "from_height": 800, "to_height": 801 }).to_string();
+        world.post(&rescan, &body).await.is(202);
+        let body = json!({ "from_height": 800, "to_height": 809 }).to_string();
+        let refused = world.post(&rescan, &body).await;
+        refused.is_problem(409, "requests_open");
+        world.halt("bitcoin-regtest").await;
+        world.post(&format!("{CHAIN}/resume"), "").await.is(202);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_to_operators() {
+    run(async |world| {
+        let wallet = world.wallet().await;
+        let scan = format!("/v1/wallets/{wallet}/scan");
+        let body = json!({ "from_height": 800 }).to_string();
+        let asked = world.post(&scan, &body).await.is(202);
+        let id = asked["id"].as_str().expect("an id");
+        let shown = format!("/v1/requests/{id}");
+        let admin = world.key.clone();
+        let merchant = world.new_key(Mode::Test, &Scope::MERCHANT).await;
+        for (state, discreet) in [
+            (
+                "running",
+                "waits for the node; ask the operator if it stays so",
+            ),
+            ("failed", "failed; ask the operator"),
+        ] {
+            let sql = format!("UPDATE requests SET state = '{state}', error = 'at 10.0.0.7'");
+            world.tamper(&sql).await;
+            world.key.clone_from(&admin);
+            assert_eq!(world.get(&shown).await.is(200)["error"], "at 10.0.0.7");
+            world.key.clone_from(&merchant);
+            assert_eq!(world.get(&shown).await.is(200)["error"], discreet);
+        }
+    })
+    .await;
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use paywatch_domain::{ChainName, ChainSpec, Entropy, RequestId, Task, UnixMillis, WalletId};
 use paywatch_store::chains::{self, ChainRow};
-use paywatch_store::requests::{self, NewRequest, Request};
+use paywatch_store::requests::{self, NewRequest, Request, RequestState};
 use paywatch_store::{Conn, MerchantKey, Tx, blocks};
 use paywatch_wire::request::{Rescan, ScanWallet};
 use paywatch_wire::time::rfc3339;
@@ -15,6 +15,9 @@ use paywatch_wire::{ChainFindings, ChainRequest, json_text};
 use super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::wallet::{check_seal, find as find_wallet};
 use super::{Caller, CommandError, CommandParts, Commands};
+
+/// Requests of one merchant, or of the operators, to one chain that are open at one time.
+const OPEN_OF_ONE_MAX: usize = 8;
 
 /// What is asked, before it is known up to which block.
 enum Wish {
@@ -41,17 +44,22 @@ impl Effect for AskWorker {
         let (merchant, task) = self.task(tx, row).await?;
         // Asking for the same again while it is not done changes nothing.
         let open = requests::open(tx, &self.chain).await?;
+        let is_full = requests::OPEN_MAX <= open.len();
+        let open: Vec<Request> = open.into_iter().flatten().collect();
         let same = open
-            .into_iter()
-            .flatten()
+            .iter()
             .find(|open| open.task == task && open.merchant == merchant);
         let request = match same {
-            Some(same) => same,
-            None => self.insert(tx, merchant, task).await?,
+            Some(same) => same.clone(),
+            None => {
+                check_room(&open, is_full, merchant, &task)?;
+                self.insert(tx, merchant, task).await?
+            }
         };
         Ok(Answer {
             status: 202,
-            body: json_text(&show(&request)),
+            // What concerns a whole chain is asked by operators.
+            body: json_text(&show(&request, request.merchant.is_none())),
         })
     }
 }
@@ -168,8 +176,40 @@ fn unknown(id: RequestId) -> CommandError {
     CommandError::refused(404, "request_unknown", detail)
 }
 
-/// A request as people see it.
-fn show(request: &Request) -> ChainRequest {
+/// One merchant's requests must not keep those of others waiting for long. A halted chain can always be
+/// resumed.
+fn check_room(
+    open: &[Request],
+    is_full: bool,
+    merchant: Option<MerchantKey>,
+    task: &Task,
+) -> Result<(), CommandError> {
+    if *task == Task::Resume {
+        return Ok(());
+    }
+    if let Task::WalletScan { wallet, .. } = task {
+        let scan = open.iter().find(
+            |open| matches!(&open.task, Task::WalletScan { wallet: scanned, .. } if scanned == wallet),
+        );
+        if let Some(scan) = scan {
+            let detail = format!(
+                "wallet {wallet} is being scanned; wait for the request {}",
+                scan.id
+            );
+            return Err(CommandError::refused(409, "scan_open", detail));
+        }
+    }
+    let own = open.iter().filter(|open| open.merchant == merchant).count();
+    if is_full || OPEN_OF_ONE_MAX <= own {
+        let detail = "too many requests to this chain are not done yet; wait for one of them";
+        return Err(CommandError::refused(409, "requests_open", detail));
+    }
+    Ok(())
+}
+
+/// A request as people see it. The text of an error may name hosts and files of the installation:
+/// merchants learn what holds, and operators why.
+fn show(request: &Request, is_operator: bool) -> ChainRequest {
     let (task, progress) = (&request.task, &request.progress);
     let heights = task.heights();
     let wallet = match task {
@@ -189,7 +229,13 @@ fn show(request: &Request) -> ChainRequest {
         blocks_done: progress.blocks_done,
         blocks_total: progress.blocks_total,
         findings: findings.map(|findings| ChainFindings::render(task, findings)),
-        error: progress.error.clone(),
+        error: progress.error.as_ref().map(|error| match progress.state {
+            _ if is_operator => error.clone(),
+            RequestState::Failed => "failed; ask the operator".into(),
+            RequestState::Waiting | RequestState::Running | RequestState::Done => {
+                "waits for the node; ask the operator if it stays so".into()
+            }
+        }),
         created_at: rfc3339(request.created_at),
         started_at: request.started_at.map(rfc3339),
         finished_at: request.finished_at.map(rfc3339),
@@ -297,7 +343,7 @@ impl Commands {
             };
             is_own && chain.is_some_and(|chain| chain.mode == caller.mode)
         });
-        Ok(visible.as_ref().map(show))
+        Ok(visible.map(|request| show(&request, is_operator)))
     }
 
     /// The chain of this name, of the caller's mode.

@@ -65,6 +65,8 @@ pub(super) struct Following<S: Source> {
     pub(super) branch: u64,
     /// The request that blocks are read for beside following.
     pub(super) reading: Option<Reading<S>>,
+    /// The rounds in which blocks were asked for requests; none comes twice.
+    pub(super) reading_rounds: u64,
     /// Whether to look for requests.
     pub(super) looks: bool,
 }
@@ -284,7 +286,7 @@ impl<S: Source> Following<S> {
         // Of a node that may be on another chain, or gives no answers, nothing is asked besides.
         let is_well = self.reported.is_none() && self.follower.tip().is_some();
         if let Some(reading) = self.reading.as_mut().filter(|_| is_well) {
-            requests.extend(reading.requests(source, now));
+            requests.extend(reading.requests(source, &mut self.reading_rounds, now));
         }
         requests
     }

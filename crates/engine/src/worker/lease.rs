@@ -125,6 +125,7 @@ impl<S: Source> Following<S> {
             speed: Speed::default(),
             branch: 0,
             reading: None,
+            reading_rounds: 0,
             looks: false,
         }))
     }

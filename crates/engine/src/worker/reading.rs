@@ -34,7 +34,8 @@ pub(super) struct Reading<S: Source> {
     pub(super) to: u64,
     /// The hash of the block below `next`, where only the links from block to block bind it to the chain.
     below: Option<BlockHash>,
-    round: u64,
+    /// In which round blocks are asked for; `None` before the first of them.
+    round: Option<u64>,
     /// Blocks that arrived and wait for their turn; `None` for one that is still on its way.
     arrived: BTreeMap<u64, Option<(BlockRef, S::Raw)>>,
     branch: u64,
@@ -58,7 +59,7 @@ impl<S: Source> Reading<S> {
             wallet,
             scanned: Vec::new(),
             below: None,
-            round: 0,
+            round: None,
             arrived: BTreeMap::new(),
             branch,
             rest_until: UnixMillis(0),
@@ -76,16 +77,26 @@ impl<S: Source> Reading<S> {
         now < self.rest_until
     }
 
-    /// What to ask now.
-    pub(super) fn requests(&mut self, source: &Arc<S>, now: UnixMillis) -> Vec<Request<S>> {
+    /// What to ask now. No other reading of this worker had a round in common with this one, so what was
+    /// asked for another one is not taken for this one's.
+    pub(super) fn requests(
+        &mut self,
+        source: &Arc<S>,
+        rounds: &mut u64,
+        now: UnixMillis,
+    ) -> Vec<Request<S>> {
         let mut requests = Vec::new();
         let Some(piece) = self.piece.as_ref().filter(|_| !self.is_resting(now)) else {
             return requests;
         };
+        let round = *self.round.get_or_insert_with(|| {
+            *rounds = rounds.saturating_add(1);
+            *rounds
+        });
         for height in (self.top()..=piece.to).take(limits::REQUEST_PREFETCH_BLOCKS_MAX) {
             if let Entry::Vacant(place) = self.arrived.entry(height) {
                 place.insert(None);
-                requests.push(ask::reread(source, self.round, height));
+                requests.push(ask::reread(source, round, height));
             }
         }
         requests
@@ -99,7 +110,7 @@ impl<S: Source> Reading<S> {
         block: Result<Option<(BlockRef, S::Raw)>, SourceError>,
         now: UnixMillis,
     ) -> Result<(), Obstacle> {
-        if round != self.round {
+        if Some(round) != self.round {
             return Ok(());
         }
         match block {
@@ -208,7 +219,7 @@ impl<S: Source> Reading<S> {
 
     /// Throws away what was read and not recorded, and asks for it again a little later.
     pub(super) fn rest(&mut self, now: UnixMillis) {
-        self.round = self.round.saturating_add(1);
+        self.round = None;
         self.arrived.clear();
         self.scanned.clear();
         self.piece = None;

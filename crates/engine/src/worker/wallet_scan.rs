@@ -12,7 +12,7 @@ use super::{Fault, Parts};
 use crate::seal::WalletFields;
 use crate::units::Used;
 
-/// The keys of a wallet from its first index to some way beyond the highest one that was paid.
+/// The keys of a wallet from where it begins, or goes on, to some way beyond the highest one that was paid.
 pub(super) struct WalletScan {
     derivation: Arc<dyn Derivation>,
     chain: ChainName,
@@ -20,6 +20,8 @@ pub(super) struct WalletScan {
     wallet: WalletKey,
     /// The node whose children the keys are.
     node: String,
+    /// The wallet's first index.
+    first: u32,
     table: WatchTable,
     indexes: BTreeMap<Vec<u8>, u32>,
     /// The lowest index that is not in the table.
@@ -59,13 +61,16 @@ impl WalletScan {
             canonical: wallet.canonical,
             wallet: wallet.key,
             node: wallet.node,
+            first: wallet.start_index,
             table: WatchTable::new(parts.entropy.bits()),
             indexes: BTreeMap::new(),
-            next: wallet.start_index,
+            // What is below the highest index that is known changes nothing.
+            next: highest.map_or(wallet.start_index, |highest| {
+                wallet.start_index.max(highest.saturating_add(1))
+            }),
             highest,
         };
-        let first = wallet.start_index;
-        Ok(match scan.widen(first) {
+        Ok(match scan.widen() {
             Ok(()) => Ok(scan),
             Err(error) => Err(error.to_string()),
         })
@@ -93,16 +98,17 @@ impl WalletScan {
             return;
         };
         self.highest = Some(paid);
-        if let Err(error) = self.widen(paid.saturating_add(1)) {
+        if let Err(error) = self.widen() {
             tracing::warn!(%error, "no further keys of the wallet can be derived");
         }
     }
 
-    /// Adds keys up to a gap beyond `used`, or beyond the highest one that was paid.
-    fn widen(&mut self, used: u32) -> Result<(), KeyError> {
-        let used = self
-            .highest
-            .map_or(used, |highest| used.max(highest.saturating_add(1)));
+    /// Adds keys up to a gap beyond the highest one that was paid, or beyond the wallet's first: never more
+    /// than a gap's number of them, however far a scan has come.
+    fn widen(&mut self) -> Result<(), KeyError> {
+        let used = self.highest.map_or(self.first, |highest| {
+            self.first.max(highest.saturating_add(1))
+        });
         while self.next < used.saturating_add(limits::SCAN_GAP) {
             let derived = self
                 .derivation

@@ -21,6 +21,8 @@ pub(crate) struct Node {
     pub(crate) pool: Vec<Credit>,
     /// Heights of blocks that it has lost.
     lost: BTreeSet<u64>,
+    /// Heights of blocks that it has deleted and says so, at once.
+    pub(crate) pruned: BTreeSet<u64>,
     /// While this holds, it does not answer.
     pub(crate) is_down: bool,
     /// While this holds, no block that it gives can be proven.
@@ -136,6 +138,7 @@ impl MemoryChain {
             blocks: Vec::new(),
             pool: Vec::new(),
             lost: BTreeSet::new(),
+            pruned: BTreeSet::new(),
             is_down: false,
             is_lying: false,
             fetched: BTreeMap::new(),
@@ -200,6 +203,17 @@ impl Source for MemoryChain {
 
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Block, SourceError>> {
         *self.node().fetched.entry(block.height).or_default() += 1;
+        if self.node().pruned.contains(&block.height) {
+            let (chain, wanted) = (self.name.clone(), block.height);
+            let pruned_height = wanted + 1;
+            return Box::pin(async move {
+                Err(SourceError::Pruned {
+                    chain,
+                    pruned_height,
+                    wanted,
+                })
+            });
+        }
         let found = self.answer(|node| {
             at(node, block.height)
                 .filter(|found| found.at == block && !node.lost.contains(&block.height))

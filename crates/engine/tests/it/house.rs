@@ -53,8 +53,9 @@ impl Entropy for Counting {
 /// Workers so far: no two draw the same numbers.
 static WORKERS: AtomicU64 = AtomicU64::new(1);
 
-/// Addresses that say their index.
-struct PlainDerivation;
+/// Addresses that say their index. Counts how many.
+#[derive(Default)]
+struct PlainDerivation(Arc<AtomicU64>);
 
 impl Derivation for PlainDerivation {
     fn family(&self) -> Family {
@@ -71,6 +72,7 @@ impl Derivation for PlainDerivation {
     }
 
     fn derive(&self, key: &str, index: u32, _: &ChainName) -> Result<DerivedAddress, KeyError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
         let address = format!("{key}-{index}");
         Ok(DerivedAddress {
             key: address.clone().into(),
@@ -132,6 +134,8 @@ pub(crate) struct House {
     worker: ChainWorker<MemoryChain>,
     pub(crate) marks: Arc<Marks>,
     pub(crate) wallet: WalletId,
+    /// Addresses that workers have derived.
+    pub(crate) derived: Arc<AtomicU64>,
     master: Arc<MasterKey>,
     spec: ChainSpec,
     entropy: Counting,
@@ -189,7 +193,7 @@ impl House {
     async fn furnish(url: &str, store: Store) -> Self {
         let spec = spec();
         let master = Arc::new(MasterKey::from_bytes([7; 32]));
-        let derivation: Arc<dyn Derivation> = Arc::new(PlainDerivation);
+        let derivation: Arc<dyn Derivation> = Arc::new(PlainDerivation::default());
         let marks = Arc::new(Marks::default());
         let commands = Commands::new(CommandParts {
             store: store.clone(),
@@ -215,7 +219,8 @@ impl House {
                 .node()
                 .mine(Vec::new(), UnixMillis(START - 3_000 + height));
         }
-        let worker = worker(&chain, &store, &spec, &master, &marks, "first");
+        let derived = Arc::new(AtomicU64::new(0));
+        let worker = worker(&chain, &store, &spec, &master, (&marks, &derived), "first");
         let entropy = Counting(0);
         let now = UnixMillis(START);
         let url = url.to_owned();
@@ -229,6 +234,7 @@ impl House {
             worker,
             marks,
             wallet: WalletId::from_bits(0),
+            derived,
             master,
             spec,
             entropy,
@@ -350,7 +356,8 @@ impl House {
 
     fn process(&self, holder: &str) -> ChainWorker<MemoryChain> {
         let (chain, store, spec) = (&self.chain, &self.store, &self.spec);
-        worker(chain, store, spec, &self.master, &self.marks, holder)
+        let memory = (&self.marks, &self.derived);
+        worker(chain, store, spec, &self.master, memory, holder)
     }
 
     /// Steps the worker a few times; it may be in the middle of something then.
@@ -466,7 +473,7 @@ fn worker(
     store: &Store,
     spec: &ChainSpec,
     master: &Arc<MasterKey>,
-    marks: &Arc<Marks>,
+    (marks, derived): (&Arc<Marks>, &Arc<AtomicU64>),
     holder: &str,
 ) -> ChainWorker<MemoryChain> {
     let parts = Parts {
@@ -480,7 +487,7 @@ fn worker(
         master: Arc::clone(master),
         entropy: Box::new(Counting(WORKERS.fetch_add(1, Ordering::Relaxed) << 40)),
         holder: holder.into(),
-        derivation: Arc::new(PlainDerivation),
+        derivation: Arc::new(PlainDerivation(Arc::clone(derived))),
         high_water: Arc::clone(marks) as Arc<dyn HighWater>,
     };
     ChainWorker::new(Arc::new(chain.clone()), parts)

@@ -5,6 +5,7 @@
 //! facts are damaged from outside where a story needs it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use paywatch_engine::commands::CommandError;
 use paywatch_engine::high_water::HighWater as _;
@@ -31,6 +32,10 @@ stories!(
     a_scan_below_the_first_header_is_proven_by_its_links,
     a_scan_protects_what_it_has_found,
     what_cannot_be_read_of_a_request_ends_that_request,
+    a_scan_that_goes_on_derives_no_more_than_a_gap,
+    answers_for_another_request_are_not_taken,
+    a_rescan_waits_until_its_blocks_are_followed_again,
+    a_node_that_is_away_is_not_asked_for_blocks,
     a_rescan_waits_for_the_node_and_following_does_not,
     heights_that_were_not_read_are_refused,
     a_used_key_hands_out_no_used_address,
@@ -417,6 +422,82 @@ async fn what_cannot_be_read_of_a_request_ends_that_request(mut house: House) {
     assert!(house.row().await.halted.is_some());
     let resume = house.resume().await.unwrap();
     assert_eq!(finish(&mut house, &resume).await.state, "done");
+}
+
+async fn a_scan_that_goes_on_derives_no_more_than_a_gap(mut house: House) {
+    for index in [900, 1_800, 2_700] {
+        let key = format!("shop-{index}");
+        let paid = payment(&key, key.as_bytes(), 1_000, &key);
+        house.mine(vec![paid]).await;
+    }
+    mine_many(&mut house, 150).await;
+    let hidden = house.chain.node().hide(140);
+    let asked = house.scan_wallet(0).await;
+    for _ in 0..3 {
+        house.poll().await;
+    }
+    house.derived.store(0, Ordering::Relaxed);
+    house.restart().await;
+    house.poll().await;
+    assert_eq!(house.derived.load(Ordering::Relaxed), 1_000);
+    house.chain.node().show(hidden);
+    let done = finish(&mut house, &asked).await;
+    assert_eq!(done.findings.unwrap().highest_index, Some(2_700));
+}
+
+async fn answers_for_another_request_are_not_taken(mut house: House) {
+    mine_many(&mut house, 20).await;
+    let hidden = house.chain.node().hide(6);
+    house.chain.node().pruned.insert(5);
+    house.chain.hold_back(true);
+    let first = house.rescan(5, None).await.unwrap();
+    let failed = finish(&mut house, &first).await;
+    assert_eq!(failed.state, "failed");
+    // Its answer about block 6, that it is missing, is still on its way.
+    house.chain.node().show(hidden);
+    house.chain.node().fetched.clear();
+    let second = house.rescan(6, None).await.unwrap();
+    house.poll().await;
+    house.chain.hold_back(false);
+    assert_eq!(finish(&mut house, &second).await.state, "done");
+    let once: BTreeMap<u64, usize> = (6..=22).map(|height| (height, 1)).collect();
+    assert_eq!(house.chain.node().fetched, once);
+}
+
+async fn a_rescan_waits_until_its_blocks_are_followed_again(mut house: House) {
+    mine_many(&mut house, 30).await;
+    let hidden = house.chain.node().hide(7);
+    let asked = house.rescan(0, None).await.unwrap();
+    house.poll().await;
+    fork(&house, 10, 5);
+    house.chain.node().show(hidden);
+    for _ in 0..5 {
+        house.poll().await;
+    }
+    let waits = house.request(&asked).await;
+    assert_eq!((&*waits.state, waits.blocks_done), ("running", 28));
+    let why = waits.error.unwrap();
+    assert!(why.contains("block 28 is not followed now"), "{why}");
+    mine_many(&mut house, 10).await;
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, done.blocks_done), ("done", 33));
+}
+
+async fn a_node_that_is_away_is_not_asked_for_blocks(mut house: House) {
+    mine_many(&mut house, 30).await;
+    let asked = house.rescan(0, None).await.unwrap();
+    house.chain.hold_back(true);
+    house.poll().await;
+    house.chain.node().is_down = true;
+    house.poll().await;
+    assert!(house.row().await.problem.is_some());
+    // What was asked for before arrives, and nothing is asked after it.
+    house.chain.hold_back(false);
+    house.settle().await;
+    house.pass(100).await;
+    assert_eq!(house.request(&asked).await.error, None, "it was not asked");
+    house.chain.node().is_down = false;
+    assert_eq!(finish(&mut house, &asked).await.state, "done");
 }
 
 async fn a_rescan_waits_for_the_node_and_following_does_not(mut house: House) {

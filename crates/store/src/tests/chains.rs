@@ -305,10 +305,55 @@ async fn a_request_keeps_how_far_it_is(_: &Bed, store: Store) {
     assert_eq!(open.len(), 2, "what is done is not open");
 }
 
+/// Goal: a halt ends every request to resume that was made before it, and no other. Method: some that wait
+/// and one that runs, beside a scan.
+async fn a_halt_ends_what_was_to_resume(_: &Bed, store: Store) {
+    let rescan = Task::Rescan {
+        from_height: 5,
+        to_height: 6,
+    };
+    for (number, task) in (1..).zip([Task::Resume, rescan, Task::Resume]) {
+        let request = NewRequest {
+            id: RequestId::from_bits(number),
+            merchant: None,
+            chain: chain(),
+            task,
+            actor: "key_1".into(),
+            now: NOW,
+        };
+        unit!(store, [request], |tx| requests::insert(tx, &request).await)
+            .await
+            .unwrap();
+        let begun = unit!(store, [], |tx| requests::begin_resumes(tx, &chain(), NOW)
+            .await);
+        assert!(number == 3 || begun.await.unwrap());
+    }
+    unit!(store, [], |tx| requests::fail_resumes(
+        tx,
+        &chain(),
+        "why",
+        NOW
+    )
+    .await)
+    .await
+    .unwrap();
+    let mut conn = store.read().await.unwrap();
+    let mut shown = Vec::new();
+    for number in 1..4 {
+        let id = RequestId::from_bits(number);
+        let request = requests::get(&mut conn, id).await.unwrap().unwrap();
+        shown.push((request.progress.state, request.progress.error));
+    }
+    let failed = (RequestState::Failed, Some("why".to_owned()));
+    let waits = (RequestState::Waiting, None);
+    assert_eq!(shown, [failed.clone(), waits, failed]);
+}
+
 on_both!(
     one_process_at_a_time_moves_the_cursor,
     coverage_never_goes_back_and_ends_problems,
     a_halt_stays_until_somebody_has_looked,
     the_window_of_headers_follows_the_chain,
     a_request_keeps_how_far_it_is,
+    a_halt_ends_what_was_to_resume,
 );
