@@ -28,7 +28,7 @@ pub struct ApplyPoll {
     pub tip_height: u64,
     /// When the poll began: the chain is covered up to here.
     pub begun_at: UnixMillis,
-    /// The mempool; `None` when it is as it was, and for a chain without one.
+    /// The mempool; `None` for a chain without one.
     pub pool: Option<Pool>,
     /// The time.
     pub now: UnixMillis,

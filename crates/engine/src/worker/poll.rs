@@ -53,7 +53,9 @@ impl<S: Source> Following<S> {
             fence: self.lease.fence,
             tip_height: cursor.height,
             begun_at,
-            pool: pool.filter(|_| !same),
+            // Compared with every write, also when it holds the same payments: what the node forgot may
+            // be spent by a transaction that does not pay us.
+            pool,
             now,
             seed: seed(&mut *parts.entropy),
             master: Arc::clone(&parts.master),

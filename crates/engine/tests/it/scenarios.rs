@@ -53,6 +53,7 @@ stories!(
     a_node_that_forgot_its_mempool_takes_nothing_back,
     what_nobody_sends_again_is_gone_in_the_end,
     a_forgotten_payment_ends_when_a_block_spends_its_coins,
+    a_forgotten_payment_ends_when_another_transaction_spends_its_coins,
     a_lying_node_is_waited_out,
     the_last_millisecond_is_in_time,
     catching_up_is_shown_block_by_block,
@@ -495,6 +496,19 @@ async fn a_forgotten_payment_ends_when_a_block_spends_its_coins(mut house: House
     house.poll().await;
     let said = ["created", "detected", "updated", "paid"];
     expect(&house, id, "paid", &said).await;
+}
+
+async fn a_forgotten_payment_ends_when_another_transaction_spends_its_coins(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.chain.node().pool = vec![payment("a", &key, 100_000, "in:0")];
+    house.poll().await;
+    forget_mempool(&mut house).await;
+    expect(&house, id, "detected", &["created", "detected"]).await;
+    // No block comes, and the other transaction pays nobody whom we watch.
+    house.chain.node().pool = vec![payment("b", b"somebody else", 100_000, "in:0")];
+    house.pass(6_000).await;
+    expect(&house, id, "created", &["created", "detected", "updated"]).await;
+    assert_eq!(left_reasons(&house.url).await, ["replaced"]);
 }
 
 async fn a_lying_node_is_waited_out(mut house: House) {
