@@ -33,7 +33,7 @@ enum Action {
     Rescan {
         /// The chain's name.
         chain: String,
-        /// The lowest block.
+        /// The lowest block; not below the one from which the chain is followed.
         #[arg(long, value_name = "HEIGHT")]
         from: u64,
         /// The highest block; the last one that was read when nothing is said.

@@ -13,7 +13,7 @@ const HEIGHTS: std::ops::RangeInclusive<u64> = 0..=i64::MAX.unsigned_abs();
 /// Reads blocks of a chain again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rescan {
-    /// The lowest block.
+    /// The lowest block; not below the one from which the chain is followed.
     pub from_height: u64,
     /// The highest block; the last one that was read when nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
