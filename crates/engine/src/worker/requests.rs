@@ -257,7 +257,7 @@ impl<S: Source> Following<S> {
 
     /// The request waits, and following goes on. What waiting does not help ends it.
     async fn suffer(
-        &self,
+        &mut self,
         parts: &Parts,
         asked: &mut Request,
         obstacle: Obstacle,
