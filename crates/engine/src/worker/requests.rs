@@ -66,8 +66,7 @@ impl<S: Source> Following<S> {
                 Ok(piece) => reading.piece = Some(piece),
                 Err(obstacle) => {
                     reading.rest(now);
-                    self.suffer(parts, &mut reading.asked, obstacle, now)
-                        .await?;
+                    suffer(parts, self.lease.fence, &mut reading.asked, obstacle, now).await?;
                 }
             }
         }
@@ -78,8 +77,7 @@ impl<S: Source> Following<S> {
         let progress = match reading.scan(source, &self.watched, now) {
             Ok(progress) => progress,
             Err(obstacle) => {
-                self.suffer(parts, &mut reading.asked, obstacle, now)
-                    .await?;
+                suffer(parts, self.lease.fence, &mut reading.asked, obstacle, now).await?;
                 return Ok(true);
             }
         };
@@ -112,8 +110,7 @@ impl<S: Source> Following<S> {
         let Some(mut reading) = self.reading.take() else {
             return Ok(true);
         };
-        self.suffer(parts, &mut reading.asked, obstacle, now)
-            .await?;
+        suffer(parts, self.lease.fence, &mut reading.asked, obstacle, now).await?;
         if reading.asked.progress.state == RequestState::Running {
             self.reading = Some(reading);
         } else {
@@ -252,26 +249,7 @@ impl<S: Source> Following<S> {
         }
         reading.rest(now);
         let obstacle = Obstacle::not_followed(height);
-        self.suffer(parts, &mut reading.asked, obstacle, now).await
-    }
-
-    /// The request waits, and following goes on. What waiting does not help ends it.
-    async fn suffer(
-        &mut self,
-        parts: &Parts,
-        asked: &mut Request,
-        obstacle: Obstacle,
-        now: UnixMillis,
-    ) -> Result<(), Fault> {
-        let Obstacle { text, is_lasting } = obstacle;
-        if is_lasting {
-            return give_up(parts, self.lease.fence, asked, text, now).await;
-        }
-        if asked.progress.error.as_ref() != Some(&text) {
-            asked.progress.error = Some(text);
-            note(parts, self.lease.fence, asked, None, now).await?;
-        }
-        Ok(())
+        suffer(parts, self.lease.fence, &mut reading.asked, obstacle, now).await
     }
 
     /// A chain that goes on after a halt is done when the node's tip is reached.
@@ -327,6 +305,25 @@ async fn give_up(
     tracing::error!(request = %asked.id, why, "a request failed");
     asked.progress.state = RequestState::Failed;
     fail(parts, fence, asked.key, why, now).await
+}
+
+/// The request waits, and following goes on. What waiting does not help ends it.
+async fn suffer(
+    parts: &Parts,
+    fence: i64,
+    asked: &mut Request,
+    obstacle: Obstacle,
+    now: UnixMillis,
+) -> Result<(), Fault> {
+    let Obstacle { text, is_lasting } = obstacle;
+    if is_lasting {
+        return give_up(parts, fence, asked, text, now).await;
+    }
+    if asked.progress.error.as_ref() != Some(&text) {
+        asked.progress.error = Some(text);
+        note(parts, fence, asked, None, now).await?;
+    }
+    Ok(())
 }
 
 async fn fail(
