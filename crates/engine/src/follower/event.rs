@@ -58,7 +58,8 @@ pub enum Want {
 /// Why a chain cannot be followed any further without a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
-    /// No common block within the limit.
+    /// No common block within the limit, which counts from the highest block that was recorded: a chain that
+    /// became shorter first does not make it deeper.
     #[error(
         "the chain was reorganised below height {lowest}, deeper than the limit; nothing is guessed: \
          look at the node and compare it with another one, then `paywatch chains resume CHAIN` takes \

@@ -192,6 +192,9 @@ struct Shallow {
     copy: Vec<BlockRef>,
     /// `None` while it is halted.
     follower: Option<Follower>,
+    /// The lowest height down to which the follower holds every header. A chain that became shorter does
+    /// not move it down: the limit counts from the highest block that was recorded.
+    floor: u64,
     halts: usize,
 }
 
@@ -202,7 +205,7 @@ impl Shallow {
             Ok(_) => {}
             Err(Halt::TooDeep { .. }) => {
                 let top = self.copy.last().unwrap().height;
-                let limit = top.saturating_sub(SHALLOW);
+                let limit = top.saturating_sub(SHALLOW).max(self.floor);
                 let ours = self.copy.iter().find(|block| block.height == limit);
                 assert!(
                     ours.is_none() || self.node.at(limit) != ours,
@@ -223,23 +226,38 @@ impl Shallow {
         let kept = Follower::new(kept(&self.copy), SHALLOW).unwrap();
         let Some(mut follower) = self.follower.take() else {
             self.follower = matches!(act, Act::Resume).then(|| kept.resumed());
+            self.floor = 0;
             return;
         };
         let result = match act {
             Act::Observe => follower.observe(self.node.tip()).map(|()| true),
             Act::Ask(count) => (0..*count).try_fold(true, |_, _| ask(&mut follower, &self.node)),
             Act::Apply => {
+                let before = self.copy.clone();
                 apply(&mut follower, &mut self.copy);
+                self.move_floor(&before);
                 Ok(true)
             }
             Act::Restart => {
                 follower = kept;
+                self.floor = 0;
                 Ok(true)
             }
             Act::Resume | Act::Reorganise { .. } => Ok(true),
         };
         self.follower = Some(follower);
         self.judge(&result);
+    }
+
+    /// What was recorded is not held any further down than the limit below the highest block.
+    fn move_floor(&mut self, before: &[BlockRef]) {
+        let shared = before
+            .iter()
+            .zip(&self.copy)
+            .filter(|(old, new)| old == new);
+        let fork = shared.last().map_or(0, |(block, _)| block.height);
+        let top = self.copy.last().map_or(0, |block| block.height);
+        self.floor = self.floor.min(fork).max(top.saturating_sub(SHALLOW));
     }
 
     /// Lets the node mine on, beyond where we began, and resumes whenever that is needed.
@@ -302,6 +320,7 @@ proptest! {
             node: Node::new(length),
             copy: Vec::new(),
             follower: Some(Follower::new(Vec::new(), SHALLOW).unwrap()),
+            floor: 0,
             halts: 0,
         };
         for act in &acts {
@@ -357,6 +376,7 @@ fn a_resumed_follower_finds_the_fork_below_its_window() {
             node: Node::new(20),
             copy: Vec::new(),
             follower: Some(Follower::new(Vec::new(), SHALLOW).unwrap()),
+            floor: 0,
             halts: 0,
         };
         for mine in [0, 30] {
