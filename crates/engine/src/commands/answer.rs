@@ -7,7 +7,7 @@ use paywatch_store::idempotency::{self, Begin, Scope};
 use paywatch_store::secrets::NONCE_BYTES;
 use paywatch_store::{MasterKey, Store, Tx, Unit};
 
-use super::{Caller, CommandError};
+use super::{Caller, CommandError, CommandParts};
 
 const PURPOSE: &str = "idempotency-answer";
 
@@ -131,8 +131,7 @@ pub(super) async fn answered_before(
 
 /// Carries out an effect, once for each idempotency key.
 pub(super) async fn once<E: Effect>(
-    store: &Store,
-    master: &Arc<MasterKey>,
+    parts: &CommandParts,
     caller: &Caller,
     idempotent: Option<Idempotent>,
     now: UnixMillis,
@@ -150,11 +149,11 @@ pub(super) async fn once<E: Effect>(
             nonce,
         }
     });
-    store
-        .write(Once {
-            effect,
-            record,
-            master: Arc::clone(master),
-        })
-        .await
+    let master = Arc::clone(&parts.master);
+    let unit = Once {
+        effect,
+        record,
+        master,
+    };
+    parts.store.write(unit).await
 }

@@ -375,16 +375,7 @@ impl Commands {
             id: RequestId::random(entropy),
             now,
         };
-        once(
-            &parts.store,
-            &parts.master,
-            caller,
-            idempotent,
-            now,
-            entropy,
-            effect,
-        )
-        .await
+        once(parts, caller, idempotent, now, entropy, effect).await
     }
 }
 

@@ -92,16 +92,7 @@ impl Commands {
         };
         let secret = format!("whsec_{}", STANDARD.encode(secret));
         let effect = InsertEndpoint { endpoint, secret };
-        once(
-            &parts.store,
-            &parts.master,
-            caller,
-            idempotent,
-            now,
-            entropy,
-            effect,
-        )
-        .await
+        once(parts, caller, idempotent, now, entropy, effect).await
     }
 
     /// A page of the caller's endpoints, newest first, without their secrets.

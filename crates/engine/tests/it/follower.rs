@@ -251,11 +251,11 @@ impl Shallow {
 
     /// What was recorded is not held any further down than the limit below the highest block.
     fn move_floor(&mut self, before: &[BlockRef]) {
-        let shared = before
+        let mut shared = before
             .iter()
             .zip(&self.copy)
             .filter(|(old, new)| old == new);
-        let fork = shared.last().map_or(0, |(block, _)| block.height);
+        let fork = shared.next_back().map_or(0, |(block, _)| block.height);
         let top = self.copy.last().map_or(0, |block| block.height);
         self.floor = self.floor.min(fork).max(top.saturating_sub(SHALLOW));
     }

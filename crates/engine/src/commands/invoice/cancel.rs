@@ -76,7 +76,6 @@ impl Commands {
             now,
             seed,
         };
-        let (store, master) = (&self.parts.store, &self.parts.master);
-        once(store, master, caller, idempotent, now, entropy, effect).await
+        once(&self.parts, caller, idempotent, now, entropy, effect).await
     }
 }

@@ -100,7 +100,7 @@ impl Commands {
             now,
             seed,
         };
-        once(store, master, caller, idempotent, now, entropy, effect).await
+        once(&self.parts, caller, idempotent, now, entropy, effect).await
     }
 
     /// Gives an option its address.

@@ -177,16 +177,7 @@ impl Commands {
             caller: caller.clone(),
         };
         let effect = InsertWallet { shared, wallet };
-        once(
-            &parts.store,
-            &parts.master,
-            caller,
-            idempotent,
-            now,
-            entropy,
-            effect,
-        )
-        .await
+        once(parts, caller, idempotent, now, entropy, effect).await
     }
 
     /// Makes a wallet usable: its addresses were compared with what the merchant's own wallet shows.
@@ -205,15 +196,6 @@ impl Commands {
             caller: caller.clone(),
         };
         let effect = ConfirmWallet { shared, id, now };
-        once(
-            &parts.store,
-            &parts.master,
-            caller,
-            idempotent,
-            now,
-            entropy,
-            effect,
-        )
-        .await
+        once(parts, caller, idempotent, now, entropy, effect).await
     }
 }
