@@ -1,9 +1,11 @@
 //! What there is to tell about an invoice that was folded again: one event a change, numbered without
 //! gaps.
 
+use std::borrow::Cow;
+
 use paywatch_domain::{
     Amount, Dossier, EventId, EventType, Exception, ExceptionId, ExceptionNews, Folded, Said,
-    Violation,
+    UnixMillis, Violation,
 };
 use paywatch_store::events::{self, NewEvent};
 use paywatch_store::invoices::{self, Loaded, Spoken};
@@ -48,25 +50,24 @@ impl News {
         let change = change.or(amended.then_some(EventType::Updated));
         let opened: Vec<Exception> = exceptions
             .opened
-            .into_iter()
+            .iter()
             .map(|finding| Exception {
                 id: ExceptionId::from_bits(pass.ids.bits()),
-                finding,
+                finding: finding.clone(),
                 opened_at: pass.now,
                 resolved_at: None,
             })
             .collect();
-        let mut after = dossier.clone();
-        for exception in &mut after.exceptions {
-            if exceptions.resolved.contains(&exception.id) {
-                exception.resolved_at = Some(pass.now);
-            }
-            let mut amended = exceptions.amended.iter();
-            if let Some((_, amount)) = amended.find(|(id, _)| *id == exception.id) {
-                exception.finding.amount = *amount;
-            }
+        // Copied only when its exceptions change, which is seldom.
+        let mut after = Cow::Borrowed(dossier);
+        if !exceptions.is_empty() {
+            amend(
+                &mut after.to_mut().exceptions,
+                &exceptions,
+                &opened,
+                pass.now,
+            );
         }
-        after.exceptions.extend(opened.iter().cloned());
         let mut telling = Telling {
             loaded,
             dossier: &after,
@@ -92,6 +93,20 @@ impl News {
             resolved: exceptions.resolved,
         }))
     }
+}
+
+/// The exceptions of an invoice as they are after the news.
+fn amend(told: &mut Vec<Exception>, news: &ExceptionNews, opened: &[Exception], now: UnixMillis) {
+    for exception in told.iter_mut() {
+        if news.resolved.contains(&exception.id) {
+            exception.resolved_at = Some(now);
+        }
+        let mut amended = news.amended.iter();
+        if let Some((_, amount)) = amended.find(|(id, _)| *id == exception.id) {
+            exception.finding.amount = *amount;
+        }
+    }
+    told.extend(opened.iter().cloned());
 }
 
 /// Events of one invoice in the making.
