@@ -214,17 +214,18 @@ CREATE TABLE exceptions (
     public_id   TEXT NOT NULL UNIQUE,        -- exc_..
     invoice     BIGINT NOT NULL REFERENCES invoices (id), -- whose
     kind        TEXT NOT NULL,               -- what there is to decide, for example recoverable
-    option      BIGINT NOT NULL REFERENCES options (id), -- whose key it is about
-    form        TEXT NOT NULL,               -- the other form of the key that was paid, for example p2tr
-    address     TEXT NOT NULL,               -- the address that was paid
+    option      BIGINT NOT NULL REFERENCES options (id), -- the option that it is about
+    form        TEXT,                        -- the other form of the option's key that was paid, for example p2tr; NULL for its own address
+    address     TEXT,                        -- the address of that form; NULL for the option's own
     amount      TEXT NOT NULL,               -- what is at stake, atomic units, as last told
     opened_at   BIGINT NOT NULL,             -- when it was told
-    resolved_at BIGINT                       -- when it was told that nothing has to be decided any more; NULL while open
+    resolved_at BIGINT,                      -- when it was told that nothing has to be decided any more; NULL while open
+    CHECK ((form IS NULL) = (address IS NULL))
 );
 -- Serves the fold of an invoice.
 CREATE INDEX exceptions_by_invoice ON exceptions (invoice, id);
 -- However many transfers went to an address, there is at most one open exception of a kind about it.
-CREATE UNIQUE INDEX exceptions_open ON exceptions (option, address, kind) WHERE resolved_at IS NULL;
+CREATE UNIQUE INDEX exceptions_open ON exceptions (option, kind, COALESCE(address, '')) WHERE resolved_at IS NULL;
 
 -- What operators and merchants decided about an invoice. Facts too: append-only.
 CREATE TABLE operator_facts (

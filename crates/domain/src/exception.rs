@@ -31,18 +31,39 @@ impl ExceptionKind {
     }
 }
 
-/// An exception that the facts call for now. However many transfers it is about, it is one: a payer must
-/// not be able to make a flood of them.
+/// What an exception is about. However many transfers there are, there is one exception of a kind about
+/// each of these: a payer must not be able to make a flood of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// One payment option, and the money at its own address.
+    Option(OptionId),
+    /// Another address of an option's key.
+    Address {
+        /// The option whose key it belongs to.
+        option: OptionId,
+        /// The form of the key, for example `p2tr`.
+        form: Box<str>,
+        /// The address that was paid.
+        address: Box<str>,
+    },
+}
+
+impl Subject {
+    /// The option that it belongs to.
+    pub fn option(&self) -> OptionId {
+        match self {
+            Self::Option(option) | Self::Address { option, .. } => *option,
+        }
+    }
+}
+
+/// An exception that the facts call for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What there is to decide.
     pub kind: ExceptionKind,
-    /// The option whose key it is about.
-    pub option: OptionId,
-    /// The other form of the key that was paid, for example `p2tr`.
-    pub form: Box<str>,
-    /// The address that was paid.
-    pub address: Box<str>,
+    /// What it is about.
+    pub subject: Subject,
     /// What is at stake, in atomic units of the option's asset.
     pub amount: Amount,
 }
@@ -50,7 +71,7 @@ pub struct Finding {
 impl Finding {
     /// Whether both are the same exception, whatever is at stake.
     pub fn is_same(&self, other: &Self) -> bool {
-        (self.kind, self.option, &self.address) == (other.kind, other.option, &other.address)
+        self.kind == other.kind && self.subject == other.subject
     }
 }
 

@@ -37,7 +37,7 @@ pub use catalogue::{Catalogue, ChainSpec};
 pub use chain::{BlockHash, BlockRef, ChainName, Family, Mode, Position, TxId};
 pub use dossier::{Dossier, PaymentPlace};
 pub use event::{Cause, CauseKind, EventType, Said};
-pub use exception::{Exception, ExceptionKind, ExceptionNews, Finding};
+pub use exception::{Exception, ExceptionKind, ExceptionNews, Finding, Subject};
 pub use facts::{ChainView, OperatorFact, Place, Role, Transfer, Views};
 pub use fold::{Await, Folded, OptionTally, TransferView, fold};
 pub use id::{

@@ -1,6 +1,6 @@
 //! Exceptions: what a person has or had to decide. Opened and resolved, never deleted.
 
-use paywatch_domain::{Amount, Exception, ExceptionId, UnixMillis};
+use paywatch_domain::{Amount, Exception, ExceptionId, Subject, UnixMillis};
 use serde::Serialize;
 
 use crate::column::list;
@@ -27,8 +27,8 @@ struct OpenRow<'a> {
     invoice: i64,
     kind: &'static str,
     option: String,
-    form: &'a str,
-    address: &'a str,
+    form: Option<&'a str>,
+    address: Option<&'a str>,
     amount: String,
     opened_at: i64,
 }
@@ -37,21 +37,28 @@ struct OpenRow<'a> {
 ///
 /// # Errors
 ///
-/// [`StoreError::Conflict`] `exception_open` when there is an open exception of that kind about that
-/// address already, or its option is not its invoice's.
+/// [`StoreError::Conflict`] `exception_open` when there is an open exception of that kind about the
+/// same already, or its option is not its invoice's.
 pub async fn open(tx: &mut Tx, opened: &[(InvoiceKey, Exception)]) -> Result<(), StoreError> {
     if opened.is_empty() {
         return Ok(());
     }
-    let rows = list(opened.iter().map(|(invoice, exception)| OpenRow {
-        id: exception.id.to_string(),
-        invoice: invoice.0,
-        kind: exception.finding.kind.as_str(),
-        option: exception.finding.option.to_string(),
-        form: &exception.finding.form,
-        address: &exception.finding.address,
-        amount: exception.finding.amount.to_string(),
-        opened_at: exception.opened_at.0,
+    let rows = list(opened.iter().map(|(invoice, exception)| {
+        let finding = &exception.finding;
+        let (form, address) = match &finding.subject {
+            Subject::Option(_) => (None, None),
+            Subject::Address { form, address, .. } => (Some(&**form), Some(&**address)),
+        };
+        OpenRow {
+            id: exception.id.to_string(),
+            invoice: invoice.0,
+            kind: finding.kind.as_str(),
+            option: finding.subject.option().to_string(),
+            form,
+            address,
+            amount: finding.amount.to_string(),
+            opened_at: exception.opened_at.0,
+        }
     }));
     let written = tx
         .execute(OPEN, &[(&rows).into()])

@@ -1,6 +1,8 @@
 //! Exceptions as merchants see them: what a person has to decide about an invoice.
 
-use paywatch_domain::{Dossier, Exception, ExceptionKind, Finding, OptionTerms, Violation};
+use paywatch_domain::{
+    Dossier, Exception, ExceptionKind, Finding, OptionTerms, PaymentPlace, Subject, Violation,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::time::rfc3339;
@@ -18,15 +20,15 @@ pub struct ExceptionForm {
     pub state: String,
     /// The invoice.
     pub invoice_id: String,
-    /// The option whose key it is about.
+    /// The option that it is about.
     pub option_id: String,
-    /// The address that was paid.
+    /// The address that it is about.
     pub address: String,
-    /// Which form of the key that is, for example `p2tr`.
-    pub address_form: String,
+    /// Which other form of the key that is, for example `p2tr`; `null` for the option's own address.
+    pub address_form: Option<String>,
     /// What was paid.
     pub asset: String,
-    /// What is at stake, in the asset's own unit: the sum of the transfers to that address.
+    /// What is at stake, in the asset's own unit: however many transfers it is about.
     pub amount: String,
     /// The same in atomic units.
     pub amount_atomic: String,
@@ -44,11 +46,18 @@ impl ExceptionForm {
         let finding = &exception.finding;
         let mut options = dossier.terms.options.iter();
         let option = options
-            .find(|option| option.id == finding.option)
+            .find(|option| option.id == finding.subject.option())
             .ok_or_else(|| {
                 let detail = format!("exception {} is about no option of it", exception.id);
                 Violation::Damaged(detail)
             })?;
+        let mut places = dossier.places.iter();
+        let place = places.find(|place| place.option == option.id);
+        let own = place.map_or("", |place| &place.address);
+        let (address, form) = match &finding.subject {
+            Subject::Option(_) => (own, None),
+            Subject::Address { form, address, .. } => (&**address, Some(&**form)),
+        };
         let state = if exception.is_open() {
             "open"
         } else {
@@ -61,30 +70,33 @@ impl ExceptionForm {
             state: state.into(),
             invoice_id: dossier.id.to_string(),
             option_id: option.id.to_string(),
-            address: finding.address.to_string(),
-            address_form: finding.form.to_string(),
+            address: address.into(),
+            address_form: form.map(Into::into),
             asset: option.asset.to_string(),
             amount: finding.amount.decimal(option.decimals),
             amount_atomic: finding.amount.to_string(),
-            detail: detail(dossier, option, finding),
+            detail: detail(place, option, finding, address, form.unwrap_or_default()),
             opened_at: rfc3339(exception.opened_at),
             resolved_at: exception.resolved_at.map(rfc3339),
         })
     }
 }
 
-fn detail(dossier: &Dossier, option: &OptionTerms, finding: &Finding) -> String {
-    let mut places = dossier.places.iter();
-    let place = places.find(|place| place.option == option.id);
+fn detail(
+    place: Option<&PaymentPlace>,
+    option: &OptionTerms,
+    finding: &Finding,
+    address: &str,
+    form: &str,
+) -> String {
     let path = place.map_or("", |place| &place.path);
+    let amount = finding.amount.decimal(option.decimals);
+    let symbol = option.asset.symbol();
     match finding.kind {
         ExceptionKind::Recoverable => format!(
-            "{} {} went to {}, the {} form of the same key ({path}). It does not count for this \
-             invoice. Your wallet can spend it when it is given the key in that form.",
-            finding.amount.decimal(option.decimals),
-            option.asset.symbol(),
-            finding.address,
-            finding.form,
+            "{amount} {symbol} went to {address}, the {form} form of the same key ({path}). It does \
+             not count for this invoice. Your wallet can spend it when it is given the key in that \
+             form."
         ),
     }
 }

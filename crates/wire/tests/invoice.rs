@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use paywatch_domain::{
     Amount, BlockHash, BlockRef, Cause, CauseKind, ChainView, Dossier, EventId, EventType,
     Exception, ExceptionId, ExceptionKind, Finality, Finding, InvoiceId, MerchantId, Mode,
-    OptionId, OptionTerms, PaymentPlace, Place, Policy, Position, Price, Role, Status, Terms, Tier,
-    Tolerance, Transfer, TransferId, TxId, UnixMillis, Violation, WalletId, fold,
+    OptionId, OptionTerms, PaymentPlace, Place, Policy, Position, Price, Role, Status, Subject,
+    Terms, Tier, Tolerance, Transfer, TransferId, TxId, UnixMillis, Violation, WalletId, fold,
 };
 use paywatch_wire::event::{Event, ExceptionData, InvoiceData};
 use paywatch_wire::{EventHead, Invoice, exception_event, invoice_event, json_text};
@@ -240,9 +240,11 @@ fn an_exception_comes_with_its_invoice() {
         id,
         finding: Finding {
             kind: ExceptionKind::Recoverable,
-            option: OptionId::from_bits(2),
-            form: "p2tr".into(),
-            address: "bcrt1pexample".into(),
+            subject: Subject::Address {
+                option: OptionId::from_bits(2),
+                form: "p2tr".into(),
+                address: "bcrt1pexample".into(),
+            },
             amount: Amount::from_atomic(50_000),
         },
         opened_at: CREATED_AT.plus_s(60),

@@ -7,8 +7,8 @@ use paywatch_domain::terms::bounds;
 use paywatch_domain::{
     Amount, AssetName, Await, BlockHash, BlockRef, Certainty, ChainName, ChainView, Exception,
     ExceptionId, ExceptionKind, ExceptionNews, Finality, Finding, Folded, OperatorFact, OptionId,
-    OptionTerms, Place, Policy, Position, Role, Status, Terms, Tolerance, Transfer, TransferId,
-    TxId, UnixMillis, Views, Violation, fold,
+    OptionTerms, Place, Policy, Position, Role, Status, Subject, Terms, Tolerance, Transfer,
+    TransferId, TxId, UnixMillis, Views, Violation, fold,
 };
 use proptest::prelude::*;
 
@@ -254,9 +254,11 @@ fn sibling(number: u128, amount: u64, place: Option<Place>) -> Transfer {
 fn recoverable(amount: u64) -> Finding {
     Finding {
         kind: ExceptionKind::Recoverable,
-        option: OptionId::from_bits(1),
-        form: "p2tr".into(),
-        address: "bc1p".into(),
+        subject: Subject::Address {
+            option: OptionId::from_bits(1),
+            form: "p2tr".into(),
+            address: "bc1p".into(),
+        },
         amount: Amount::from_atomic(amount),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{
     Amount, Dossier, Exception, ExceptionKind, Finding, OperatorFact, PaymentPlace, Place,
-    Position, Transfer, TxId, UnixMillis,
+    Position, Subject, Transfer, TxId, UnixMillis,
 };
 use paywatch_wire::stored::{operator_fact_from_json, said_from_json, terms_from_json};
 
@@ -112,8 +112,8 @@ struct ExceptionRow {
     public_id: String,
     kind: String,
     option_id: String,
-    form: String,
-    address: String,
+    form: Option<String>,
+    address: Option<String>,
     amount: String,
     opened_at: i64,
     resolved_at: Option<i64>,
@@ -270,14 +270,25 @@ fn exception(row: &ExceptionRow) -> Result<Exception, StoreError> {
         id: parsed("exceptions.public_id", &row.public_id)?,
         finding: Finding {
             kind: word("exceptions.kind", &row.kind, ExceptionKind::parse)?,
-            option: parsed("options.public_id", &row.option_id)?,
-            form: row.form.as_str().into(),
-            address: row.address.as_str().into(),
+            subject: subject(row)?,
             amount: Amount::parse_atomic(&row.amount)
                 .map_err(|_| damaged("exceptions.amount", &row.amount))?,
         },
         opened_at: UnixMillis(row.opened_at),
         resolved_at: optional_time(row.resolved_at),
+    })
+}
+
+fn subject(row: &ExceptionRow) -> Result<Subject, StoreError> {
+    let option = parsed("options.public_id", &row.option_id)?;
+    Ok(match (&row.form, &row.address) {
+        (Some(form), Some(address)) => Subject::Address {
+            option,
+            form: form.as_str().into(),
+            address: address.as_str().into(),
+        },
+        // The database checks that they are NULL together.
+        (_, None) | (None, Some(_)) => Subject::Option(option),
     })
 }
 

@@ -1,0 +1,174 @@
+//! The fold: from terms, facts and how far the chains were read to sums and status.
+//!
+//! A pure function without memory. A reorganisation closes placements and lowers a tip; folding again
+//! gives the new truth, so there is nothing to undo.
+
+mod findings;
+mod tally;
+mod transfers;
+
+use crate::chain::ChainName;
+use crate::exception::Finding;
+use crate::facts::{OperatorFact, Transfer, Views};
+use crate::id::{OptionId, TransferId};
+use crate::limits;
+use crate::status::Status;
+use crate::sums::{Certainty, Sums};
+use crate::terms::Terms;
+use crate::time::UnixMillis;
+use crate::violation::Violation;
+
+/// What the passing of a tip or of time may change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Await {
+    /// The chain's tip reaches this height.
+    Height {
+        /// Which chain.
+        chain: ChainName,
+        /// The height of the tip.
+        height: u64,
+    },
+    /// The chain is covered past this time.
+    Covered {
+        /// Which chain.
+        chain: ChainName,
+        /// The time.
+        until: UnixMillis,
+    },
+}
+
+/// One option's sums and status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionTally {
+    /// The option.
+    pub id: OptionId,
+    /// Everything that counts.
+    pub sums: Sums,
+    /// The same without dust: what is worth telling.
+    pub news: Sums,
+    /// By the table.
+    pub status: Status,
+}
+
+/// One transfer as the fold sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferView {
+    /// The transfer.
+    pub id: TransferId,
+    /// How certain it is.
+    pub certainty: Certainty,
+    /// Whether it was seen at or before expiry.
+    pub in_time: bool,
+    /// Blocks it has, its own included.
+    pub depth: u64,
+    /// Blocks it needs, by the policy and by the chain.
+    pub depth_needed: u32,
+    /// It is on the chain or in the mempool, and not older than the invoice.
+    pub stands: bool,
+    /// Whether its amount is part of the sums.
+    pub counted: bool,
+}
+
+/// Everything the fold says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folded {
+    /// The best status among the options.
+    pub status: Status,
+    /// The window is closed: expiry has passed and every chain of the invoice was read up to it.
+    pub closed: bool,
+    /// A payment made now would be in time and is wanted.
+    pub payable: bool,
+    /// The option that made it paid.
+    pub paid_option: Option<OptionId>,
+    /// Chains that were not read for long after expiry.
+    pub waiting_for: Vec<ChainName>,
+    /// In the order of the terms.
+    pub options: Vec<OptionTally>,
+    /// In the order of the facts.
+    pub transfers: Vec<TransferView>,
+    /// What a person has to decide, in the order of the facts.
+    pub exceptions: Vec<Finding>,
+    /// When to fold again; sorted, without doubles.
+    pub awaits: Vec<Await>,
+}
+
+/// Folds facts into sums and status.
+///
+/// The order of `transfers` does not matter to sums and status. A chain missing from `views` was
+/// never read.
+pub fn fold(
+    terms: &Terms,
+    transfers: &[Transfer],
+    decisions: &[OperatorFact],
+    views: &Views,
+    now: UnixMillis,
+) -> Result<Folded, Violation> {
+    if limits::INVOICE_TRANSFERS_MAX < transfers.len() {
+        return Err(Violation::TooMany);
+    }
+    let uncovered = uncovered_chains(terms, views);
+    let closed = terms.expires_at < now && uncovered.is_empty();
+    let canceled = decisions
+        .iter()
+        .any(|decision| matches!(decision, OperatorFact::Canceled { .. }));
+    let mut awaits: Vec<Await> = uncovered
+        .iter()
+        .map(|chain| Await::Covered {
+            chain: chain.clone(),
+            until: terms.expires_at,
+        })
+        .collect();
+    if !closed
+        && uncovered.is_empty()
+        && let Some(option) = terms.options.first()
+    {
+        // Read past expiry by a clock that runs before ours: the next poll closes the window.
+        let chain = option.asset.chain().clone();
+        awaits.push(Await::Covered {
+            chain,
+            until: terms.expires_at,
+        });
+    }
+    let seen = transfers::view_all(terms, transfers, views, &mut awaits)?;
+    let mut options = Vec::with_capacity(terms.options.len());
+    for option in &terms.options {
+        let own = transfers
+            .iter()
+            .zip(&seen)
+            .filter(|(transfer, _)| transfer.option == option.id);
+        options.push(tally::tally(option, own, canceled, closed)?);
+    }
+    let exceptions = findings::find(terms, transfers, &seen)?;
+    let best = options.iter().min_by_key(|option| option.status);
+    let status = best.map_or(Status::Created, |option| option.status);
+    let paid_option = best
+        .filter(|option| option.status.is_paid())
+        .map(|option| option.id);
+    let overdue = terms.expires_at.plus_ms(limits::WAITING_FOR_AFTER_MS) < now;
+    awaits.sort();
+    awaits.dedup();
+    Ok(Folded {
+        status,
+        closed,
+        payable: now <= terms.expires_at && status.is_open(),
+        paid_option,
+        waiting_for: if overdue { uncovered } else { Vec::new() },
+        options,
+        transfers: seen,
+        exceptions,
+        awaits,
+    })
+}
+
+/// Chains of the options that were not read up to expiry, by name.
+fn uncovered_chains(terms: &Terms, views: &Views) -> Vec<ChainName> {
+    let covered = |chain: &ChainName| {
+        let until = views.get(chain).and_then(|view| view.covered_until);
+        until.is_some_and(|until| terms.expires_at < until)
+    };
+    let chains = terms.options.iter().map(|option| option.asset.chain());
+    let mut uncovered: Vec<ChainName> = chains.filter(|chain| !covered(chain)).cloned().collect();
+    uncovered.sort();
+    uncovered.dedup();
+    uncovered
+}
