@@ -374,6 +374,31 @@ CREATE TABLE requests (
 -- Serves the search for what a chain's worker has to do.
 CREATE INDEX requests_open ON requests (chain, id) WHERE state IN ('waiting', 'running');
 
+-- What operators and merchants did: the links of a chain for each merchant, and of one for the installation.
+-- Append-only; each row is sealed together with the seal of the one before it.
+CREATE TABLE audit (
+    id         INTEGER PRIMARY KEY,          -- internal key
+    log        TEXT NOT NULL,                -- mer_.. of the merchant whose it is, or installation
+    number     BIGINT NOT NULL,              -- place in its log: 1, 2, 3, without gaps
+    created_at BIGINT NOT NULL,              -- when it was done
+    actor      TEXT NOT NULL,                -- who did it: key_.. of an API key, or cli
+    request_id TEXT NOT NULL,                -- the request that asked for it, as in logs and answers
+    action     TEXT NOT NULL,                -- what was done, for example wallet.confirm
+    subject    TEXT NOT NULL,                -- the public id of what it was done to, or the chain's name
+    before     TEXT,                         -- JSON without secrets: what it was; NULL for something new
+    after      TEXT,                         -- JSON without secrets: what it is now; NULL for what is gone
+    previous   BLOB NOT NULL,                -- seal of the row before it in its log
+    seal       BLOB NOT NULL,                -- MAC under the master key over all columns but id
+    UNIQUE (log, number)
+);
+
+-- The end of each log. Whoever appends holds this row until the commit, so that no two rows follow one.
+CREATE TABLE audit_heads (
+    log    TEXT PRIMARY KEY,                 -- as in audit
+    number BIGINT NOT NULL,                  -- of its last row
+    seal   BLOB NOT NULL                     -- of its last row
+);
+
 -- Requests that carried an Idempotency-Key. The row commits with the effect of the request.
 CREATE TABLE idempotency (
     id         INTEGER PRIMARY KEY,          -- internal key

@@ -117,7 +117,7 @@ async fn a_new_configuration_is_made_and_checked() -> Result<()> {
     );
     let help = shell.text("--help").await?;
     for command in [
-        "serve", "init", "check", "doctor", "wallet", "invoice", "keys", "migrate",
+        "serve", "init", "check", "doctor", "wallet", "invoice", "keys", "migrate", "audit",
     ] {
         ensure!(help.contains(command), "{command} is missing: {help}");
     }
@@ -194,6 +194,11 @@ async fn an_invoice_is_made_and_paid_by_commands() -> Result<()> {
         looked["findings"].to_string().contains("read up to block"),
         "{looked}"
     );
+    let listed = shell.text("audit list").await?;
+    ensure!(
+        listed.contains("wallet.confirm") && listed.contains("pending -> active"),
+        "{listed}"
+    );
     revoked_and_limited(shell, &reader, &reader_key).await
 }
 
@@ -250,5 +255,26 @@ async fn revoked_and_limited(mut shell: Shell<'_>, reader: &Value, reader_key: &
     shell.text(&format!("keys revoke {id}")).await?;
     let said = shell.fails("invoice list", 1).await?;
     ensure!(said.contains("key_invalid"), "{said}");
+    audited(&shell).await
+}
+
+/// What was done is kept, and cutting off the end of the log is found by what was noted of it.
+async fn audited(shell: &Shell<'_>) -> Result<()> {
+    let verified = shell.json("audit verify", 0).await?;
+    let logs = verified["logs"].as_array().context("logs")?;
+    let [log] = logs.as_slice() else {
+        anyhow::bail!("one merchant has one log: {verified}");
+    };
+    // Two keys made, one revoked, a wallet registered and confirmed.
+    assert_eq!(log["rows"], 5, "{verified}");
+    let noted = format!("{}:5:{}", text(log, "log")?, text(log, "seal")?);
+    let said = shell.text(&format!("audit verify --noted {noted}")).await?;
+    ensure!(said.contains(&noted), "{said}");
+    let later = noted.replace(":5:", ":6:");
+    let said = shell
+        .fails(&format!("audit verify --noted {later}"), 1)
+        .await?;
+    ensure!(said.contains("row 6"), "{said}");
+    shell.fails("audit verify --noted five", 2).await?;
     Ok(())
 }

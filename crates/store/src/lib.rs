@@ -6,6 +6,7 @@
 //! through a pool that cannot write.
 
 pub mod api_keys;
+pub mod audit;
 pub mod awaited;
 mod bind;
 pub mod blocks;
@@ -61,6 +62,7 @@ pub use writer::Writer;
 pub fn statements() -> impl Iterator<Item = Sql> {
     let own = [
         api_keys::STATEMENTS,
+        audit::STATEMENTS,
         awaited::STATEMENTS,
         blocks::STATEMENTS,
         chains::STATEMENTS,

@@ -3,6 +3,7 @@
 //! [`invoice`], [`event`], [`request`] and the small resources are the outside contract; [`stored`]
 //! is what the database keeps. No form is ever computed with: numbers become domain types first.
 
+pub mod audit;
 pub mod chain;
 pub mod delivery;
 pub mod endpoint;
@@ -20,6 +21,7 @@ pub mod task;
 pub mod time;
 pub mod wallet;
 
+pub use audit::AuditEntry;
 pub use chain::{AssetForm, CatchUp, Chain, ChainCursor, ChainProblem};
 pub use delivery::{Attempt, Delivery};
 pub use endpoint::Endpoint;

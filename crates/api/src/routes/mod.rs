@@ -1,5 +1,6 @@
 //! Which path takes which method.
 
+mod audit;
 mod chains;
 mod deliveries;
 mod endpoints;
@@ -62,6 +63,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/chains/{chain}/rescan", post(requests::rescan))
         .route("/v1/requests/{id}", get(requests::one))
         .route("/v1/assets", get(chains::assets))
+        .route("/v1/audit", get(audit::list))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

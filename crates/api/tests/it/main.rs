@@ -1,5 +1,6 @@
 //! The API over a real SQLite store, real commands and real key derivation.
 
+mod audit;
 mod auth;
 mod bad_input;
 mod http;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use paywatch_api::{ApiKeyText, Scope};
-use paywatch_domain::{Clock as _, KeyId, MerchantId, Mode, UnixMillis};
+use paywatch_domain::{Clock as _, KeyId, MerchantId, Mode, RequestId, UnixMillis};
 use paywatch_engine::master_check::CheckMasterKey;
-use paywatch_store::api_keys::{self, NewApiKey};
-use paywatch_store::{MasterKey, StoreError, Tx, Unit, merchants};
+use paywatch_store::api_keys::{self, ApiKey, NewApiKey};
+use paywatch_store::audit::{self, Entry};
+use paywatch_store::{MasterKey, Store, StoreError, Tx, Unit, merchants};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,9 @@ use crate::output::Output;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::wiring::open_store;
 
-const NO_MASTER_KEY: &str = "there is no master key, which API keys are sealed with: `paywatch init` \
+/// Who does what this command line does.
+const CLI: &str = "cli";
+const NO_MASTER_KEY: &str = "there is no master key, which keys and the audit log are sealed with: `paywatch init` \
                              makes one, or set PAYWATCH_MASTER_KEY";
 const OTHER_MASTER_KEY: &str = "this is not the master key that the database was made with; put the \
                                 right one into secrets.master_key_file or PAYWATCH_MASTER_KEY";
@@ -73,6 +76,7 @@ struct AddKey {
     key: ApiKeyText,
     scopes: Vec<String>,
     label: String,
+    request_id: RequestId,
     now: UnixMillis,
 }
 
@@ -98,12 +102,26 @@ impl Unit for AddKey {
             label: self.label.clone(),
             now: self.now,
         };
-        api_keys::insert(tx, &key).await
+        api_keys::insert(tx, &key).await?;
+        let row = api_keys::by_id(tx, key.id).await?;
+        let entry = Entry {
+            merchant: Some(merchant_id),
+            actor: CLI.into(),
+            request_id: self.request_id.to_string(),
+            action: "key.create",
+            subject: key.id.to_string(),
+            before: None,
+            after: row.as_ref().map(audited),
+            now: self.now,
+        };
+        audit::append(tx, &self.master, &entry).await
     }
 }
 
 struct RevokeKey {
+    master: Arc<MasterKey>,
     id: KeyId,
+    request_id: RequestId,
     now: UnixMillis,
 }
 
@@ -113,8 +131,31 @@ impl Unit for RevokeKey {
     const NAME: &'static str = "revoke_key";
 
     async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
-        api_keys::revoke(tx, self.id, self.now).await
+        let Some(before) = api_keys::by_id(tx, self.id).await? else {
+            return Ok(false);
+        };
+        if !api_keys::revoke(tx, self.id, self.now).await? {
+            return Ok(false);
+        }
+        let after = api_keys::by_id(tx, self.id).await?;
+        let entry = Entry {
+            merchant: Some(before.merchant_id),
+            actor: CLI.into(),
+            request_id: self.request_id.to_string(),
+            action: "key.revoke",
+            subject: self.id.to_string(),
+            before: Some(audited(&before)),
+            after: after.as_ref().map(audited),
+            now: self.now,
+        };
+        audit::append(tx, &self.master, &entry).await?;
+        Ok(true)
     }
+}
+
+/// What the audit log keeps of a key.
+fn audited(key: &ApiKey) -> String {
+    describe(key).to_string()
 }
 
 pub(crate) async fn run(
@@ -122,13 +163,23 @@ pub(crate) async fn run(
     config: &Config,
     arguments: Arguments,
 ) -> anyhow::Result<()> {
-    let now = SystemClock.now();
-    paywatch_store::migrate(&config.settings.database_url, now).await?;
+    paywatch_store::migrate(&config.settings.database_url, SystemClock.now()).await?;
+    with_store(config, async |store, master| {
+        act(output, &store, master, arguments.action).await
+    })
+    .await
+}
+
+/// Works on the database itself, with the master key of the configuration, [unchecked](checked).
+pub(crate) async fn with_store(
+    config: &Config,
+    work: impl AsyncFnOnce(Store, Option<Arc<MasterKey>>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let (store, writer) = open_store(&config.settings).await?;
     let stop = CancellationToken::new();
     let writer = tokio::spawn(writer.run(stop.clone().cancelled_owned()));
     let master = config.settings.master_key.clone().map(Arc::new);
-    let result = act(output, &store, master, arguments.action, now).await;
+    let result = work(store, master).await;
     stop.cancel();
     writer.await.context("the database writer failed")?;
     result
@@ -136,11 +187,12 @@ pub(crate) async fn run(
 
 async fn act(
     output: Output,
-    store: &paywatch_store::Store,
+    store: &Store,
     master: Option<Arc<MasterKey>>,
     action: Action,
-    now: UnixMillis,
 ) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    let request_id = RequestId::random(&mut SystemEntropy);
     match action {
         Action::Create {
             mode,
@@ -157,6 +209,7 @@ async fn act(
                 key: key.clone(),
                 scopes: scopes.clone(),
                 label,
+                request_id,
                 now,
             };
             store.write(add).await?;
@@ -185,7 +238,13 @@ async fn act(
             );
         }
         Action::Revoke { id } => {
-            let revoked = store.write(RevokeKey { id, now }).await?;
+            let revoke = RevokeKey {
+                master: checked(store, master).await?,
+                id,
+                request_id,
+                now,
+            };
+            let revoked = store.write(revoke).await?;
             anyhow::ensure!(revoked, "there is no key {id} that could be revoked");
             output.say(&json!({ "id": id.to_string(), "revoked": true }), || {
                 format!("{id} is revoked")
@@ -195,10 +254,10 @@ async fn act(
     Ok(())
 }
 
-/// The master key, which seals what an API key may do: the one that the database was made with, or
-/// `serve` would refuse the new key.
-async fn checked(
-    store: &paywatch_store::Store,
+/// The master key, which seals what an API key may do and what was done: the one that the database was
+/// made with, or `serve` would refuse the new key.
+pub(crate) async fn checked(
+    store: &Store,
     master: Option<Arc<MasterKey>>,
 ) -> anyhow::Result<Arc<MasterKey>> {
     let master = master.context(NO_MASTER_KEY)?;
@@ -225,7 +284,7 @@ fn read_scopes(named: Vec<String>) -> anyhow::Result<Vec<String>> {
     Ok(named)
 }
 
-fn state(key: &api_keys::ApiKey) -> &'static str {
+fn state(key: &ApiKey) -> &'static str {
     if key.revoked_at.is_some() {
         "revoked"
     } else {
@@ -233,7 +292,7 @@ fn state(key: &api_keys::ApiKey) -> &'static str {
     }
 }
 
-fn describe(key: &api_keys::ApiKey) -> serde_json::Value {
+fn describe(key: &ApiKey) -> serde_json::Value {
     json!({
         "id": key.id.to_string(),
         "mode": key.mode.as_str(),
@@ -243,7 +302,7 @@ fn describe(key: &api_keys::ApiKey) -> serde_json::Value {
     })
 }
 
-fn row(key: &api_keys::ApiKey) -> Vec<String> {
+fn row(key: &ApiKey) -> Vec<String> {
     vec![
         key.id.to_string(),
         key.mode.as_str().to_owned(),

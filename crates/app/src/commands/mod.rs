@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+pub(crate) mod audit;
 pub(crate) mod chains;
 pub(crate) mod check;
 pub(crate) mod doctor;

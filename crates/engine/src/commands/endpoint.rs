@@ -1,22 +1,28 @@
 //! Webhook endpoints: registered with a secret that is shown once.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use paywatch_domain::{EndpointId, Entropy, EventType, UnixMillis, limits};
 use paywatch_store::endpoints::{self, NewEndpoint};
 use paywatch_store::secrets::NONCE_BYTES;
-use paywatch_store::{Cursor, Listed, StoreError, Tx, endpoints::Endpoint as Row};
+use paywatch_store::{
+    Cursor, Listed, MasterKey, StoreError, Tx, audit, endpoints::Endpoint as Row,
+};
 use paywatch_wire::endpoint::Endpoint;
 use paywatch_wire::json_text;
 use paywatch_wire::request::CreateEndpoint;
 
 use super::answer::{Answer, Answered, Effect, Idempotent, once};
-use super::{Caller, CommandError, Commands};
+use super::{Caller, Change, CommandError, Commands};
 
 /// Under which purpose endpoint secrets are encrypted; the context is the endpoint's id.
 const SECRET_PURPOSE: &str = "webhook-secret";
 
 struct InsertEndpoint {
+    master: Arc<MasterKey>,
+    caller: Caller,
     endpoint: NewEndpoint,
     secret: String,
 }
@@ -37,6 +43,12 @@ impl Effect for InsertEndpoint {
         let row = endpoints::get(tx, new.merchant, new.mode, new.id).await?;
         let row = row.ok_or_else(|| StoreError::Damaged(format!("{} is not there", new.id)))?;
         let mut endpoint = render(&row);
+        let change = Change {
+            before: None,
+            after: Some(json_text(&endpoint)),
+        };
+        let entry = self.caller.did("endpoint.create", &new.id, change, new.now);
+        audit::append(tx, &self.master, &entry).await?;
         endpoint.secret = Some(self.secret.clone());
         Ok(Answer {
             status: 201,
@@ -91,7 +103,12 @@ impl Commands {
             now,
         };
         let secret = format!("whsec_{}", STANDARD.encode(secret));
-        let effect = InsertEndpoint { endpoint, secret };
+        let effect = InsertEndpoint {
+            master: Arc::clone(&parts.master),
+            caller: caller.clone(),
+            endpoint,
+            secret,
+        };
         once(parts, caller, idempotent, now, entropy, effect).await
     }
 

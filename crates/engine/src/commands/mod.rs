@@ -14,7 +14,8 @@ use std::io;
 use std::sync::Arc;
 
 use paywatch_chain::Derivation;
-use paywatch_domain::{Catalogue, Family, MerchantId, Mode};
+use paywatch_domain::{Catalogue, Family, MerchantId, Mode, UnixMillis};
+use paywatch_store::audit::Entry;
 use paywatch_store::{MasterKey, MerchantKey, SecretError, Store, StoreError};
 use paywatch_wire::field::FieldError;
 use paywatch_wire::request::NamedPolicies;
@@ -64,6 +65,38 @@ pub struct Caller {
     pub actor: String,
     /// The request that caused it.
     pub request_id: String,
+}
+
+/// What a command changed, in JSON without secrets.
+#[derive(Default)]
+pub(crate) struct Change {
+    /// What it was; `None` for something new.
+    pub(crate) before: Option<String>,
+    /// What it is now; `None` for what is gone.
+    pub(crate) after: Option<String>,
+}
+
+impl Caller {
+    /// The row of the merchant's audit log about something that this caller did: append it in the
+    /// transaction of the effect, after everything else in it.
+    pub(crate) fn did(
+        &self,
+        action: &'static str,
+        subject: &impl ToString,
+        change: Change,
+        now: UnixMillis,
+    ) -> Entry {
+        Entry {
+            merchant: Some(self.merchant_id),
+            actor: self.actor.clone(),
+            request_id: self.request_id.clone(),
+            action,
+            subject: subject.to_string(),
+            before: change.before,
+            after: change.after,
+            now,
+        }
+    }
 }
 
 /// Why a command was not carried out. Nothing of it remains.

@@ -1,5 +1,6 @@
 //! Tests on real databases. A test body is written once and stamped for SQLite and for Postgres.
 
+mod audit;
 mod bed;
 mod chains;
 mod deliveries;

@@ -85,8 +85,9 @@ fn no_statement_computes_with_amounts() {
 }
 
 /// Tables that grow with use. The others have a few rows per merchant or chain.
-const GROWING: [&str; 14] = [
+const GROWING: [&str; 15] = [
     "attempts",
+    "audit",
     "awaited",
     "blocks",
     "deliveries",
@@ -104,12 +105,13 @@ const GROWING: [&str; 14] = [
 
 /// Columns with few distinct values: an index that is searched by these alone answers a large part of
 /// its table.
-const COARSE: [&str; 12] = [
+const COARSE: [&str; 13] = [
     "asset",
     "chain",
     "family",
     "kind",
     "left_at",
+    "log",
     "merchant",
     "mode",
     "state",
@@ -120,7 +122,7 @@ const COARSE: [&str; 12] = [
 ];
 
 /// Statements that read all that one index holds for a coarse column, and why that is not much.
-const BOUNDED: [(&str, &str); 5] = [
+const BOUNDED: [(&str, &str); 6] = [
     ("deliveries_claimed", "partial: what is under way"),
     (
         "placements_in_mempool (chain=?)",
@@ -137,6 +139,10 @@ const BOUNDED: [(&str, &str); 5] = [
     (
         "sqlite_autoindex_blocks_1 (chain=?)",
         "the lowest header that is kept: the first row alone",
+    ),
+    (
+        "sqlite_autoindex_audit_1 (log>?)",
+        "the name of the next log: the first row alone",
     ),
 ];
 

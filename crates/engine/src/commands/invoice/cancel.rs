@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use paywatch_domain::{Entropy, InvoiceId, OperatorFact, UnixMillis};
-use paywatch_store::{Tx, chains, decisions, invoices};
+use paywatch_domain::{Entropy, InvoiceId, OperatorFact, Status, UnixMillis};
+use paywatch_store::{Tx, audit, chains, decisions, invoices};
+use paywatch_wire::audit::state_text;
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, once};
-use super::super::{Caller, CommandError, CommandParts, Commands};
+use super::super::{Caller, Change, CommandError, CommandParts, Commands};
 use super::{conclude, untrusted};
 use crate::refold::{claimable, folded};
 
@@ -52,7 +53,16 @@ impl Effect for CancelInvoice {
         }
         let fact = OperatorFact::Canceled { at: self.now };
         decisions::insert(tx, key, &fact, &self.caller.actor).await?;
-        conclude(tx, &self.parts, key, self.now, self.seed, 200).await
+        let answer = conclude(tx, &self.parts, key, self.now, self.seed, 200).await?;
+        let change = Change {
+            before: Some(state_text(status.as_str())),
+            after: Some(state_text(Status::Canceled.as_str())),
+        };
+        let entry = self
+            .caller
+            .did("invoice.cancel", &self.id, change, self.now);
+        audit::append(tx, &self.parts.master, &entry).await?;
+        Ok(answer)
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use paywatch_domain::{Entropy, UnixMillis, WalletId};
 use paywatch_store::wallets::{self, NewWallet, Wallet as Row, WalletState};
-use paywatch_store::{StoreError, Tx};
+use paywatch_store::{StoreError, Tx, audit};
+use paywatch_wire::audit::state_text;
 use paywatch_wire::json_text;
 use paywatch_wire::request::CreateWallet;
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, once};
-use super::super::{Caller, CommandError, CommandParts, Commands};
+use super::super::{Caller, Change, CommandError, CommandParts, Commands};
 use super::show::render;
 use super::{check_seal, derivation, find, key_error, shown_chain, with_sealed};
 use crate::seal::WalletFields;
@@ -43,11 +44,15 @@ impl Effect for InsertWallet {
             inserted => inserted?,
         };
         let row = find(tx, &self.shared.caller, self.wallet.id).await?;
-        let wallet = render(tx, &self.shared.parts, &self.shared.caller, &row).await?;
-        Ok(Answer {
-            status: 201,
-            body: json_text(&wallet),
-        })
+        let Effects { parts, caller } = &self.shared;
+        let body = json_text(&render(tx, parts, caller, &row).await?);
+        let change = Change {
+            before: None,
+            after: Some(body.clone()),
+        };
+        let entry = caller.did("wallet.create", &self.wallet.id, change, self.wallet.now);
+        audit::append(tx, &parts.master, &entry).await?;
+        Ok(Answer { status: 201, body })
     }
 }
 
@@ -85,29 +90,11 @@ impl Effect for ConfirmWallet {
     const NAME: &'static str = "confirm_wallet";
 
     async fn run(&self, tx: &mut Tx) -> Result<Answer, CommandError> {
-        let caller = &self.shared.caller;
+        let Effects { parts, caller } = &self.shared;
         let row = find(tx, caller, self.id).await?;
-        check_seal(&self.shared.parts, caller, &row)?;
+        check_seal(parts, caller, &row)?;
         match row.state {
-            WalletState::Pending => {
-                let active = Row {
-                    state: WalletState::Active,
-                    ..row.clone()
-                };
-                let seal = with_sealed(caller, &active, |fields| {
-                    fields.seal(&self.shared.parts.master)
-                });
-                wallets::confirm(tx, row.key, &seal, self.now)
-                    .await
-                    .map_err(|error| match error {
-                        StoreError::Conflict("wallets_default") => {
-                            let detail =
-                                "another wallet became the default at this moment; try again";
-                            CommandError::refused(409, "wallet_default_changed", detail)
-                        }
-                        error => error.into(),
-                    })?;
-            }
+            WalletState::Pending => self.confirm(tx, &row).await?,
             WalletState::Active => {}
             WalletState::Archived => {
                 let detail = "an archived wallet cannot be confirmed";
@@ -115,11 +102,37 @@ impl Effect for ConfirmWallet {
             }
         }
         let row = find(tx, caller, self.id).await?;
-        let wallet = render(tx, &self.shared.parts, caller, &row).await?;
+        let wallet = render(tx, parts, caller, &row).await?;
         Ok(Answer {
             status: 200,
             body: json_text(&wallet),
         })
+    }
+}
+
+impl ConfirmWallet {
+    async fn confirm(&self, tx: &mut Tx, row: &Row) -> Result<(), CommandError> {
+        let Effects { parts, caller } = &self.shared;
+        let active = Row {
+            state: WalletState::Active,
+            ..row.clone()
+        };
+        let seal = with_sealed(caller, &active, |fields| fields.seal(&parts.master));
+        wallets::confirm(tx, row.key, &seal, self.now)
+            .await
+            .map_err(|error| match error {
+                StoreError::Conflict("wallets_default") => {
+                    let detail = "another wallet became the default at this moment; try again";
+                    CommandError::refused(409, "wallet_default_changed", detail)
+                }
+                error => error.into(),
+            })?;
+        let change = Change {
+            before: Some(state_text(row.state.as_str())),
+            after: Some(state_text(active.state.as_str())),
+        };
+        let entry = caller.did("wallet.confirm", &self.id, change, self.now);
+        Ok(audit::append(tx, &parts.master, &entry).await?)
     }
 }
 

@@ -2,19 +2,21 @@
 //!
 //! The worker reaches the node, so a request is a row that it finds; the answer shows how far that is.
 
+mod show;
+
 use std::sync::Arc;
 
 use paywatch_domain::{ChainName, ChainSpec, Entropy, RequestId, Task, UnixMillis, WalletId};
 use paywatch_store::chains::{self, ChainRow};
-use paywatch_store::requests::{self, NewRequest, Request, RequestState};
-use paywatch_store::{Conn, MerchantKey, Tx, blocks};
+use paywatch_store::requests::{self, NewRequest, Request};
+use paywatch_store::{Conn, MerchantKey, Tx, audit, blocks};
 use paywatch_wire::request::{Rescan, ScanWallet};
-use paywatch_wire::time::rfc3339;
-use paywatch_wire::{ChainFindings, ChainRequest, json_text};
+use paywatch_wire::{ChainRequest, json_text};
 
 use super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::wallet::{check_seal, find as find_wallet};
-use super::{Caller, CommandError, CommandParts, Commands};
+use super::{Caller, Change, CommandError, CommandParts, Commands};
+use show::show;
 
 /// Requests of one merchant, or of the operators, to one chain that are open at one time.
 const OPEN_OF_ONE_MAX: usize = 8;
@@ -167,7 +169,25 @@ impl AskWorker {
         };
         requests::insert(tx, &new).await?;
         let stored = requests::get(tx, self.id).await?;
-        stored.ok_or_else(|| unknown(self.id))
+        let stored = stored.ok_or_else(|| unknown(self.id))?;
+        self.record(tx, &stored).await?;
+        Ok(stored)
+    }
+
+    /// What concerns a whole chain goes into the installation's log.
+    async fn record(&self, tx: &mut Tx, request: &Request) -> Result<(), CommandError> {
+        let (action, subject) = match &request.task {
+            Task::Resume => ("chain.resume", self.chain.to_string()),
+            Task::Rescan { .. } => ("chain.rescan", self.chain.to_string()),
+            Task::WalletScan { wallet, .. } => ("wallet.scan", wallet.to_string()),
+        };
+        let change = Change {
+            before: None,
+            after: Some(json_text(&show(request, true))),
+        };
+        let mut entry = self.caller.did(action, &subject, change, self.now);
+        entry.merchant = request.merchant.map(|_| self.caller.merchant_id);
+        Ok(audit::append(tx, &self.parts.master, &entry).await?)
     }
 }
 
@@ -205,41 +225,6 @@ fn check_room(
         return Err(CommandError::refused(409, "requests_open", detail));
     }
     Ok(())
-}
-
-/// A request as people see it. The text of an error may name hosts and files of the installation:
-/// merchants learn what holds, and operators why.
-fn show(request: &Request, is_operator: bool) -> ChainRequest {
-    let (task, progress) = (&request.task, &request.progress);
-    let heights = task.heights();
-    let wallet = match task {
-        Task::WalletScan { wallet, .. } => Some(wallet.to_string()),
-        Task::Resume | Task::Rescan { .. } => None,
-    };
-    let findings = progress.findings;
-    ChainRequest {
-        id: request.id.to_string(),
-        object: "request".into(),
-        kind: task.kind().into(),
-        chain: request.chain.to_string(),
-        state: progress.state.as_str().into(),
-        wallet_id: wallet,
-        from_height: heights.map(|(from, _)| from),
-        to_height: heights.map(|(_, to)| to),
-        blocks_done: progress.blocks_done,
-        blocks_total: progress.blocks_total,
-        findings: findings.map(|findings| ChainFindings::render(task, findings)),
-        error: progress.error.as_ref().map(|error| match progress.state {
-            _ if is_operator => error.clone(),
-            RequestState::Failed => "failed; ask the operator".into(),
-            RequestState::Waiting | RequestState::Running | RequestState::Done => {
-                "waits for the node; ask the operator if it stays so".into()
-            }
-        }),
-        created_at: rfc3339(request.created_at),
-        started_at: request.started_at.map(rfc3339),
-        finished_at: request.finished_at.map(rfc3339),
-    }
 }
 
 impl Commands {
