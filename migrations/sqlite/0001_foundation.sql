@@ -111,6 +111,7 @@ CREATE TABLE options (
     payment_uri      TEXT NOT NULL,          -- what a QR code holds
     seal             BLOB NOT NULL,          -- MAC under the master key over address, asset and amount
     UNIQUE (invoice, position),
+    UNIQUE (invoice, asset),
     UNIQUE (family, address)
 );
 -- Serves the filter of lists by address.

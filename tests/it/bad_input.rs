@@ -133,7 +133,7 @@ fn faulty_invoices() -> Vec<(Value, &'static str, &'static str)> {
         (
             json!({ "options": [{ "asset": "btc@bitcoin", "amount": "1" }] }),
             "/options/0/asset",
-            "asset_unknown",
+            "chain_unknown",
         ),
         (json!({ "options": [] }), "/options", "options_required"),
         (json!({}), "/options", "required"),

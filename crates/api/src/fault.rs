@@ -86,6 +86,9 @@ pub enum Fault {
     /// Fields of the body cannot stand.
     #[error("{}", fields_sentence(.0))]
     Fields(Vec<FieldError>),
+    /// What fields of the body name cannot be had at present.
+    #[error("{}", fields_sentence(.0))]
+    Unavailable(Vec<FieldError>),
     /// Parameters of the query cannot stand.
     #[error("{}", fields_sentence(.0))]
     Query(Vec<FieldError>),
@@ -152,7 +155,9 @@ impl Fault {
             Self::Fields(_) | Self::IdempotencyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::IdempotencyInUse => StatusCode::CONFLICT,
             Self::Refused { status, .. } => *status,
-            Self::DatabaseUnavailable | Self::OutcomeUnknown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::DatabaseUnavailable | Self::OutcomeUnknown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -170,6 +175,7 @@ impl Fault {
             Self::BodyIncomplete => "body_incomplete",
             Self::BodyNotJson(_) => "body_not_json",
             Self::Fields(errors) => return fields_code(errors, "fields_invalid"),
+            Self::Unavailable(errors) => return fields_code(errors, "unavailable"),
             Self::Query(errors) => return fields_code(errors, "query_invalid"),
             Self::IdempotencyKeyInvalid => "idempotency_key_invalid",
             Self::IdempotencyReused => "idempotency_key_reused",
@@ -183,7 +189,9 @@ impl Fault {
 
     fn errors(&self) -> Vec<FieldError> {
         match self {
-            Self::Fields(errors) | Self::Query(errors) => errors.clone(),
+            Self::Fields(errors) | Self::Unavailable(errors) | Self::Query(errors) => {
+                errors.clone()
+            }
             Self::KeyMissing
             | Self::KeyInvalid
             | Self::ScopeMissing(_)
@@ -235,6 +243,7 @@ impl Fault {
             | Self::NotFound(_)
             | Self::BodyNotJson(_)
             | Self::Fields(_)
+            | Self::Unavailable(_)
             | Self::Query(_)
             | Self::IdempotencyKeyInvalid
             | Self::IdempotencyReused

@@ -68,6 +68,7 @@ impl From<CommandError> for Fault {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Fields(errors) => Self::Fields(errors),
+            CommandError::Unavailable(errors) => Self::Unavailable(errors),
             CommandError::Refused {
                 status,
                 code,

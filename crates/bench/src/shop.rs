@@ -41,6 +41,7 @@ pub(crate) fn chain() -> Result<ChainSpec> {
         caip2: caip2.as_str().into(),
         family: Family::Bitcoin,
         mode: Mode::Test,
+        enabled: true,
         finality: Finality::Depth(DEPTH),
         reorg_depth_max: 100,
         lag_ms_max: 600_000,

@@ -18,6 +18,9 @@ pub struct ChainSpec {
     pub family: Family,
     /// Live or test money.
     pub mode: Mode,
+    /// Whether a node is configured for it. Without one it is a description only, and nothing can be
+    /// asked for on it.
+    pub enabled: bool,
     /// What a policy that does not name this chain or its assets asks for.
     pub finality: Finality,
     /// A reorganisation deeper than this halts the chain, in blocks.
@@ -63,10 +66,10 @@ impl Catalogue {
         self.chains.values()
     }
 
-    /// Every asset of the chains of one mode.
+    /// Every asset that can be asked for in one mode.
     pub fn assets(&self, mode: Mode) -> impl Iterator<Item = &Asset> {
         self.chains()
-            .filter(move |chain| chain.mode == mode)
+            .filter(move |chain| chain.mode == mode && chain.enabled)
             .flat_map(|chain| &chain.assets)
     }
 }

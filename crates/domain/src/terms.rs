@@ -62,6 +62,8 @@ pub struct OptionTerms {
     pub minimum: Amount,
     /// The most that counts as exactly paid.
     pub maximum: Amount,
+    /// The margins that were asked for, in this option's asset; the bounds above are what they led to.
+    pub tolerance: Tolerance,
     /// A transfer below this alone causes no status and no event.
     pub dust: Amount,
     /// What makes a transfer to this option final.
@@ -81,8 +83,6 @@ pub struct Terms {
     pub expires_at: UnixMillis,
     /// Late money counts up to this time.
     pub late_until: UnixMillis,
-    /// The margins that were asked for; each option holds the resulting bounds.
-    pub tolerance: Tolerance,
     /// The policy as it was.
     pub policy: Policy,
     /// Where a payer goes after paying.
@@ -119,6 +119,15 @@ pub enum TermsError {
     /// No way to pay.
     #[error("an invoice needs at least one payment option")]
     NoOption,
+    /// More ways to pay than are served.
+    #[error("at most {} payment options are possible", limits::OPTIONS_MAX)]
+    TooManyOptions,
+    /// Two options ask for the same asset: a payment could not be told to belong to one of them.
+    #[error("another option asks for {asset} already")]
+    OptionTwice {
+        /// The asset.
+        asset: AssetName,
+    },
     /// The policy contradicts itself.
     #[error("tier {} of the policy: {error}", tier.saturating_add(1))]
     Policy {
@@ -142,17 +151,33 @@ pub fn bounds(due: Amount, tolerance: Tolerance) -> Result<(Amount, Amount), Ter
 }
 
 impl Terms {
-    /// Checks what every part of the house relies on.
-    pub fn check(&self) -> Result<(), TermsError> {
+    /// Checks what every part of the house relies on. The number is the place of the option that cannot
+    /// stand, where it is one of them.
+    pub fn check(&self) -> Result<(), (Option<usize>, TermsError)> {
+        self.check_whole().map_err(|error| (None, error))?;
+        for (place, option) in self.options.iter().enumerate() {
+            option.check().map_err(|error| (Some(place), error))?;
+            let mut before = self.options.iter().take(place);
+            if before.any(|other| other.asset == option.asset) {
+                let asset = option.asset.clone();
+                return Err((Some(place), TermsError::OptionTwice { asset }));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_whole(&self) -> Result<(), TermsError> {
         if self.options.is_empty() {
             return Err(TermsError::NoOption);
+        }
+        if limits::OPTIONS_MAX < self.options.len() {
+            return Err(TermsError::TooManyOptions);
         }
         if self.expires_at <= self.created_at || self.late_until < self.expires_at {
             return Err(TermsError::Times);
         }
         let policy = self.policy.check();
-        policy.map_err(|(tier, error)| TermsError::Policy { tier, error })?;
-        self.options.iter().try_for_each(OptionTerms::check)
+        policy.map_err(|(tier, error)| TermsError::Policy { tier, error })
     }
 }
 

@@ -50,7 +50,6 @@ impl Unit for TellWaiting {
     async fn run(&self, tx: &mut Tx) -> Result<OverdueMark, StoreError> {
         let until = self.now.plus_ms(-limits::WAITING_FOR_AFTER_MS);
         let (overdue, mark) = awaited::overdue(tx, &self.chain, until, self.mark).await?;
-        let views = chains::views(tx).await?;
         let cause = Cause {
             kind: CauseKind::Expiry,
             chain: Some(self.chain.clone()),
@@ -58,7 +57,6 @@ impl Unit for TellWaiting {
         };
         let mut pass = Pass {
             master: &self.master,
-            views: &views,
             now: self.now,
             cause: &cause,
             ids: &mut Ids::new(self.seed),

@@ -1,6 +1,6 @@
 //! One pass over invoices that are folded again.
 
-use paywatch_domain::{Cause, UnixMillis, Views};
+use paywatch_domain::{Cause, UnixMillis};
 use paywatch_store::MasterKey;
 
 use crate::ids::Ids;
@@ -9,8 +9,6 @@ use crate::ids::Ids;
 pub(crate) struct Pass<'a> {
     /// Checks seals.
     pub(crate) master: &'a MasterKey,
-    /// How far each chain was read, as the transaction sees it.
-    pub(crate) views: &'a Views,
     /// The time of the pass.
     pub(crate) now: UnixMillis,
     /// What set the pass off.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use paywatch_domain::{Await, ChainName, Dossier, Folded, UnixMillis, Views, Violation, fold};
 use paywatch_store::invoices::{self, Loaded};
-use paywatch_store::{InvoiceKey, MasterKey, StoreError, Tx, awaited};
+use paywatch_store::{InvoiceKey, MasterKey, StoreError, Tx, awaited, chains};
 
 use crate::news::{self, News};
 use crate::pass::Pass;
@@ -61,6 +61,10 @@ pub(crate) fn folded(
 
 /// Locks, folds and records these invoices; answers how many events were said.
 ///
+/// How far the chains were read is looked up behind the lock. The workers of several chains write one
+/// invoice: what another one placed while this one waited stands in blocks that an earlier look at its
+/// chain does not know.
+///
 /// A violated rule quarantines its own invoice and no other.
 pub(crate) async fn refold(
     tx: &mut Tx,
@@ -71,9 +75,10 @@ pub(crate) async fn refold(
         return Ok(0);
     }
     invoices::lock(tx, keys).await?;
+    let views = chains::views(tx).await?;
     let (mut awaits, mut news, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
     for loaded in invoices::load(tx, keys).await? {
-        match review(&loaded, pass) {
+        match review(&loaded, &views, pass) {
             Ok(review) => {
                 awaits.push((loaded.key, review.awaits));
                 news.extend(review.news);
@@ -122,7 +127,7 @@ pub(crate) async fn refold_all(
     }
 }
 
-fn review(loaded: &Loaded, pass: &mut Pass<'_>) -> Result<Review, Violation> {
+fn review(loaded: &Loaded, views: &Views, pass: &mut Pass<'_>) -> Result<Review, Violation> {
     let dossier = trusted(loaded, pass.master)?;
     if dossier.quarantined.is_some() {
         return Ok(Review {
@@ -130,7 +135,7 @@ fn review(loaded: &Loaded, pass: &mut Pass<'_>) -> Result<Review, Violation> {
             news: None,
         });
     }
-    let folded = folded(dossier, pass.views, pass.now)?;
+    let folded = folded(dossier, views, pass.now)?;
     let news = News::of(loaded, dossier, &folded, pass)?;
     Ok(Review {
         awaits: folded.awaits,

@@ -11,7 +11,7 @@ const INVOICE: &str = "invoice-seal";
 const OPTION: &str = "option-seal";
 const WALLET: &str = "wallet-seal";
 
-/// Seals what an invoice promises as a whole.
+/// Seals what an invoice promises as a whole: its times, and which options it has.
 pub(crate) fn invoice(master: &MasterKey, dossier: &Dossier) -> [u8; 32] {
     with_invoice_fields(dossier, |fields| master.mac(INVOICE, fields))
 }
@@ -22,12 +22,15 @@ fn with_invoice_fields<T>(dossier: &Dossier, run: impl FnOnce(&[&[u8]]) -> T) ->
     let expires_at = dossier.terms.expires_at.0.to_be_bytes();
     let late_until = dossier.terms.late_until.0.to_be_bytes();
     let mode = dossier.mode.as_str();
+    let options = dossier.terms.options.iter();
+    let options: Vec<String> = options.map(|option| option.id.to_string()).collect();
     run(&[
         merchant.as_bytes(),
         id.as_bytes(),
         mode.as_bytes(),
         &expires_at,
         &late_until,
+        options.join(" ").as_bytes(),
     ])
 }
 

@@ -70,6 +70,9 @@ macro_rules! lite {
     (for_update) => {
         ""
     };
+    (for_change) => {
+        ""
+    };
     (skip_locked) => {
         ""
     };
@@ -89,6 +92,9 @@ macro_rules! pg {
     (for_update) => {
         " FOR UPDATE"
     };
+    (for_change) => {
+        " FOR NO KEY UPDATE"
+    };
     (skip_locked) => {
         " FOR UPDATE SKIP LOCKED"
     };
@@ -105,8 +111,8 @@ macro_rules! pg {
 
 /// Declares statements as constants and lists them all in `STATEMENTS`.
 ///
-/// A statement is a sequence of string literals and of the fragments `for_update`, `skip_locked`,
-/// `key_share` and `(lite "..", pg "..")`, separated by commas.
+/// A statement is a sequence of string literals and of the fragments `for_update`, `for_change`,
+/// `skip_locked`, `key_share` and `(lite "..", pg "..")`, separated by commas.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $($part:tt),+;)+) => {
         $(

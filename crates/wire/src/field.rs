@@ -76,18 +76,22 @@ codes! {
     AmountBelowDust = "amount_below_dust",
     /// Not three capital letters (ISO 4217).
     CurrencyInvalid = "currency_invalid",
-    /// No such asset among those of this key's mode.
+    /// No such asset on this chain, or not of the form `symbol@chain`.
     AssetUnknown = "asset_unknown",
     /// The asset is of the other mode: a test key cannot ask for real money, nor a live key for test coins.
     AssetOtherMode = "asset_other_mode",
     /// No such chain.
     ChainUnknown = "chain_unknown",
+    /// The chain is described in the configuration and not followed.
+    ChainDisabled = "chain_disabled",
     /// No such chain family.
     FamilyUnknown = "family_unknown",
     /// No way to pay.
     OptionsRequired = "options_required",
     /// More options than are served.
-    OptionsUnsupported = "options_unsupported",
+    OptionsTooMany = "options_too_many",
+    /// Another option asks for the same asset.
+    OptionTwice = "option_twice",
     /// No rate turns a price into an amount; name the option's amount.
     RateUnavailable = "rate_unavailable",
     /// Zero, negative or too long a time to pay.
@@ -150,6 +154,8 @@ impl From<&TermsError> for Code {
             TermsError::TooLarge => Self::AmountTooLarge,
             TermsError::Depth => Self::FinalityInvalid,
             TermsError::NoOption => Self::OptionsRequired,
+            TermsError::TooManyOptions => Self::OptionsTooMany,
+            TermsError::OptionTwice { .. } => Self::OptionTwice,
             TermsError::Times => Self::ExpiresInInvalid,
             TermsError::Policy { .. } => Self::PolicyInvalid,
         }

@@ -29,7 +29,6 @@ fn dossier() -> Dossier {
             created_at: CREATED_AT,
             expires_at: CREATED_AT.plus_s(900),
             late_until: CREATED_AT.plus_s(1800),
-            tolerance: Tolerance::default(),
             policy: Policy {
                 name: Some("default".into()),
                 tiers: vec![Tier {
@@ -53,6 +52,7 @@ fn dossier() -> Dossier {
                 due: Amount::from_atomic(76_924),
                 minimum: Amount::from_atomic(76_924),
                 maximum: Amount::from_atomic(76_924),
+                tolerance: Tolerance::default(),
                 dust: Amount::from_atomic(546),
                 finality: Finality::Depth(3),
                 created_height: 800,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{
     Amount, Asset, AssetKind, Catalogue, ChainSpec, Family, Finality, Margin, Mode, Policy, Tier,
+    limits,
 };
 use paywatch_wire::{
     Code, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, FieldError,
@@ -16,6 +17,7 @@ fn chain(name: &str, mode: Mode) -> ChainSpec {
         caip2: "bip122:0f9188f13cb7b2c71f2a335e3a4fc328".into(),
         family: Family::Bitcoin,
         mode,
+        enabled: name != "bitcoin-signet",
         finality: Finality::Depth(2),
         reorg_depth_max: 100,
         lag_ms_max: 3_600_000,
@@ -33,6 +35,8 @@ fn chain(name: &str, mode: Mode) -> ChainSpec {
 fn check(body: &str) -> Result<Draft, Vec<FieldError>> {
     let catalogue = Catalogue::new([
         chain("bitcoin-regtest", Mode::Test),
+        chain("bitcoin-testnet4", Mode::Test),
+        chain("bitcoin-signet", Mode::Test),
         chain("bitcoin", Mode::Live),
     ]);
     let slow = Policy {
@@ -65,6 +69,14 @@ fn with(more: &str) -> String {
     format!(r#"{{"options":[{{"asset":"btc@bitcoin-regtest","amount":"0.001"}}]{more}}}"#)
 }
 
+/// A request with these options, given as JSON, and with more fields.
+fn options(options: &[&str], more: &str) -> String {
+    format!(r#"{{"options":[{}]{more}}}"#, options.join(","))
+}
+
+const REGTEST: &str = r#"{"asset":"btc@bitcoin-regtest","amount":"0.001"}"#;
+const TESTNET: &str = r#"{"asset":"btc@bitcoin-testnet4","amount":"0.002"}"#;
+
 /// A request for an amount, given as JSON.
 fn amount(json: &str) -> String {
     format!(r#"{{"options":[{{"asset":"btc@bitcoin-regtest","amount":{json}}}]}}"#)
@@ -92,7 +104,9 @@ fn bad_invoices_are_refused_by_field_and_code() {
         (amount("1e8"), amount_at, Code::TypeInvalid),
         (amount("0.001"), amount_at, Code::TypeInvalid),
         (amount("null"), amount_at, Code::Required),
-        (r#"{"options":[{"asset":"doge@moon","amount":"1"}]}"#.into(), asset_at, Code::AssetUnknown),
+        (r#"{"options":[{"asset":"doge@moon","amount":"1"}]}"#.into(), asset_at, Code::ChainUnknown),
+        (r#"{"options":[{"asset":"doge@bitcoin-regtest","amount":"1"}]}"#.into(), asset_at, Code::AssetUnknown),
+        (r#"{"options":[{"asset":"btc@bitcoin-signet","amount":"1"}]}"#.into(), asset_at, Code::ChainDisabled),
         (r#"{"options":[{"asset":"btc","amount":"1"}]}"#.into(), asset_at, Code::AssetUnknown),
         (r#"{"options":[{"asset":"btc@bitcoin","amount":"1"}]}"#.into(), asset_at, Code::AssetOtherMode),
         (r#"{"options":[{"amount":"1"}]}"#.into(), asset_at, Code::Required),
@@ -104,11 +118,56 @@ fn bad_invoices_are_refused_by_field_and_code() {
         ("{}".into(), "/options", Code::Required),
         (r#"{"options":[]}"#.into(), "/options", Code::OptionsRequired),
         (r#"{"options":{}}"#.into(), "/options", Code::TypeInvalid),
+        (options(&[REGTEST, TESTNET, REGTEST], ""), "/options/2/asset", Code::OptionTwice),
+        (options(&[REGTEST; limits::OPTIONS_MAX + 1], ""), "/options", Code::OptionsTooMany),
         (
-            r#"{"options":[{"asset":"btc@bitcoin-regtest","amount":"1"},{"asset":"btc@bitcoin-regtest","amount":"1"}]}"#.into(),
-            "/options",
-            Code::OptionsUnsupported,
+            options(&[REGTEST, r#"{"asset":"btc@bitcoin-signet","amount":"1"}"#], ""),
+            "/options/1/asset",
+            Code::ChainDisabled,
         ),
+        (
+            options(&[REGTEST, r#"{"asset":"doge@bitcoin-testnet4","amount":"1"}"#], ""),
+            "/options/1/asset",
+            Code::AssetUnknown,
+        ),
+        (options(&[REGTEST, r#"{"asset":"btc@bitcoin-testnet4"}"#], ""), "/options/1/amount", Code::Required),
+        (
+            options(&[REGTEST, r#"{"asset":"btc@bitcoin-testnet4"}"#], r#","price":{"amount":"9","currency":"USD"}"#),
+            "/options/1/amount",
+            Code::RateUnavailable,
+        ),
+        (
+            options(&[REGTEST, r#"{"asset":"btc@bitcoin-testnet4","amount":"0.00000545"}"#], ""),
+            "/options/1/amount",
+            Code::AmountBelowDust,
+        ),
+        (
+            options(&[REGTEST, r#"{"asset":"btc@bitcoin-testnet4","amount":"1","wallet_id":"opt_1"}"#], ""),
+            "/options/1/wallet_id",
+            Code::IdInvalid,
+        ),
+        (
+            options(&[TESTNET, REGTEST], r#","tolerance":{"under_amount":"0.001"}"#),
+            "/tolerance/under_amount",
+            Code::ToleranceTooWide,
+        ),
+        (
+            options(&[TESTNET, REGTEST], r#","tolerance":{"under_percent":"100"}"#),
+            "/tolerance/under_percent",
+            Code::ToleranceTooWide,
+        ),
+        (
+            options(&[TESTNET, REGTEST], r#","tolerance":{"under_percent":"1","under_amount":"0.00001"}"#),
+            "/tolerance/under_amount",
+            Code::ToleranceAmbiguous,
+        ),
+        (
+            options(&[REGTEST, TESTNET], r#","policy":{"tiers":[{"finality":{"bitcoin-regtest":{"depth":1}}}]}"#),
+            "/options/1",
+            Code::PolicySilent,
+        ),
+        (options(&[REGTEST, TESTNET], r#","policy":"slow""#), "/options/1", Code::PolicySilent),
+        (with(r#","late_window_s":31536001"#), "/late_window_s", Code::LateWindowInvalid),
         ("[]".into(), "", Code::TypeInvalid),
         (with(r#","expires_in_s":0"#), "/expires_in_s", Code::ExpiresInInvalid),
         (with(r#","expires_in_s":-5"#), "/expires_in_s", Code::ExpiresInInvalid),
@@ -119,7 +178,7 @@ fn bad_invoices_are_refused_by_field_and_code() {
         (with(r#","expire_in_s":900"#), "/expire_in_s", Code::UnknownField),
         (with(r#","a/b~":1"#), "/a~1b~0", Code::UnknownField),
         (with(r#","tolerance":{"under":"1"}"#), "/tolerance/under", Code::UnknownField),
-        (with(r#","tolerance":{"under_percent":"100"}"#), "/tolerance", Code::ToleranceTooWide),
+        (with(r#","tolerance":{"under_percent":"100"}"#), "/tolerance/under_percent", Code::ToleranceTooWide),
         (with(r#","tolerance":{"under_percent":"0.00001"}"#), "/tolerance/under_percent", Code::PercentInvalid),
         (with(r#","tolerance":{"over_percent":"1001"}"#), "/tolerance/over_percent", Code::PercentInvalid),
         (with(r#","tolerance":{"over_percent":1}"#), "/tolerance/over_percent", Code::TypeInvalid),
@@ -143,13 +202,18 @@ fn bad_invoices_are_refused_by_field_and_code() {
             Code::PolicyInvalid,
         ),
         (
+            with(r#","policy":{"tiers":[{"up_to":{"amount":"2","currency":"USD"},"finality":{"bitcoin":{"depth":1}}},{"up_to":{"amount":"1","currency":"USD"},"finality":{"bitcoin":{"depth":2}}},{"finality":{"bitcoin":{"depth":3}}}]}"#),
+            "/policy/tiers/1/up_to",
+            Code::PolicyInvalid,
+        ),
+        (
             with(r#","policy":{"tiers":[{"up_to":{"amount":"1","currency":"USD"},"finality":{"bitcoin":{"depth":1}}},{"finality":{"bitcoin":{"depth":2}}}]}"#),
-            "/policy",
+            "/options/0",
             Code::PolicyNotComparable,
         ),
         (
             with(r#","policy":{"tiers":[{"finality":{"bitcoin":{"depth":1}}}]}"#),
-            "/policy",
+            "/options/0",
             Code::PolicySilent,
         ),
         (
@@ -210,6 +274,62 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
+fn faults_of_several_options_are_told_at_once_and_shared_ones_once() {
+    let signet = r#"{"asset":"btc@bitcoin-signet","amount":"1"}"#;
+    let dust = r#"{"asset":"btc@bitcoin-testnet4","amount":"0.00000001"}"#;
+    let body = options(&[signet, REGTEST, dust, REGTEST], "");
+    let expected = [
+        ("/options/0/asset", "chain_disabled"),
+        ("/options/2/amount", "amount_below_dust"),
+        ("/options/3/asset", "option_twice"),
+    ];
+    assert_eq!(faults(&check(&body).unwrap_err()), expected);
+    let body = options(
+        &[REGTEST, TESTNET],
+        r#","tolerance":{"over_percent":"1001"}"#,
+    );
+    let expected = [("/tolerance/over_percent", "percent_invalid")];
+    assert_eq!(faults(&check(&body).unwrap_err()), expected);
+}
+
+#[test]
+fn each_option_has_its_own_amount_bounds_and_finality() {
+    let body = options(
+        &[TESTNET, REGTEST],
+        concat!(
+            r#","tolerance":{"under_percent":"1","over_amount":"0.0001"},"policy":{"tiers":["#,
+            r#"{"finality":{"bitcoin-regtest":{"depth":1},"bitcoin-testnet4":{"depth":6}}}]}"#
+        ),
+    );
+    let draft = check(&body).unwrap();
+    let options = draft.options.iter().map(|option| {
+        let sums = [option.due, option.minimum, option.maximum].map(|sum| sum.to_string());
+        (
+            option.asset.name.to_string(),
+            sums.join(" "),
+            option.finality.clone(),
+        )
+    });
+    let expected = [
+        (
+            "btc@bitcoin-testnet4",
+            "200000 198000 210000",
+            Finality::Depth(6),
+        ),
+        (
+            "btc@bitcoin-regtest",
+            "100000 99000 110000",
+            Finality::Depth(1),
+        ),
+    ];
+    let expected = expected.map(|(asset, sums, finality)| (asset.into(), sums.into(), finality));
+    assert_eq!(
+        options.collect::<Vec<(String, String, Finality)>>(),
+        expected
+    );
+}
+
+#[test]
 fn a_small_request_gets_the_defaults() {
     let draft = check(&with("")).unwrap();
     assert_eq!((draft.expires_in_s, draft.late_window_s), (900, 604_800));
@@ -238,12 +358,12 @@ fn a_full_request_is_kept_exactly() {
         &*draft.metadata,
         r#"{"b": 1.10, "a": [18446744073709551616]}"#
     );
-    assert_eq!(draft.tolerance.under, Margin::Millionths(5_000));
+    let option = &draft.options[0];
+    assert_eq!(option.tolerance.under, Margin::Millionths(5_000));
     assert_eq!(
-        draft.tolerance.over,
+        option.tolerance.over,
         Margin::Amount(Amount::from_atomic(1_000))
     );
-    let option = &draft.options[0];
     assert_eq!(option.minimum, Amount::from_atomic(99_500));
     assert_eq!(option.maximum, Amount::from_atomic(101_000));
     assert_eq!(

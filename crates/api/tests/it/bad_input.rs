@@ -107,7 +107,7 @@ async fn bad_invoices_have_a_code_and_take_no_address() {
             (amount(json!("0")), "amount_zero", "/options/0/amount"),
             (amount(json!("0.00000001")), "amount_below_dust", "/options/0/amount"),
             (amount(json!(0.001)), "type_invalid", "/options/0/amount"),
-            (json!({"options": [{"asset": "doge@moon", "amount": "1"}]}), "asset_unknown", "/options/0/asset"),
+            (json!({"options": [{"asset": "doge@moon", "amount": "1"}]}), "chain_unknown", "/options/0/asset"),
             (json!({"options": [{"asset": "btc@bitcoin", "amount": "1"}]}), "asset_other_mode", "/options/0/asset"),
             (with("expires_in_s", json!(0)), "expires_in_invalid", "/expires_in_s"),
             (with("expire_in_s", json!(5)), "unknown_field", "/expire_in_s"),

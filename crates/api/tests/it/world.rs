@@ -140,6 +140,7 @@ fn chain(name: &str, network: Network) -> ChainSpec {
         } else {
             Mode::Live
         },
+        enabled: true,
         finality: Finality::Depth(2),
         reorg_depth_max: 100,
         lag_ms_max: 3_600_000,

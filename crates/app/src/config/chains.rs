@@ -148,6 +148,7 @@ impl Reader<'_> {
             caip2: form.caip2.as_str().into(),
             family: Family::Bitcoin,
             mode,
+            enabled: form.url.is_some(),
             finality,
             reorg_depth_max: form.reorg_depth_max,
             lag_ms_max: form.lag_ms_max,

@@ -118,16 +118,12 @@ pub fn fold(
             until: terms.expires_at,
         })
         .collect();
-    if !closed
-        && uncovered.is_empty()
-        && let Some(option) = terms.options.first()
-    {
-        // Read past expiry by a clock that runs before ours: the next poll closes the window.
-        let chain = option.asset.chain().clone();
-        awaits.push(Await::Covered {
-            chain,
+    if !closed && uncovered.is_empty() {
+        // Read past expiry by a clock that runs before ours: the next poll of any chain closes the window.
+        awaits.extend(terms.options.iter().map(|option| Await::Covered {
+            chain: option.asset.chain().clone(),
             until: terms.expires_at,
-        });
+        }));
     }
     let seen = transfers::view_all(terms, transfers, views, &mut awaits)?;
     let mut options = Vec::with_capacity(terms.options.len());

@@ -40,6 +40,7 @@ fn terms() -> Terms {
         due,
         minimum,
         maximum,
+        tolerance,
         dust: Amount::from_atomic(5),
         finality: Finality::Depth(DEPTH),
         created_height: CREATED_HEIGHT,
@@ -49,7 +50,6 @@ fn terms() -> Terms {
         created_at: UnixMillis(0),
         expires_at: UnixMillis(EXPIRES),
         late_until: UnixMillis(LATE_UNTIL),
-        tolerance,
         policy: Policy {
             name: None,
             tiers: Vec::new(),

@@ -73,10 +73,8 @@ impl Unit for ApplyBlocks {
             chain: Some(self.chain.clone()),
             height: Some(to.height),
         };
-        let views = chains::views(tx).await?;
         let mut pass = Pass {
             master: &self.master,
-            views: &views,
             now: self.now,
             cause: &cause,
             ids: &mut ids,

@@ -50,7 +50,6 @@ impl Unit for ApplyPoll {
             Some(pool) => self.compare(tx, pool, &mut ids).await?,
             None => (BTreeSet::new(), 0),
         };
-        let views = chains::views(tx).await?;
         let cause = |kind| Cause {
             kind,
             chain: Some(self.chain.clone()),
@@ -59,7 +58,6 @@ impl Unit for ApplyPoll {
         let (mempool, expiry) = (cause(CauseKind::Mempool), cause(CauseKind::Expiry));
         let mut pass = Pass {
             master: &self.master,
-            views: &views,
             now: self.now,
             cause: &mempool,
             ids: &mut ids,

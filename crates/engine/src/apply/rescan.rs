@@ -72,7 +72,6 @@ impl Unit for ApplyRescan {
         }
         let mut ids = Ids::new(self.seed);
         let (touched, found) = self.correct(tx, lowest, highest, &mut ids).await?;
-        let views = chains::views(tx).await?;
         let cause = Cause {
             kind: CauseKind::Rescan,
             chain: Some(self.chain.clone()),
@@ -80,7 +79,6 @@ impl Unit for ApplyRescan {
         };
         let mut pass = Pass {
             master: &self.master,
-            views: &views,
             now: self.now,
             cause: &cause,
             ids: &mut ids,

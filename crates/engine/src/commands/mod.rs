@@ -105,6 +105,9 @@ pub enum CommandError {
     /// Fields of the request cannot stand.
     #[error("fields of the request cannot stand")]
     Fields(Vec<FieldError>),
+    /// What fields of the request name cannot be had at present; the same request may succeed later.
+    #[error("what the request names cannot be had at present")]
+    Unavailable(Vec<FieldError>),
     /// The request is well formed and cannot be carried out now.
     #[error("{detail}")]
     Refused {

@@ -154,6 +154,7 @@ fn spec() -> ChainSpec {
         caip2: "test".into(),
         family: Family::Bitcoin,
         mode: Mode::Test,
+        enabled: true,
         finality: Finality::Depth(DEPTH),
         reorg_depth_max: REORG_DEPTH_MAX,
         lag_ms_max: 60_000,

@@ -36,8 +36,10 @@ statements! {
         ON CONFLICT (family, key) DO NOTHING";
     FIND = "SELECT id FROM invoices WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     FIND_PUBLIC = "SELECT id FROM invoices WHERE public_id = $1";
+    /// Rows that refer to an invoice share its key; a lock of the key too would wait for them, and two
+    /// workers that have each recorded a transfer of one invoice would wait for each other.
     LOCK = "SELECT id FROM invoices
-        WHERE id IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1)) ORDER BY id", for_update;
+        WHERE id IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1)) ORDER BY id", for_change;
     RECORD = "UPDATE invoices SET status = n.status, said = n.said, version = n.version,
             window_closed = n.window_closed
         FROM (SELECT CAST(value->>'id' AS BIGINT) AS id, value->>'status' AS status, value->>'said' AS said,

@@ -32,11 +32,10 @@ pages! {
         ADDRESS_OLDER ADDRESS_NEWER " AND i.id IN (SELECT o.invoice FROM options AS o WHERE o.address = $5)";
         TRANSACTION_OLDER TRANSACTION_NEWER " AND i.id IN (SELECT t.invoice FROM transfers AS t WHERE t.tx_id = $5)";
     }
-    /// An invoice may have two options with one asset, from two wallets.
-    ASSET_OLDER = "SELECT DISTINCT o.invoice FROM options AS o
+    ASSET_OLDER = "SELECT o.invoice FROM options AS o
         WHERE o.merchant = $1 AND o.mode = $2 AND o.asset = $5 AND o.invoice < $3
         ORDER BY o.invoice DESC LIMIT $4";
-    ASSET_NEWER = "SELECT DISTINCT o.invoice FROM options AS o
+    ASSET_NEWER = "SELECT o.invoice FROM options AS o
         WHERE o.merchant = $1 AND o.mode = $2 AND o.asset = $5 AND o.invoice > $3
         ORDER BY o.invoice LIMIT $4";
     CREATED_AT = "SELECT created_at FROM invoices WHERE merchant = $1 AND mode = $2 AND public_id = $3";

@@ -176,7 +176,6 @@ pub(crate) fn dossier(number: u8) -> Dossier {
             created_at: NOW.plus_ms(i64::from(number)),
             expires_at: NOW.plus_s(900),
             late_until: NOW.plus_s(604_800),
-            tolerance: Tolerance::default(),
             policy: Policy {
                 name: Some("default".into()),
                 tiers: Vec::new(),
@@ -190,6 +189,7 @@ pub(crate) fn dossier(number: u8) -> Dossier {
                 due: amount,
                 minimum: amount,
                 maximum: amount,
+                tolerance: Tolerance::default(),
                 dust: Amount::from_atomic(294),
                 finality: Finality::Depth(3),
                 created_height: 100,

@@ -1,5 +1,6 @@
 //! Merchants, API keys, wallets, counters, settings.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 use super::bed::{Bed, NOW, on_both, unit};
 use super::scene::{Scene, merchant_id, new_wallet, wallet_id};
 use crate::api_keys::NewApiKey;
-use crate::counters::TakeIndex;
+use crate::counters::TakeIndexes;
 use crate::wallets::WalletState;
 use crate::{Cursor, Store, StoreError, api_keys, merchants, settings, wallets};
 
@@ -244,12 +245,14 @@ async fn pages_of_wallets_go_both_ways(_: &Bed, store: Store) {
 
 async fn an_index_is_never_taken_twice(_: &Bed, store: Store) {
     let scene = Scene::new(store.clone()).await;
-    let take = |node: &str, at_least| {
-        store.write(TakeIndex {
+    let take_some = |node: &str, at_least, count| {
+        store.write(TakeIndexes {
             node: node.into(),
             at_least,
+            count,
         })
     };
+    let take = |node: &str, at_least| take_some(node, at_least, 1);
     assert_eq!(take("node1", 5).await.unwrap(), 5);
     let mut taken: Vec<u32> = join_all((0..50).map(|_| take("node1", 5)))
         .await
@@ -264,12 +267,26 @@ async fn an_index_is_never_taken_twice(_: &Bed, store: Store) {
     let mut conn = store.read().await.unwrap();
     let wallet = wallets::get(&mut conn, scene.merchant, Mode::Test, wallet_id()).await;
     assert_eq!(wallet.unwrap().unwrap().next_index, 1002);
+    assert_eq!(
+        take_some("node4", 3, 4).await.unwrap(),
+        3,
+        "the first of four"
+    );
+    assert_eq!(take("node4", 3).await.unwrap(), 7, "behind all four");
+    assert_eq!(take_some("node4", 100, 2).await.unwrap(), 100, "raised");
+    let starts = join_all((0..20).map(|number| take_some("node5", 0, number % 3 + 1))).await;
+    let starts: BTreeSet<u32> = starts.into_iter().map(Result::unwrap).collect();
+    assert_eq!(starts.len(), 20);
+    assert_eq!(
+        take("node5", 0).await.unwrap(),
+        39,
+        "every count was added once"
+    );
+    let too_many = take_some("node3", 0x7fff_fffe, 3).await;
+    let exhausted = StoreError::Conflict("node_exhausted").to_string();
+    assert_eq!(too_many.unwrap_err().to_string(), exhausted);
     assert_eq!(take("node3", 0x7fff_ffff).await.unwrap(), 0x7fff_ffff);
-    let exhausted = take("node3", 0).await;
-    assert!(matches!(
-        exhausted,
-        Err(StoreError::Conflict("node_exhausted"))
-    ));
+    assert_eq!(take("node3", 0).await.unwrap_err().to_string(), exhausted);
 }
 
 async fn a_setting_is_replaced(_: &Bed, store: Store) {

@@ -406,7 +406,6 @@ fn dossier(number: u128, now: UnixMillis) -> Dossier {
             created_at: now,
             expires_at: now.plus_s(900),
             late_until: now.plus_s(1800),
-            tolerance: Tolerance::default(),
             policy: Policy {
                 name: None,
                 tiers: Vec::new(),
@@ -420,6 +419,7 @@ fn dossier(number: u128, now: UnixMillis) -> Dossier {
                 due,
                 minimum: due,
                 maximum: due,
+                tolerance: Tolerance::default(),
                 dust: Amount::from_atomic(546_u64),
                 finality: Finality::Depth(1),
                 created_height: 0,

@@ -1,6 +1,6 @@
 //! The request that makes an invoice.
 
-use paywatch_domain::{WalletId, limits};
+use paywatch_domain::{TermsError, WalletId, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -74,9 +74,9 @@ impl Request for CreateInvoice {
             let at = format!("/options/{place}");
             options.extend(CreateOption::read(item, &at, fields.faults()));
         }
-        if items.len() > 1 {
-            let detail = "one option is possible; several options follow";
-            fields.refuse("options", Code::OptionsUnsupported, detail);
+        if limits::OPTIONS_MAX < items.len() {
+            let detail = TermsError::TooManyOptions.to_string();
+            fields.refuse("options", Code::OptionsTooMany, detail);
         }
         let expiry = 1..=limits::EXPIRES_IN_S_MAX;
         let late = 0..=limits::LATE_WINDOW_S_MAX;

@@ -13,14 +13,17 @@ use crate::field::{Code, FieldError};
 pub struct Faults(Vec<FieldError>);
 
 impl Faults {
-    /// Notes what is wrong at a JSON pointer.
+    /// Notes what is wrong at a JSON pointer. What several options share is noted once.
     pub(super) fn refuse(
         &mut self,
         pointer: impl Into<String>,
         code: Code,
         detail: impl Into<String>,
     ) {
-        self.0.push(FieldError::new(pointer, code, detail));
+        let error = FieldError::new(pointer, code, detail);
+        if !self.0.contains(&error) {
+            self.0.push(error);
+        }
     }
 
     /// Notes that `value` is of another type than `wanted`.

@@ -4,6 +4,7 @@ mod create_invoice;
 mod draft;
 mod endpoint;
 mod fields;
+mod options;
 mod policy;
 mod price;
 mod task;

@@ -59,6 +59,15 @@ impl ToleranceRequest {
         Some(tolerance)
     }
 
+    /// The field that says how much less is enough.
+    pub(super) fn under_pointer(&self) -> &'static str {
+        if self.under_percent.is_some() {
+            "/tolerance/under_percent"
+        } else {
+            "/tolerance/under_amount"
+        }
+    }
+
     /// The margins in domain words, for an asset with so many decimals.
     pub(super) fn check(&self, decimals: u8, faults: &mut Faults) -> Option<Tolerance> {
         let mut margin =

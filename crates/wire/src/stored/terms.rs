@@ -19,7 +19,6 @@ pub(super) struct TermsForm {
     created_at: i64,
     expires_at: i64,
     late_until: i64,
-    tolerance: ToleranceForm,
     policy: StoredPolicy,
     success_url: Option<String>,
     cancel_url: Option<String>,
@@ -64,6 +63,7 @@ struct StoredOption {
     due: String,
     minimum: String,
     maximum: String,
+    tolerance: ToleranceForm,
     dust: String,
     finality: FinalityForm,
     created_height: u64,
@@ -77,10 +77,6 @@ impl From<&Terms> for TermsForm {
             created_at: terms.created_at.0,
             expires_at: terms.expires_at.0,
             late_until: terms.late_until.0,
-            tolerance: ToleranceForm {
-                under: terms.tolerance.under.into(),
-                over: terms.tolerance.over.into(),
-            },
             policy: (&terms.policy).into(),
             success_url: terms.success_url.as_deref().map(Into::into),
             cancel_url: terms.cancel_url.as_deref().map(Into::into),
@@ -97,10 +93,6 @@ impl TermsForm {
             created_at: UnixMillis(self.created_at),
             expires_at: UnixMillis(self.expires_at),
             late_until: UnixMillis(self.late_until),
-            tolerance: Tolerance {
-                under: self.tolerance.under.into_domain()?,
-                over: self.tolerance.over.into_domain()?,
-            },
             policy: self.policy.into_domain()?,
             success_url: self.success_url.map(Into::into),
             cancel_url: self.cancel_url.map(Into::into),
@@ -122,7 +114,7 @@ impl MarginForm {
     fn into_domain(self) -> Result<Margin, StoredError> {
         Ok(match self {
             Self::Millionths(parts) => Margin::Millionths(parts),
-            Self::Amount(amount) => Margin::Amount(VALUES.amount("tolerance", &amount)?),
+            Self::Amount(amount) => Margin::Amount(VALUES.amount("options.tolerance", &amount)?),
         })
     }
 }
@@ -187,6 +179,10 @@ impl From<&OptionTerms> for StoredOption {
             due: option.due.to_string(),
             minimum: option.minimum.to_string(),
             maximum: option.maximum.to_string(),
+            tolerance: ToleranceForm {
+                under: option.tolerance.under.into(),
+                over: option.tolerance.over.into(),
+            },
             dust: option.dust.to_string(),
             finality: (&option.finality).into(),
             created_height: option.created_height,
@@ -203,6 +199,10 @@ impl StoredOption {
             due: VALUES.amount("options.due", &self.due)?,
             minimum: VALUES.amount("options.minimum", &self.minimum)?,
             maximum: VALUES.amount("options.maximum", &self.maximum)?,
+            tolerance: Tolerance {
+                under: self.tolerance.under.into_domain()?,
+                over: self.tolerance.over.into_domain()?,
+            },
             dust: VALUES.amount("options.dust", &self.dust)?,
             finality: self.finality.into(),
             created_height: self.created_height,

@@ -2,10 +2,11 @@
 
 mod cancel;
 mod create;
+mod payee;
 mod read;
 
 use paywatch_domain::{Cause, CauseKind, UnixMillis, Violation};
-use paywatch_store::{InvoiceKey, Tx, chains};
+use paywatch_store::{InvoiceKey, Tx};
 use paywatch_wire::json_text;
 
 use super::answer::Answer;
@@ -29,7 +30,6 @@ async fn conclude(
     seed: [u8; 32],
     status: u16,
 ) -> Result<Answer, CommandError> {
-    let views = chains::views(tx).await?;
     let cause = Cause {
         kind: CauseKind::Api,
         chain: None,
@@ -37,7 +37,6 @@ async fn conclude(
     };
     let mut pass = Pass {
         master: &parts.master,
-        views: &views,
         now,
         cause: &cause,
         ids: &mut Ids::new(seed),

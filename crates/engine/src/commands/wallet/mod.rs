@@ -87,43 +87,40 @@ fn shown_chain<'a>(
         .find(|chain| chain.family == family && chain.mode == caller.mode)
 }
 
-/// The wallet that an option is paid to: the one that was named, or the default of the family.
+/// The wallet that an option is paid to: the one that was named, or the default of the family. What
+/// cannot stand is said at `pointer`.
 pub(super) async fn payee(
     conn: &mut Conn,
     parts: &CommandParts,
     caller: &Caller,
     family: Family,
     named: Option<WalletId>,
+    pointer: &str,
 ) -> Result<Row, CommandError> {
-    const POINTER: &str = "/options/0/wallet_id";
     let found: Result<Option<Row>, StoreError> = match named {
         Some(id) => wallets::get(conn, caller.merchant, caller.mode, id).await,
         None => wallets::default_of(conn, caller.merchant, caller.mode, family).await,
     };
     let Some(row) = found? else {
-        return Err(match named {
-            Some(id) => CommandError::field(
-                POINTER,
-                "wallet_unknown",
-                format!("there is no wallet {id}"),
-            ),
-            None => CommandError::refused(
-                422,
+        let (code, detail) = match named {
+            Some(id) => ("wallet_unknown", format!("there is no wallet {id}")),
+            None => (
                 "wallet_missing",
                 format!(
                     "there is no confirmed wallet for {} chains; register one and confirm it",
                     family.as_str()
                 ),
             ),
-        });
+        };
+        return Err(CommandError::field(pointer, code, detail));
     };
     if row.family != family {
         let detail = format!("this wallet is for {} chains", row.family.as_str());
-        return Err(CommandError::field(POINTER, "wallet_other_family", detail));
+        return Err(CommandError::field(pointer, "wallet_other_family", detail));
     }
     if row.state != WalletState::Active {
         let detail = "the wallet is not confirmed: compare its addresses and confirm it first";
-        return Err(CommandError::field(POINTER, "wallet_not_active", detail));
+        return Err(CommandError::field(pointer, "wallet_not_active", detail));
     }
     check_seal(parts, caller, &row)?;
     Ok(row)
