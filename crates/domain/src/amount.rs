@@ -128,6 +128,12 @@ impl Amount {
         Self(self.0.saturating_sub(other.0))
     }
 
+    /// `self * numerator / denominator` rounded down, unless it does not fit or the denominator is zero.
+    pub fn scaled(self, numerator: Self, denominator: Self) -> Option<Self> {
+        let product = self.0.checked_mul(numerator.0)?;
+        product.checked_div(denominator.0).map(Self)
+    }
+
     /// `self * numerator / denominator`, unless it does not fit or the denominator is zero.
     pub fn share(self, numerator: u64, denominator: u64, rounding: Rounding) -> Option<Self> {
         let denominator = U256::from(denominator);

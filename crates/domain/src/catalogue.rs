@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::asset::{Asset, AssetName};
 use crate::chain::{ChainName, Family, Mode};
-use crate::policy::Finality;
+use crate::finality::Finality;
 
 /// One chain as configured: what does not depend on its adapter.
 #[derive(Clone, Debug)]

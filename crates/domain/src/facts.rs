@@ -6,6 +6,7 @@ use crate::amount::Amount;
 use crate::asset::AssetName;
 use crate::chain::{BlockRef, ChainName, Position, TxId};
 use crate::id::{OptionId, TransferId};
+use crate::mark::Marks;
 use crate::time::UnixMillis;
 
 /// Where a transfer stands now.
@@ -56,6 +57,27 @@ pub struct Transfer {
     pub sighted_at: UnixMillis,
     /// Where it stands; `None` when it was evicted, replaced or reorganised away.
     pub place: Option<Place>,
+    /// What the node said of its transaction before it had a block; `None` where it said nothing.
+    pub vetting: Option<Vetting>,
+}
+
+/// What a node says of an unconfirmed transaction that pays us. Once it keeps every rule it is not asked
+/// again: what it costs to be in the next block changes, and what was said of the payment must not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vetting {
+    /// When the node said so.
+    pub vetted_at: UnixMillis,
+    /// It spends money that is not confirmed itself.
+    pub has_parents: bool,
+    /// What it pays, in atomic units for 1,000 units of size.
+    pub fee_rate: u64,
+    /// What a transaction must pay to be in the next block, in the same unit; `None` when the node did not
+    /// know.
+    pub fee_rate_next: Option<u64>,
+    /// Another transaction that spends the same was seen, before or after.
+    pub has_conflict: bool,
+    /// Since when a node that began anew does not have it any more.
+    pub missing_since: Option<UnixMillis>,
 }
 
 /// A decision of a person, kept as a fact.
@@ -75,6 +97,8 @@ pub struct ChainView {
     pub tip: Option<u64>,
     /// A poll begun at this time found everything read up to the node's tip.
     pub covered_until: Option<UnixMillis>,
+    /// Up to which blocks the chain says that it will not go back.
+    pub marks: Marks,
 }
 
 /// How far each chain was read.

@@ -20,9 +20,11 @@ pub mod dossier;
 pub mod event;
 pub mod exception;
 pub mod facts;
+pub mod finality;
 pub mod fold;
 pub mod id;
 pub mod limits;
+pub mod mark;
 pub mod policy;
 pub mod status;
 pub mod sums;
@@ -38,13 +40,15 @@ pub use chain::{BlockHash, BlockRef, ChainName, Family, Mode, Position, TxId};
 pub use dossier::{Dossier, PaymentPlace};
 pub use event::{Cause, CauseKind, EventType, Said};
 pub use exception::{Exception, ExceptionKind, ExceptionNews, Finding, Subject};
-pub use facts::{ChainView, OperatorFact, Place, Role, Transfer, Views};
-pub use fold::{Await, Folded, OptionTally, TransferView, fold};
+pub use facts::{ChainView, OperatorFact, Place, Role, Transfer, Vetting, Views};
+pub use finality::{Commitment, Finality, FinalityError, FinalityFault, Tag, Unconfirmed};
+pub use fold::{Await, Folded, OptionTally, Progress, Refusal, TransferView, fold};
 pub use id::{
     DeliveryId, EndpointId, Entropy, EventId, ExceptionId, InvoiceId, KeyId, MerchantId, OptionId,
     RequestId, TransferId, WalletId,
 };
-pub use policy::{Finality, Policy, PolicyError, PolicyGap, Price, Tier};
+pub use mark::{Mark, Marks};
+pub use policy::{Basis, Policy, PolicyError, PolicyFault, PolicyGap, Price, Rule, Tier};
 pub use status::{CustomerStatus, Status};
 pub use sums::{Certainty, Sums};
 pub use task::{Findings, Task};

@@ -22,6 +22,17 @@ pub const LATE_WINDOW_S_MAX: u64 = 365 * 24 * 3600;
 pub const DEPTH_MAX: u32 = 1000;
 /// Digits after the point of a price; no currency of ISO 4217 has more than four.
 pub const PRICE_DECIMALS: u8 = 4;
+/// Digits after the point with which amounts of unknown currencies are read; no asset has more.
+pub const PRICE_DECIMALS_ANY: u8 = 36;
+/// Alternatives of one finality.
+pub const FINALITY_ALTERNATIVES_MAX: usize = 8;
+/// The shortest time for which an unconfirmed payment must be seen before it may count, in seconds: two
+/// payments that spend the same and are sent at once cross the network within a few seconds.
+pub const SEEN_S_MIN: u32 = 1;
+/// The longest, in seconds: a day.
+pub const SEEN_S_MAX: u32 = 24 * 3600;
+/// The time when a policy names none, in seconds.
+pub const SEEN_S_DEFAULT: u32 = 30;
 /// Tiers of a policy.
 pub const POLICY_TIERS_MAX: usize = 20;
 /// Rows of one page of a list.

@@ -4,21 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::amount::Amount;
 use crate::asset::AssetName;
+use crate::catalogue::{Catalogue, ChainSpec};
 use crate::chain::ChainName;
+use crate::finality::{Finality, FinalityError, FinalityFault};
 use crate::limits;
-
-/// Digits after the point with which the limits of tiers are compared with each other; no asset has
-/// more.
-const CEILING_DECIMALS: u8 = 36;
-
-/// What makes a transfer final.
-///
-/// Depth is the first kind; tags, commitments and capped unconfirmed acceptance join it here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finality {
-    /// That many blocks, the one with the transfer included, stand on the chain.
-    Depth(u32),
-}
 
 /// A price in a currency, as the merchant named it. Exact decimal text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,9 +56,44 @@ pub enum PolicyError {
     /// Two limits are in two currencies.
     #[error("the limits of all tiers must be in one currency")]
     Currencies,
-    /// A depth of zero or an absurd one.
-    #[error("a depth must be from 1 to {}", limits::DEPTH_MAX)]
-    Depth,
+    /// A finality that cannot be, on whatever chain.
+    #[error("{0}")]
+    Finality(FinalityError),
+}
+
+/// The tier that holds for an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule<'a> {
+    /// Its place, from 0.
+    pub tier: usize,
+    /// What its limit was held against.
+    pub basis: Basis,
+    /// Whether it names the asset, and not only its chain.
+    pub by_asset: bool,
+    /// What it asks for.
+    pub finality: &'a Finality,
+}
+
+/// A finality of a policy that cannot be on the chain that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyFault {
+    /// The tier's place, from 0.
+    pub tier: usize,
+    /// The chain or the asset, as it is named there.
+    pub name: String,
+    /// What is wrong.
+    pub fault: FinalityFault,
+}
+
+/// What the limits of tiers are held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// The price.
+    Price,
+    /// What is due.
+    Due,
+    /// Nothing: there is only one tier.
+    Nothing,
 }
 
 /// Why a policy says nothing about an option.
@@ -99,7 +123,7 @@ impl Policy {
         let last = self.tiers.len().saturating_sub(1);
         let mut below: Option<(&Price, Amount)> = None;
         for (place, tier) in self.tiers.iter().enumerate() {
-            tier.check_depths().map_err(|error| (place, error))?;
+            tier.check().map_err(|error| (place, error))?;
             let Some(ceiling) = &tier.up_to else {
                 if place < last {
                     return Err((place, PolicyError::EndTooEarly));
@@ -109,7 +133,7 @@ impl Policy {
             if place == last {
                 return Err((place, PolicyError::NoEnd));
             }
-            let amount = Amount::parse(&ceiling.amount, CEILING_DECIMALS).ok();
+            let amount = Amount::parse(&ceiling.amount, limits::PRICE_DECIMALS_ANY).ok();
             let amount = amount.filter(|amount| !amount.is_zero());
             let amount = amount.ok_or((place, PolicyError::Ceiling))?;
             if let Some((before, smaller)) = below {
@@ -129,38 +153,101 @@ impl Policy {
     ///
     /// The tier is chosen by the price where it is in the tiers' currency, else by what is due where
     /// that is of the tiers' currency.
-    pub fn finality(
+    pub fn rule(
         &self,
         asset: &AssetName,
         decimals: u8,
         due: Amount,
         price: Option<&Price>,
-    ) -> Result<Option<&Finality>, PolicyGap> {
+    ) -> Result<Option<Rule<'_>>, PolicyGap> {
+        let mut basis = Basis::Nothing;
         for (place, tier) in self.tiers.iter().enumerate() {
-            if let Some(ceiling) = &tier.up_to
-                && !is_within(ceiling, asset, decimals, due, price)?
-            {
-                continue;
+            if let Some(ceiling) = &tier.up_to {
+                let is_within;
+                (basis, is_within) = held_against(ceiling, asset, decimals, due, price)?;
+                if !is_within {
+                    continue;
+                }
             }
-            let found = tier.assets.get(asset);
-            let found = found.or_else(|| tier.chains.get(asset.chain()));
-            return found.map(Some).ok_or_else(|| PolicyGap::NoRule {
+            let of_asset = tier.assets.get(asset);
+            let found = of_asset.or_else(|| tier.chains.get(asset.chain()));
+            let gap = || PolicyGap::NoRule {
                 tier: place,
                 asset: asset.clone(),
-            });
+            };
+            return Ok(Some(Rule {
+                tier: place,
+                basis,
+                by_asset: of_asset.is_some(),
+                finality: found.ok_or_else(gap)?,
+            }));
         }
         Ok(None)
     }
+
+    /// Every finality that cannot be on its chain. Names that the catalogue does not hold are no fault
+    /// here.
+    pub fn faults(&self, catalogue: &Catalogue) -> Vec<PolicyFault> {
+        let mut faults = Vec::new();
+        for (tier, asked) in self.tiers.iter().enumerate() {
+            let chains = asked.chains.iter().filter_map(|(chain, finality)| {
+                Some((chain.to_string(), catalogue.chain(chain)?, None, finality))
+            });
+            let assets = asked.assets.iter().filter_map(|(asset, finality)| {
+                let chain = catalogue.chain(asset.chain())?;
+                Some((asset.to_string(), chain, Some(asset), finality))
+            });
+            for (name, chain, asset, finality) in chains.chain(assets) {
+                let mut found = finality.faults(Some(chain.family));
+                found.extend(self.cap_fault(chain, asset, finality));
+                faults.extend(found.into_iter().map(|fault| PolicyFault {
+                    tier,
+                    name: name.clone(),
+                    fault,
+                }));
+            }
+        }
+        faults
+    }
+
+    /// A cap that can never be held against anything: the tiers are chosen by a price in another currency,
+    /// and it is no asset of the chain.
+    fn cap_fault(
+        &self,
+        chain: &ChainSpec,
+        asset: Option<&AssetName>,
+        finality: &Finality,
+    ) -> Option<FinalityFault> {
+        let tiers = self.currency()?;
+        let is_cap = |one: &Finality| matches!(one, Finality::Unconfirmed(_));
+        let place = finality.alternatives().iter().position(is_cap)?;
+        let currency = &finality.unconfirmed()?.max.currency;
+        let is_asset = |name: &AssetName| name.symbol().eq_ignore_ascii_case(currency);
+        let known = match asset {
+            Some(asset) => is_asset(asset),
+            None => chain.assets.iter().any(|asset| is_asset(&asset.name)),
+        };
+        (!known && **currency != *tiers).then(|| FinalityFault {
+            alternative: matches!(finality, Finality::Any(_)).then_some(place),
+            error: FinalityError::CapNotComparable(currency.clone()),
+        })
+    }
+
+    /// The currency of the tiers' limits, where they have any.
+    pub fn currency(&self) -> Option<&str> {
+        let mut limits = self.tiers.iter().filter_map(|tier| tier.up_to.as_ref());
+        limits.next().map(|limit| &*limit.currency)
+    }
 }
 
-/// Whether what is to be paid is not above a tier's limit.
-fn is_within(
+/// What a tier's limit is held against, and whether that is not above it.
+fn held_against(
     ceiling: &Price,
     asset: &AssetName,
     decimals: u8,
     due: Amount,
     price: Option<&Price>,
-) -> Result<bool, PolicyGap> {
+) -> Result<(Basis, bool), PolicyGap> {
     let not_comparable = || PolicyGap::NotComparable {
         currency: ceiling.currency.clone(),
     };
@@ -169,24 +256,23 @@ fn is_within(
     match price {
         Some(price) if price.currency == ceiling.currency => {
             let decimals = limits::PRICE_DECIMALS;
-            Ok(read(&price.amount, decimals)? <= read(&ceiling.amount, decimals)?)
+            let is_within = read(&price.amount, decimals)? <= read(&ceiling.amount, decimals)?;
+            Ok((Basis::Price, is_within))
         }
         Some(_) | None if asset.symbol().eq_ignore_ascii_case(&ceiling.currency) => {
-            Ok(due <= read(&ceiling.amount, decimals)?)
+            Ok((Basis::Due, due <= read(&ceiling.amount, decimals)?))
         }
         Some(_) | None => Err(not_comparable()),
     }
 }
 
 impl Tier {
-    fn check_depths(&self) -> Result<(), PolicyError> {
-        let mut rules = self.assets.values().chain(self.chains.values());
-        let is_possible =
-            |Finality::Depth(depth): &Finality| (1..=limits::DEPTH_MAX).contains(depth);
-        if rules.all(is_possible) {
-            Ok(())
-        } else {
-            Err(PolicyError::Depth)
+    fn check(&self) -> Result<(), PolicyError> {
+        let rules = self.assets.values().chain(self.chains.values());
+        let mut faults = rules.flat_map(|rule| rule.faults(None));
+        match faults.next() {
+            Some(fault) => Err(PolicyError::Finality(fault.error)),
+            None => Ok(()),
         }
     }
 }
@@ -238,7 +324,10 @@ mod tests {
                 vec![tier(Some(("many", "USD")), 1), tier(None, 3)],
                 Err((0, PolicyError::Ceiling)),
             ),
-            (vec![tier(None, 0)], Err((0, PolicyError::Depth))),
+            (
+                vec![tier(None, 0)],
+                Err((0, PolicyError::Finality(FinalityError::Depth))),
+            ),
         ];
         for (tiers, expected) in cases {
             assert_eq!(policy(tiers.clone()).check(), expected, "{tiers:?}");
@@ -273,15 +362,13 @@ mod tests {
             (&by_asset, due, Some(price("9000", "USD")), Ok(1)),
         ];
         for (policy, due, price, expected) in cases {
-            let found = policy.finality(&asset, 8, due, price.as_ref());
-            let depth = found.map(|finality| match finality {
-                Some(Finality::Depth(depth)) => *depth,
-                None => 0,
-            });
-            assert_eq!(depth, expected, "{price:?}");
+            let found = policy.rule(&asset, 8, due, price.as_ref());
+            let found = found.map(|rule| rule.map(|rule| rule.finality.clone()));
+            let expected = expected.map(|depth| Some(Finality::Depth(depth)));
+            assert_eq!(found, expected, "{price:?}");
         }
         let other: AssetName = "eth@ethereum".parse().unwrap();
-        let silent = by_asset.finality(&other, 18, due, None);
+        let silent = by_asset.rule(&other, 18, due, None);
         assert_eq!(
             silent,
             Err(PolicyGap::NotComparable {
@@ -293,7 +380,7 @@ mod tests {
             tier: 0,
             asset: other.clone(),
         };
-        assert_eq!(plain.finality(&other, 18, due, None), Err(gap));
-        assert_eq!(policy(vec![]).finality(&other, 18, due, None), Ok(None));
+        assert_eq!(plain.rule(&other, 18, due, None), Err(gap));
+        assert_eq!(policy(vec![]).rule(&other, 18, due, None), Ok(None));
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::amount::{Amount, Rounding};
 use crate::asset::AssetName;
+use crate::finality::{Finality, FinalityError};
 use crate::id::OptionId;
 use crate::limits;
-use crate::policy::{Finality, Policy, PolicyError, Price};
+use crate::policy::{Policy, PolicyError, Price};
 use crate::time::UnixMillis;
 
 /// How far a sum may be from what is due on one side.
@@ -113,9 +114,9 @@ pub enum TermsError {
     /// A bound does not fit into 256 bits.
     #[error("the amount with its tolerance is larger than any amount can be")]
     TooLarge,
-    /// A depth of zero or an absurd one.
-    #[error("a depth must be from 1 to {}", limits::DEPTH_MAX)]
-    Depth,
+    /// A finality that cannot be.
+    #[error("{0}")]
+    Finality(FinalityError),
     /// No way to pay.
     #[error("an invoice needs at least one payment option")]
     NoOption,
@@ -195,11 +196,10 @@ impl OptionTerms {
         if self.maximum < self.due {
             return Err(TermsError::TooLarge);
         }
-        match self.finality {
-            Finality::Depth(depth) if !(1..=limits::DEPTH_MAX).contains(&depth) => {
-                Err(TermsError::Depth)
-            }
-            Finality::Depth(_) => Ok(()),
+        let mut faults = self.finality.faults(None).into_iter();
+        match faults.next() {
+            Some(fault) => Err(TermsError::Finality(fault.error)),
+            None => Ok(()),
         }
     }
 }

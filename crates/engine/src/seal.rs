@@ -3,9 +3,10 @@
 //! What a payer is shown is sealed with a MAC under the master key when it is made, and the seal is
 //! checked at every read.
 
-use paywatch_domain::{Dossier, Finality, OptionTerms, PaymentPlace};
+use paywatch_domain::{Dossier, OptionTerms, PaymentPlace};
 use paywatch_store::MasterKey;
 use paywatch_store::wallets::WalletState;
+use paywatch_wire::stored::finality_to_json;
 
 const INVOICE: &str = "invoice-seal";
 const OPTION: &str = "option-seal";
@@ -57,9 +58,7 @@ fn with_option_fields<T>(
     let asset = terms.asset.to_string();
     let sums = [terms.due, terms.minimum, terms.maximum, terms.dust].map(|sum| sum.to_string());
     let [due, minimum, maximum, dust] = &sums;
-    let finality = match &terms.finality {
-        Finality::Depth(depth) => format!("depth:{depth}"),
-    };
+    let finality = finality_to_json(&terms.finality);
     run(&[
         merchant.as_bytes(),
         invoice.as_bytes(),

@@ -55,6 +55,11 @@ pub async fn replace(tx: &mut Tx, invoices: &[(InvoiceKey, Vec<Await>)]) -> Resu
 fn row(invoice: InvoiceKey, one: &Await) -> Row<'_> {
     let (chain, kind, position) = match one {
         Await::Height { chain, height } => (chain, "height", int(*height)),
+        Await::Mark {
+            chain,
+            mark,
+            height,
+        } => (chain, mark.as_str(), int(*height)),
         Await::Covered { chain, until } => (chain, "covered", until.0),
     };
     Row {

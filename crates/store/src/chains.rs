@@ -3,7 +3,7 @@
 //! The cursor is on the lease row, and every write of a follower names its fence: a process whose
 //! lease has passed to another one can no longer move anything, however late its write arrives.
 
-use paywatch_domain::{BlockRef, ChainName, ChainView, UnixMillis, Views};
+use paywatch_domain::{BlockRef, ChainName, ChainView, Marks, UnixMillis, Views};
 
 use crate::column::{block, int, optional_count, optional_time, parsed};
 use crate::sql::statements;
@@ -333,6 +333,7 @@ pub async fn views(conn: &mut Conn) -> Result<Views, StoreError> {
             let view = ChainView {
                 tip: row.cursor.map(|block| block.height),
                 covered_until: row.covered_until,
+                marks: Marks::default(),
             };
             (row.chain, view)
         })

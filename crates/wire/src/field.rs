@@ -1,6 +1,6 @@
 //! What is wrong with one field of a request, and the table of stable codes.
 
-use paywatch_domain::{AmountError, PolicyGap, TermsError};
+use paywatch_domain::{AmountError, FinalityError, PolicyGap, TermsError};
 use serde::{Deserialize, Serialize};
 
 /// One field that cannot stand, in the `errors` of a problem (RFC 9457).
@@ -112,8 +112,28 @@ codes! {
     PolicyNotComparable = "policy_not_comparable",
     /// The policy says nothing about the chain or the asset.
     PolicySilent = "policy_silent",
-    /// Not a finality that this chain has, or one out of range.
+    /// Not of the form of any finality.
     FinalityInvalid = "finality_invalid",
+    /// A depth that is out of range.
+    FinalityDepth = "finality_depth_invalid",
+    /// A block tag on a chain that has none.
+    FinalityTag = "finality_tag_unsupported",
+    /// A commitment on a chain that has none.
+    FinalityCommitment = "finality_commitment_unsupported",
+    /// No alternatives, or too many.
+    FinalityAlternatives = "finality_any_empty",
+    /// Alternatives inside of alternatives.
+    FinalityNested = "finality_any_nested",
+    /// Unconfirmed acceptance on a chain whose mempool cannot be read.
+    FinalityUnconfirmed = "finality_unconfirmed_unsupported",
+    /// A cap that is not an amount above zero.
+    FinalityCap = "finality_cap_invalid",
+    /// A cap in a currency that nothing can be held against.
+    FinalityCapNotComparable = "finality_cap_not_comparable",
+    /// A time to wait that is out of range.
+    FinalitySeconds = "finality_seconds_invalid",
+    /// A chain's own rule that does not say what is final in a block.
+    FinalityNeedsBlock = "finality_needs_block",
     /// Not an id of the kind that belongs here.
     IdInvalid = "id_invalid",
     /// Not an `http` or `https` address, or one that this installation does not send to.
@@ -152,12 +172,29 @@ impl From<&TermsError> for Code {
             TermsError::BelowDust { .. } => Self::AmountBelowDust,
             TermsError::ToleranceTooWide => Self::ToleranceTooWide,
             TermsError::TooLarge => Self::AmountTooLarge,
-            TermsError::Depth => Self::FinalityInvalid,
+            TermsError::Finality(error) => error.into(),
             TermsError::NoOption => Self::OptionsRequired,
             TermsError::TooManyOptions => Self::OptionsTooMany,
             TermsError::OptionTwice { .. } => Self::OptionTwice,
             TermsError::Times => Self::ExpiresInInvalid,
             TermsError::Policy { .. } => Self::PolicyInvalid,
+        }
+    }
+}
+
+impl From<&FinalityError> for Code {
+    fn from(error: &FinalityError) -> Self {
+        match error {
+            FinalityError::Depth => Self::FinalityDepth,
+            FinalityError::Tag { .. } => Self::FinalityTag,
+            FinalityError::Commitment { .. } => Self::FinalityCommitment,
+            FinalityError::Alternatives => Self::FinalityAlternatives,
+            FinalityError::Nested => Self::FinalityNested,
+            FinalityError::NoMempool(_) => Self::FinalityUnconfirmed,
+            FinalityError::Cap => Self::FinalityCap,
+            FinalityError::CapNotComparable(_) => Self::FinalityCapNotComparable,
+            FinalityError::Seconds => Self::FinalitySeconds,
+            FinalityError::NeedsBlock => Self::FinalityNeedsBlock,
         }
     }
 }

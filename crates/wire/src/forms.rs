@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use paywatch_domain::{Finality, Policy, Price, Tier};
+use paywatch_domain::{Commitment, Finality, Policy, Price, Tag, Tier, Unconfirmed, limits};
 use serde::{Deserialize, Serialize};
 
 /// A price: decimal text and an ISO 4217 code.
@@ -39,12 +39,62 @@ impl From<PriceForm> for Price {
 pub enum FinalityForm {
     /// That many blocks, the one with the transfer included.
     Depth(u32),
+    /// A block tag of an EVM node has reached its block.
+    Tag(TagForm),
+    /// A Solana commitment has reached its block.
+    Commitment(CommitmentForm),
+    /// Any one of these.
+    Any(Vec<Self>),
+    /// No block, for small amounts whose transaction keeps certain rules.
+    Unconfirmed(UnconfirmedForm),
+}
+
+/// A block tag of an EVM node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TagForm {
+    /// Justified.
+    Safe,
+    /// Finalized.
+    Finalized,
+}
+
+/// A commitment of Solana.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitmentForm {
+    /// Two thirds of the stake have voted for the block.
+    Confirmed,
+    /// The block is rooted.
+    Finalized,
+}
+
+/// When money counts without a block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnconfirmedForm {
+    /// The most that may count so at one time for one option.
+    pub max: PriceForm,
+    /// For how long the transaction must have been seen, in seconds.
+    #[serde(default = "seen_s")]
+    pub seen_s: u32,
+}
+
+fn seen_s() -> u32 {
+    limits::SEEN_S_DEFAULT
 }
 
 impl From<&Finality> for FinalityForm {
     fn from(finality: &Finality) -> Self {
         match finality {
             Finality::Depth(depth) => Self::Depth(*depth),
+            Finality::Tag(tag) => Self::Tag((*tag).into()),
+            Finality::Commitment(commitment) => Self::Commitment((*commitment).into()),
+            Finality::Any(alternatives) => Self::Any(alternatives.iter().map(Into::into).collect()),
+            Finality::Unconfirmed(rule) => Self::Unconfirmed(UnconfirmedForm {
+                max: (&rule.max).into(),
+                seen_s: rule.seen_s,
+            }),
         }
     }
 }
@@ -53,6 +103,37 @@ impl From<FinalityForm> for Finality {
     fn from(form: FinalityForm) -> Self {
         match form {
             FinalityForm::Depth(depth) => Self::Depth(depth),
+            FinalityForm::Tag(TagForm::Safe) => Self::Tag(Tag::Safe),
+            FinalityForm::Tag(TagForm::Finalized) => Self::Tag(Tag::Finalized),
+            FinalityForm::Commitment(CommitmentForm::Confirmed) => {
+                Self::Commitment(Commitment::Confirmed)
+            }
+            FinalityForm::Commitment(CommitmentForm::Finalized) => {
+                Self::Commitment(Commitment::Finalized)
+            }
+            FinalityForm::Any(forms) => Self::Any(forms.into_iter().map(Into::into).collect()),
+            FinalityForm::Unconfirmed(form) => Self::Unconfirmed(Unconfirmed {
+                max: form.max.into(),
+                seen_s: form.seen_s,
+            }),
+        }
+    }
+}
+
+impl From<Tag> for TagForm {
+    fn from(tag: Tag) -> Self {
+        match tag {
+            Tag::Safe => Self::Safe,
+            Tag::Finalized => Self::Finalized,
+        }
+    }
+}
+
+impl From<Commitment> for CommitmentForm {
+    fn from(commitment: Commitment) -> Self {
+        match commitment {
+            Commitment::Confirmed => Self::Confirmed,
+            Commitment::Finalized => Self::Finalized,
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::exception::ExceptionForm;
 use crate::forms::{FinalityForm, PolicyForm, PriceForm};
+use crate::progress::ProgressForm;
 use crate::time::rfc3339;
 
 /// An invoice.
@@ -156,20 +157,7 @@ pub struct InvoiceTransfer {
     /// Whether its amount is part of the sums.
     pub counted: bool,
     /// How far it is from final.
-    pub finality: Progress,
-}
-
-/// How far a transfer is from final.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Progress {
-    /// Blocks, its own included.
-    Depth {
-        /// Blocks it has.
-        have: u64,
-        /// Blocks it needs.
-        need: u32,
-    },
+    pub finality: ProgressForm,
 }
 
 /// A JSON object of the merchant, kept byte for byte and never interpreted.
@@ -339,10 +327,7 @@ impl InvoiceTransfer {
             in_time: view.in_time,
             certainty: view.certainty.as_str().into(),
             counted: view.counted,
-            finality: Progress::Depth {
-                have: view.depth,
-                need: view.depth_needed,
-            },
+            finality: (&view.progress).into(),
         }
     }
 }

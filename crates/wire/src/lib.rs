@@ -15,6 +15,7 @@ pub mod forms;
 pub mod invoice;
 pub mod page;
 pub mod problem;
+pub mod progress;
 pub mod request;
 pub mod stored;
 pub mod task;
@@ -29,10 +30,11 @@ pub use event::{API_VERSION, EventHead, endpoint_event, exception_event, invoice
 pub use exception::ExceptionForm;
 pub use export::ExportForm;
 pub use field::{Code, FieldError};
-pub use forms::{FinalityForm, PolicyForm, PriceForm};
+pub use forms::{CommitmentForm, FinalityForm, PolicyForm, PriceForm, TagForm, UnconfirmedForm};
 pub use invoice::Invoice;
 pub use page::Page;
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
+pub use progress::{ProgressForm, RefusalForm};
 pub use request::{
     CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, DraftOption, NamedPolicies,
     NoFields, Rescan, ScanWallet, decode,

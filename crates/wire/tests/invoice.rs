@@ -101,11 +101,13 @@ fn transfer(id: u128, sats: u64, after_s: u64, place: Option<Place>) -> Transfer
         position: Position::new(&format!("vout:{id}")),
         sighted_at: CREATED_AT.plus_s(after_s),
         place,
+        vetting: None,
     }
 }
 
 fn rendered(dossier: &Dossier, version: u64) -> Result<Invoice, Violation> {
     let view = ChainView {
+        marks: paywatch_domain::Marks::default(),
         tip: Some(813),
         covered_until: Some(CREATED_AT),
     };

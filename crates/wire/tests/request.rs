@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{
-    Amount, Asset, AssetKind, Catalogue, ChainSpec, Family, Finality, Margin, Mode, Policy, Tier,
-    limits,
+    Amount, Asset, AssetKind, Catalogue, ChainSpec, Family, Finality, Margin, Mode, Policy, Price,
+    Tier, Unconfirmed, limits,
 };
 use paywatch_wire::{
     Code, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, FieldError,
@@ -38,6 +38,14 @@ fn check(body: &str) -> Result<Draft, Vec<FieldError>> {
         chain("bitcoin-testnet4", Mode::Test),
         chain("bitcoin-signet", Mode::Test),
         chain("bitcoin", Mode::Live),
+        ChainSpec {
+            family: Family::Evm,
+            ..chain("ethereum", Mode::Test)
+        },
+        ChainSpec {
+            family: Family::Solana,
+            ..chain("solana", Mode::Test)
+        },
     ]);
     let slow = Policy {
         name: Some("slow".into()),
@@ -217,16 +225,6 @@ fn bad_invoices_are_refused_by_field_and_code() {
             Code::PolicySilent,
         ),
         (
-            with(r#","policy":{"tiers":[{"finality":{"bitcoin":{"depth":0}}}]}"#),
-            "/policy/tiers/0/finality/bitcoin",
-            Code::FinalityInvalid,
-        ),
-        (
-            with(r#","policy":{"tiers":[{"finality":{"bitcoin":{"tag":"safe"}}}]}"#),
-            "/policy/tiers/0/finality/bitcoin",
-            Code::FinalityInvalid,
-        ),
-        (
             with(r#","policy":{"tiers":[{"finality":{"moon":{"depth":1}}}]}"#),
             "/policy/tiers/0/finality/moon",
             Code::ChainUnknown,
@@ -258,6 +256,94 @@ fn bad_invoices_are_refused_by_field_and_code() {
         let errors = check(body).expect_err(body);
         assert_eq!(faults(&errors), [(*pointer, code.as_str())], "{body}");
     }
+}
+
+/// One case a line: the finality of an inline policy for `bitcoin-regtest`, `ethereum` or `solana` | what
+/// comes behind its pointer | the code.
+const FINALITIES: &str = r#"
+bitcoin-regtest | {"depth":0}                                                     |        | finality_depth_invalid
+bitcoin-regtest | {"depth":1001}                                                  |        | finality_depth_invalid
+bitcoin-regtest | {"depth":-1}                                                    |        | finality_invalid
+bitcoin-regtest | {"depth":"3"}                                                   |        | finality_invalid
+bitcoin-regtest | {"depth":3,"tag":"safe"}                                        |        | finality_invalid
+bitcoin-regtest | {"colour":"red"}                                                |        | finality_invalid
+bitcoin-regtest | 3                                                               |        | finality_invalid
+ethereum        | {"tag":"latest"}                                                |        | finality_invalid
+bitcoin-regtest | {"tag":"safe"}                                                  |        | finality_tag_unsupported
+solana          | {"tag":"finalized"}                                             |        | finality_tag_unsupported
+bitcoin-regtest | {"commitment":"finalized"}                                      |        | finality_commitment_unsupported
+ethereum        | {"commitment":"confirmed"}                                      |        | finality_commitment_unsupported
+bitcoin-regtest | {"any":[]}                                                      |        | finality_any_empty
+bitcoin-regtest | {"any":[{"depth":1},{"any":[{"depth":2}]}]}                     | /any/1 | finality_any_nested
+ethereum        | {"any":[{"tag":"safe"},{"depth":0}]}                            | /any/1 | finality_depth_invalid
+ethereum        | {"unconfirmed":{"max":{"amount":"20","currency":"USD"}}}        |        | finality_unconfirmed_unsupported
+bitcoin-regtest | {"unconfirmed":{"max":{"amount":"0","currency":"USD"}}}         |        | finality_cap_invalid
+bitcoin-regtest | {"unconfirmed":{"max":{"amount":"a lot","currency":"USD"}}}     |        | finality_cap_invalid
+bitcoin-regtest | {"unconfirmed":{"max":{"amount":"20","currency":"USD"},"seen_s":0}} |    | finality_seconds_invalid
+bitcoin-regtest | {"unconfirmed":{"max":{"amount":"20","currency":"USD"},"fee":1}} |       | finality_invalid
+bitcoin-regtest | {"unconfirmed":{}}                                              |        | finality_invalid
+bitcoin-regtest | {"unconfirmed":{"max":{"amount":"20","currency":"EUR"}}}        |        | finality_cap_not_comparable
+"#;
+
+#[test]
+fn each_finality_that_cannot_be_has_its_own_code_and_pointer() {
+    for line in FINALITIES.lines().filter(|line| !line.is_empty()) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [chain, finality, behind, code] = cells[..] else {
+            panic!("{line}");
+        };
+        let policy = format!(r#"{{"tiers":[{{"finality":{{"{chain}":{finality}}}}}]}}"#);
+        let price = r#""price":{"amount":"50","currency":"USD"}"#;
+        let errors = check(&with(&format!(r#",{price},"policy":{policy}"#))).expect_err(line);
+        let pointer = format!("/policy/tiers/0/finality/{chain}{behind}");
+        assert_eq!(faults(&errors), [(&*pointer, code)], "{line}");
+    }
+}
+
+#[test]
+fn a_cap_is_held_against_the_tiers_before_any_invoice() {
+    let tiers = |currency: &str| {
+        let cap =
+            format!(r#"{{"unconfirmed":{{"max":{{"amount":"20","currency":"{currency}"}}}}}}"#);
+        with(&format!(
+            r#","price":{{"amount":"500","currency":"USD"}},"policy":{{"tiers":[{{"up_to":{{"amount":"100","currency":"USD"}},"finality":{{"bitcoin-regtest":{{"any":[{{"depth":1}},{cap}]}}}}}},{{"finality":{{"bitcoin-regtest":{{"depth":3}}}}}}]}}"#
+        ))
+    };
+    let errors = check(&tiers("EUR")).expect_err("a tier that is not even used");
+    let at = "/policy/tiers/0/finality/bitcoin-regtest/any/1";
+    assert_eq!(faults(&errors), [(at, "finality_cap_not_comparable")]);
+    for known in ["USD", "BTC"] {
+        assert_eq!(
+            check(&tiers(known)).unwrap().options[0].finality,
+            Finality::Depth(3)
+        );
+    }
+}
+
+#[test]
+fn a_cap_becomes_an_amount_of_the_option_and_the_chain_says_what_is_final_in_a_block() {
+    let draft = check(&with(concat!(
+        r#","price":{"amount":"50.00","currency":"USD"},"policy":{"tiers":[{"finality":{"bitcoin-regtest":"#,
+        r#"{"unconfirmed":{"max":{"amount":"20.00","currency":"USD"},"seen_s":10}}}}]}"#
+    )))
+    .unwrap();
+    let rule = Finality::Unconfirmed(Unconfirmed {
+        max: Price {
+            amount: "0.00040000".into(),
+            currency: "BTC".into(),
+        },
+        seen_s: 10,
+    });
+    assert_eq!(
+        draft.options[0].finality,
+        Finality::Any(vec![rule, Finality::Depth(2)])
+    );
+    let asked = draft.policy.tiers[0].chains.values().next().unwrap();
+    assert_eq!(
+        &*asked.unconfirmed().unwrap().max.currency,
+        "USD",
+        "kept as it was asked for"
+    );
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{
-    Amount, AssetName, ChainName, Finality, Margin, OperatorFact, OptionId, OptionTerms, Policy,
-    Price, Said, Status, Sums, Terms, Tier, Tolerance, UnixMillis,
+    Amount, AssetName, ChainName, Commitment, Finality, Margin, OperatorFact, OptionId,
+    OptionTerms, Policy, Price, Said, Status, Sums, Tag, Terms, Tier, Tolerance, Unconfirmed,
+    UnixMillis,
 };
 use paywatch_wire::stored::{
     StoredError, finality_from_json, finality_to_json, operator_fact_from_json,
@@ -31,7 +32,17 @@ fn asset() -> impl Strategy<Value = AssetName> {
 }
 
 fn finality() -> impl Strategy<Value = Finality> {
-    any::<u32>().prop_map(Finality::Depth)
+    let one = || {
+        prop_oneof![
+            any::<u32>().prop_map(Finality::Depth),
+            prop_oneof![Just(Tag::Safe), Just(Tag::Finalized)].prop_map(Finality::Tag),
+            prop_oneof![Just(Commitment::Confirmed), Just(Commitment::Finalized)]
+                .prop_map(Finality::Commitment),
+            (price(), any::<u32>())
+                .prop_map(|(max, seen_s)| Finality::Unconfirmed(Unconfirmed { max, seen_s })),
+        ]
+    };
+    prop_oneof![one(), vec(one(), 0..4).prop_map(Finality::Any)]
 }
 
 fn margin() -> impl Strategy<Value = Margin> {
@@ -227,7 +238,7 @@ fn damage_is_named() {
         (r#""decimals":8"#, r#""decimals":256"#),
         (r#""created_at":1"#, r#""created_at":1.5"#),
         (r#""late_until":3"#, r#""late_until":3,"more":1"#),
-        (r#"{"depth":2}"#, r#"{"tag":"safe"}"#),
+        (r#"{"depth":2}"#, r#"{"tag":"latest"}"#),
     ] {
         assert!(
             matches!(value(from, to), StoredError::Shape { form: "terms", .. }),

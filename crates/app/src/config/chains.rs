@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use paywatch_chain_bitcoin as bitcoin;
 use paywatch_domain::{
-    Amount, Asset, AssetKind, AssetName, Catalogue, ChainName, ChainSpec, Family, Mode,
+    Amount, Asset, AssetKind, AssetName, Catalogue, ChainName, ChainSpec, Family, Finality,
+    FinalityError, FinalityFault, Mode,
 };
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::Problem;
-use super::settings::FinalityForm;
+use super::settings::{FinalityText, note_fault};
 
 /// How to reach the node of one Bitcoin chain.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ struct ChainForm {
     rest: bool,
     #[serde(default = "poll_ms")]
     poll_ms: i64,
-    finality: FinalityForm,
+    finality: FinalityText,
     #[serde(default = "reorg_depth_max")]
     reorg_depth_max: u64,
     #[serde(default = "lag_ms_max")]
@@ -131,10 +132,9 @@ impl Reader<'_> {
                 format!("{:?} is not one of {known}", form.network),
             );
         }
-        let finality_place = format!("{}.finality", self.place);
-        let finality = form.finality.read(&finality_place, self.problems);
+        let finality = self.finality(form.finality.clone(), Family::Bitcoin);
         let assets = self.assets(&chain, &form);
-        let (mode, network) = (mode?, network?);
+        let (mode, network, finality) = (mode?, network?, finality?);
         if network.caip2() != form.caip2 {
             self.problem(
                 "caip2",
@@ -167,6 +167,23 @@ impl Reader<'_> {
             },
             poll_ms: form.poll_ms.max(50),
         })
+    }
+
+    /// What is final where no policy says otherwise.
+    fn finality(&mut self, text: FinalityText, family: Family) -> Option<Finality> {
+        let place = format!("{}.finality", self.place);
+        let finality = text.read(&place, self.problems)?;
+        let mut faults = finality.faults(Some(family));
+        if faults.is_empty() && !finality.has_block_rule() {
+            faults.push(FinalityFault {
+                alternative: None,
+                error: FinalityError::NeedsBlock,
+            });
+        }
+        for fault in &faults {
+            note_fault(&place, fault, self.problems);
+        }
+        Some(finality)
     }
 
     fn assets(&mut self, chain: &ChainName, form: &ChainForm) -> Vec<Asset> {

@@ -189,6 +189,81 @@ mod tests {
     }
 
     #[test]
+    fn every_finality_that_cannot_be_is_said_at_once() {
+        let settings = concat!(
+            "[policies.wrong.chains]\n",
+            "bitcoin = { tag = \"safe\" }\n",
+            "bitcoin-testnet4 = { any = [{ depth = 1 }, { commitment = \"finalized\" }] }\n",
+            "bitcoin-signet = { any = [] }\n",
+            "bitcoin-regtest = { colour = \"red\" }\n",
+            "[policies.tiered]\n",
+            "tiers = [\n",
+            "  { up_to = { amount = \"9\", currency = \"USD\" }, assets = { \"btc@bitcoin\" = { unconfirmed = { max = { amount = \"9\", currency = \"EUR\" } } } } },\n",
+            "  { chains = { bitcoin = { depth = 0 } } },\n",
+            "]\n",
+        );
+        let unconfirmed = "{ unconfirmed = { max = { amount = \"9\", currency = \"USD\" } } }";
+        let chains = DEFAULT_CHAINS.replacen("{ depth = 2 }", unconfirmed, 1);
+        let (_folder, file) = written(settings, &chains);
+        let Problems(problems) = load(Some(&file), &BTreeMap::new()).unwrap_err();
+        let said = |problem: &Problem| format!("{}: {}", problem.place, problem.detail);
+        let said: Vec<String> = problems.iter().map(said).collect();
+        let expected = [
+            ("chains.bitcoin.finality", "finality_needs_block"),
+            (
+                "policies.tiered.tiers[0].assets.btc@bitcoin",
+                "finality_cap_not_comparable",
+            ),
+            (
+                "policies.tiered.tiers[1].chains.bitcoin",
+                "finality_depth_invalid",
+            ),
+            ("policies.wrong.chains.bitcoin:", "finality_tag_unsupported"),
+            (
+                "policies.wrong.chains.bitcoin-testnet4.any[1]",
+                "finality_commitment_unsupported",
+            ),
+            ("policies.wrong.chains.bitcoin-signet", "finality_any_empty"),
+            (
+                "policies.wrong.chains.bitcoin-regtest",
+                "it is one of { depth = 3 }",
+            ),
+        ];
+        for (place, detail) in expected {
+            let is_said = |one: &String| one.contains(place) && one.contains(detail);
+            assert!(
+                said.iter().any(is_said),
+                "{place} {detail} is missing in {said:#?}"
+            );
+        }
+        // The chain whose own rule cannot be is still known to the policies.
+        assert_eq!(said.len(), expected.len(), "{said:#?}");
+    }
+
+    #[test]
+    fn every_kind_of_finality_is_read() {
+        let settings = concat!(
+            "[policies.cafe.chains]\n",
+            "bitcoin = { any = [{ unconfirmed = { max = { amount = \"20.00\", currency = \"USD\" }, seen_s = 15 } }, { depth = 1 }] }\n",
+        );
+        let chains = DEFAULT_CHAINS.replacen(
+            "{ depth = 2 }",
+            "{ any = [{ unconfirmed = { max = { amount = \"0.0005\", currency = \"BTC\" } } }, { depth = 2 }] }",
+            1,
+        );
+        let (_folder, file) = written(settings, &chains);
+        let config = load(Some(&file), &BTreeMap::new()).unwrap();
+        let cafe = config.policies["cafe"].tiers[0].chains.values().next();
+        assert_eq!(cafe.unwrap().unconfirmed().unwrap().seen_s, 15);
+        let bitcoin = config.catalogue.chain(&"bitcoin".parse().unwrap()).unwrap();
+        assert_eq!(
+            bitcoin.finality.unconfirmed().unwrap().seen_s,
+            30,
+            "by default"
+        );
+    }
+
+    #[test]
     fn the_environment_comes_on_top_and_secrets_come_from_there_or_from_files() {
         let (_folder, file) = written("", DEFAULT_CHAINS);
         let environment = BTreeMap::from([

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use paywatch_domain::{Catalogue, Policy, PolicyError, Price, Tier};
+use paywatch_domain::{Catalogue, Policy, PolicyError, PolicyFault, Price, Tier};
 use serde::Deserialize;
 use toml::Table;
 
 use super::Problem;
-use super::settings::{FinalityForm, section};
+use super::settings::{FinalityText, note_fault, section};
 
 /// A policy as it is written: tiers, or one tier without a limit in short.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct PolicyForm {
-    chains: BTreeMap<String, FinalityForm>,
-    assets: BTreeMap<String, FinalityForm>,
+    chains: BTreeMap<String, FinalityText>,
+    assets: BTreeMap<String, FinalityText>,
     tiers: Vec<TierForm>,
 }
 
@@ -22,8 +22,8 @@ struct PolicyForm {
 #[serde(deny_unknown_fields, default)]
 struct TierForm {
     up_to: Option<PriceForm>,
-    chains: BTreeMap<String, FinalityForm>,
-    assets: BTreeMap<String, FinalityForm>,
+    chains: BTreeMap<String, FinalityText>,
+    assets: BTreeMap<String, FinalityText>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +45,7 @@ pub(super) fn policies(
     for (name, form) in forms {
         let place = format!("policies.{name}");
         let tiers = form.tiers(&place, problems);
+        let places: Vec<String> = tiers.iter().map(|(place, _)| place.clone()).collect();
         let tiers = tiers
             .into_iter()
             .map(|(place, tier)| tier.read(&place, catalogue, problems));
@@ -52,9 +53,18 @@ pub(super) fn policies(
             name: Some(name.as_str().into()),
             tiers: tiers.collect(),
         };
-        // Which depth is wrong was said where it stands.
+        for PolicyFault { tier, name, fault } in policy.faults(catalogue) {
+            let kind = if name.contains('@') {
+                "assets"
+            } else {
+                "chains"
+            };
+            let tier = places.get(tier).unwrap_or(&place);
+            note_fault(&format!("{tier}.{kind}.{name}"), &fault, problems);
+        }
+        // Which finality is wrong was said where it stands.
         if let Err((tier, error)) = policy.check()
-            && error != PolicyError::Depth
+            && !matches!(error, PolicyError::Finality(_))
         {
             problems.push(Problem {
                 place: format!("{place}.tiers[{tier}]"),
@@ -103,24 +113,22 @@ impl TierForm {
         for (chain, finality) in self.chains {
             let place = format!("{place}.chains.{chain}");
             let finality = finality.read(&place, problems);
-            match chain
-                .parse()
-                .ok()
-                .filter(|chain| catalogue.chain(chain).is_some())
-            {
-                Some(chain) => drop(tier.chains.insert(chain, finality)),
+            let known = chain.parse().ok();
+            match known.filter(|chain| catalogue.chain(chain).is_some()) {
+                Some(chain) => tier
+                    .chains
+                    .extend(finality.map(|finality| (chain, finality))),
                 None => problems.push(not_configured(place, "chain")),
             }
         }
         for (asset, finality) in self.assets {
             let place = format!("{place}.assets.{asset}");
             let finality = finality.read(&place, problems);
-            match asset
-                .parse()
-                .ok()
-                .filter(|asset| catalogue.asset(asset).is_some())
-            {
-                Some(asset) => drop(tier.assets.insert(asset, finality)),
+            let known = asset.parse().ok();
+            match known.filter(|asset| catalogue.asset(asset).is_some()) {
+                Some(asset) => tier
+                    .assets
+                    .extend(finality.map(|finality| (asset, finality))),
                 None => problems.push(not_configured(place, "asset")),
             }
         }

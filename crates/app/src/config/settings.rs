@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use paywatch_domain::{Finality, limits};
+use paywatch_domain::{Finality, FinalityFault};
 use paywatch_store::MasterKey;
+use paywatch_wire::{Code, FinalityForm};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -212,22 +213,43 @@ fn master_key(
     }
 }
 
-/// `{ depth = 3 }`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FinalityForm {
-    depth: u32,
+/// A finality as it is written, for example `{ depth = 3 }`. Each is read by itself, so that one that is
+/// wrong hides no other.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct FinalityText(Value);
+
+impl FinalityText {
+    /// The finality; a problem when it cannot be read.
+    pub(super) fn read(self, place: &str, problems: &mut Vec<Problem>) -> Option<Finality> {
+        match self.0.try_into::<FinalityForm>() {
+            Ok(form) => Some(form.into()),
+            Err(error) => {
+                let said = error.to_string().trim_end().replace('\n', "; ");
+                let detail = format!(
+                    "cannot be read ({said}); it is one of {{ depth = 3 }}, {{ tag = \"safe\" or \"finalized\" }}, \
+                     {{ commitment = \"confirmed\" or \"finalized\" }}, {{ any = [..] }} and \
+                     {{ unconfirmed = {{ max = {{ amount = \"20.00\", currency = \"USD\" }}, seen_s = 30 }} }}"
+                );
+                problems.push(Problem {
+                    place: place.to_owned(),
+                    detail,
+                });
+                None
+            }
+        }
+    }
 }
 
-impl FinalityForm {
-    pub(super) fn read(self, place: &str, problems: &mut Vec<Problem>) -> Finality {
-        if !(1..=limits::DEPTH_MAX).contains(&self.depth) {
-            let detail = format!("a depth must be from 1 to {}", limits::DEPTH_MAX);
-            problems.push(Problem {
-                place: place.to_owned(),
-                detail,
-            });
-        }
-        Finality::Depth(self.depth)
-    }
+/// Notes what is wrong with a finality.
+pub(super) fn note_fault(place: &str, fault: &FinalityFault, problems: &mut Vec<Problem>) {
+    let place = match fault.alternative {
+        Some(number) => format!("{place}.any[{number}]"),
+        None => place.to_owned(),
+    };
+    let (code, error) = (Code::from(&fault.error), &fault.error);
+    problems.push(Problem {
+        place,
+        detail: format!("{error} ({})", code.as_str()),
+    });
 }

@@ -4,6 +4,7 @@
 //! gives the new truth, so there is nothing to undo.
 
 mod findings;
+mod progress;
 mod tally;
 mod transfers;
 
@@ -12,11 +13,13 @@ use crate::exception::Finding;
 use crate::facts::{OperatorFact, Transfer, Views};
 use crate::id::{OptionId, TransferId};
 use crate::limits;
+use crate::mark::Mark;
 use crate::status::Status;
 use crate::sums::{Certainty, Sums};
 use crate::terms::Terms;
 use crate::time::UnixMillis;
 use crate::violation::Violation;
+pub use progress::{Progress, Refusal};
 
 /// What the passing of a tip or of time may change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +29,15 @@ pub enum Await {
         /// Which chain.
         chain: ChainName,
         /// The height of the tip.
+        height: u64,
+    },
+    /// A mark of the chain reaches this height.
+    Mark {
+        /// Which chain.
+        chain: ChainName,
+        /// Which mark.
+        mark: Mark,
+        /// The height.
         height: u64,
     },
     /// The chain is covered past this time.
@@ -59,10 +71,8 @@ pub struct TransferView {
     pub certainty: Certainty,
     /// Whether it was seen at or before expiry.
     pub in_time: bool,
-    /// Blocks it has, its own included.
-    pub depth: u64,
-    /// Blocks it needs, by the policy and by the chain.
-    pub depth_needed: u32,
+    /// How far it is from final.
+    pub progress: Progress,
     /// It is on the chain or in the mempool, and not older than the invoice.
     pub stands: bool,
     /// Whether its amount is part of the sums.

@@ -1,11 +1,11 @@
 //! Each transfer as the fold sees it: how certain it is, whether it is in time, whether it counts.
 
+use super::progress::{Judge, Judgement};
 use super::{Await, TransferView};
-use crate::facts::{Place, Role, Transfer, Views};
+use crate::facts::{Role, Transfer, Views};
 use crate::id::TransferId;
-use crate::policy::Finality;
 use crate::sums::Certainty;
-use crate::terms::{OptionTerms, Terms};
+use crate::terms::Terms;
 use crate::violation::Violation;
 
 /// Views every transfer, in the order of the facts, and adds what they wait for.
@@ -24,67 +24,44 @@ pub(super) fn view_all(
     {
         return Err(Violation::Twice { transfer });
     }
+    let judges = terms.options.iter().map(|option| {
+        let view = views.get(option.asset.chain()).copied();
+        let judge = Judge::new(option, transfers, view.unwrap_or_default());
+        (option, judge)
+    });
+    let judges: Vec<_> = judges.collect();
     let mut seen = Vec::with_capacity(transfers.len());
     for transfer in transfers {
-        let option = terms
-            .options
+        let (_, judge) = judges
             .iter()
-            .find(|option| option.id == transfer.option && option.asset == transfer.asset)
+            .find(|(option, _)| option.id == transfer.option && option.asset == transfer.asset)
             .ok_or(Violation::Foreign {
                 transfer: transfer.id,
             })?;
-        seen.push(view(terms, option, transfer, views, awaits)?);
+        seen.push(view(terms, judge, transfer, awaits)?);
     }
     Ok(seen)
 }
 
 fn view(
     terms: &Terms,
-    option: &OptionTerms,
+    judge: &Judge<'_>,
     transfer: &Transfer,
-    views: &Views,
     awaits: &mut Vec<Await>,
 ) -> Result<TransferView, Violation> {
-    let Finality::Depth(depth_asked) = option.finality;
-    let depth_needed = depth_asked.max(transfer.maturity);
-    let chain = option.asset.chain();
-    let tip = views.get(chain).and_then(|view| view.tip);
-    let (certainty, depth, high_enough) = match &transfer.place {
-        None => (Certainty::Gone, 0, true),
-        Some(Place::Mempool) => (Certainty::Seen, 0, true),
-        Some(Place::Block(block)) => {
-            let above =
-                tip.and_then(|tip| tip.checked_sub(block.height))
-                    .ok_or(Violation::AboveTip {
-                        transfer: transfer.id,
-                        height: block.height,
-                    })?;
-            let depth = above.saturating_add(1);
-            let certainty = if u64::from(depth_needed) <= depth {
-                Certainty::Final
-            } else {
-                let wait = u64::from(depth_needed).saturating_sub(1);
-                let height = block.height.saturating_add(wait);
-                awaits.push(Await::Height {
-                    chain: chain.clone(),
-                    height,
-                });
-                Certainty::Confirming
-            };
-            (certainty, depth, option.created_height <= block.height)
-        }
-    };
+    let Judgement {
+        certainty,
+        progress,
+        is_young,
+    } = judge.judge(transfer, awaits)?;
+    let stands = certainty != Certainty::Gone && is_young;
     let in_window = transfer.sighted_at <= terms.late_until;
     Ok(TransferView {
         id: transfer.id,
         certainty,
         in_time: transfer.sighted_at <= terms.expires_at,
-        depth,
-        depth_needed,
-        stands: certainty != Certainty::Gone && high_enough,
-        counted: transfer.role == Role::Payment
-            && certainty != Certainty::Gone
-            && high_enough
-            && in_window,
+        progress,
+        stands,
+        counted: transfer.role == Role::Payment && stands && in_window,
     })
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use paywatch_domain::terms::bounds;
 use paywatch_domain::{
     Amount, AssetName, Await, BlockHash, BlockRef, Certainty, ChainName, ChainView, Exception,
-    ExceptionId, ExceptionKind, ExceptionNews, Finality, Finding, Folded, OperatorFact, OptionId,
-    OptionTerms, Place, Policy, Position, Role, Status, Subject, Terms, Tolerance, Transfer,
-    TransferId, TxId, UnixMillis, Views, Violation, fold,
+    ExceptionId, ExceptionKind, ExceptionNews, Finality, Finding, Folded, Marks, OperatorFact,
+    OptionId, OptionTerms, Place, Policy, Position, Progress, Role, Status, Subject, Terms,
+    Tolerance, Transfer, TransferId, TxId, UnixMillis, Views, Violation, fold,
 };
 use proptest::prelude::*;
 
@@ -72,6 +72,7 @@ fn transfer(number: u128, amount: u64, sighted_at: i64, place: Option<Place>) ->
         position: Position::new("vout:0"),
         sighted_at: UnixMillis(sighted_at),
         place,
+        vetting: None,
     }
 }
 
@@ -87,6 +88,7 @@ fn views(tip: u64, covered: i64) -> Views {
     let view = ChainView {
         tip: Some(tip),
         covered_until: Some(UnixMillis(covered)),
+        marks: Marks::default(),
     };
     BTreeMap::from([(chain(), view)])
 }
@@ -281,10 +283,11 @@ fn a_block_reward_is_final_when_it_can_be_spent() {
     };
     let young = at(208);
     assert_eq!(young.status, Status::Confirming, "99 blocks");
-    assert_eq!(
-        (young.transfers[0].depth, young.transfers[0].depth_needed),
-        (99, 100)
-    );
+    let progress = Progress::Depth {
+        have: 99,
+        need: 100,
+    };
+    assert_eq!(young.transfers[0].progress, progress);
     let awaited = Await::Height {
         chain: chain(),
         height: 209,

@@ -1,6 +1,7 @@
 //! The rules as tables and properties.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+mod finality;
 mod fold;
 mod news;
 mod status;

@@ -10,7 +10,7 @@ use paywatch_domain::{InvoiceId, Position, UnixMillis, limits};
 use paywatch_engine::commands::CommandError;
 use paywatch_engine::worker::Step;
 use paywatch_store::chains;
-use paywatch_wire::invoice::Progress;
+use paywatch_wire::ProgressForm;
 use sqlx::Connection as _;
 
 use crate::chain::payment;
@@ -385,7 +385,7 @@ async fn a_block_reward_is_final_when_it_can_be_spent(mut house: House) {
     let invoice = house.show(id).await;
     assert_eq!(
         invoice.transfers[0].finality,
-        Progress::Depth {
+        ProgressForm::Depth {
             have: 99,
             need: 100
         }

@@ -262,6 +262,7 @@ fn transfer(row: &TransferRow) -> Result<Transfer, StoreError> {
         maturity: count("transfers.maturity", row.maturity)?,
         sighted_at: UnixMillis(row.sighted_at),
         place,
+        vetting: None,
     })
 }
 

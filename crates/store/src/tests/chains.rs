@@ -1,8 +1,8 @@
 //! Leases, fences, cursors, and the window of headers.
 
 use paywatch_domain::{
-    BlockHash, BlockRef, ChainName, ChainView, Findings, MerchantId, RequestId, Task, UnixMillis,
-    WalletId,
+    BlockHash, BlockRef, ChainName, ChainView, Findings, Marks, MerchantId, RequestId, Task,
+    UnixMillis, WalletId,
 };
 
 use super::bed::{Bed, NOW, on_both, unit};
@@ -123,6 +123,7 @@ async fn coverage_never_goes_back_and_ends_problems(_: &Bed, store: Store) {
         .unwrap();
         let views = chains::views(&mut conn).await.unwrap();
         let view = ChainView {
+            marks: Marks::default(),
             tip: Some(7),
             covered_until: Some(NOW.plus_ms(expected)),
         };

@@ -10,6 +10,7 @@ use paywatch_domain::{
 use super::create_invoice::CreateOption;
 use super::draft::DraftOption;
 use super::fields::Faults;
+use super::policy::pointer_of;
 use super::tolerance::ToleranceRequest;
 use crate::field::Code;
 
@@ -189,14 +190,20 @@ fn finality(
     around: &Around<'_>,
     faults: &mut Faults,
 ) -> Option<Finality> {
-    let asked = around
-        .policy?
-        .finality(&asset.name, asset.decimals, due, around.price);
-    match asked {
-        Ok(Some(finality)) => Some(finality.clone()),
-        Ok(None) => Some(chain.finality.clone()),
+    let (policy, name, decimals) = (around.policy?, &asset.name, asset.decimals);
+    let rule = match policy.rule(name, decimals, due, around.price) {
+        Ok(rule) => rule,
         Err(gap) => {
             faults.refuse(at.whole(), Code::from(&gap), gap.to_string());
+            return None;
+        }
+    };
+    let asked = rule.map_or(&chain.finality, |rule| rule.finality);
+    match asked.resolve(name, decimals, due, around.price, &chain.finality) {
+        Ok(finality) => Some(finality),
+        Err(error) => {
+            let pointer = rule.map_or_else(|| at.whole(), |rule| pointer_of(policy, &rule, name));
+            faults.refuse(pointer, Code::from(&error), error.to_string());
             None
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{
-    AssetName, Catalogue, ChainName, Finality, Policy, PolicyError, Tier, limits,
+    AssetName, Catalogue, ChainName, Finality, Policy, PolicyError, PolicyFault, Rule, Tier, limits,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -105,22 +105,48 @@ fn check_inline(
         };
         for (name, form) in &asked.finality {
             if let Err((code, detail)) = add(&mut tier, catalogue, name, form.clone().into()) {
-                let at = format!("/policy/tiers/{place}/finality/{}", token(name));
-                faults.refuse(at, code, detail);
+                faults.refuse(rule_pointer(place, name), code, detail);
                 is_good = false;
             }
         }
         policy.tiers.push(tier);
     }
-    // Which depth is wrong was noted above.
+    for PolicyFault { tier, name, fault } in policy.faults(catalogue) {
+        let mut at = rule_pointer(tier, &name);
+        if let Some(number) = fault.alternative {
+            at = format!("{at}/any/{number}");
+        }
+        faults.refuse(at, Code::from(&fault.error), fault.error.to_string());
+        is_good = false;
+    }
+    // Which finality is wrong was noted above.
     if let Err((place, error)) = policy.check()
-        && error != PolicyError::Depth
+        && !matches!(error, PolicyError::Finality(_))
     {
         let at = format!("/policy/tiers/{place}/up_to");
         faults.refuse(at, Code::PolicyInvalid, error.to_string());
         is_good = false;
     }
     is_good.then_some(policy)
+}
+
+/// The JSON pointer of what a tier says about a chain or an asset.
+fn rule_pointer(tier: usize, name: &str) -> String {
+    format!("/policy/tiers/{tier}/finality/{}", token(name))
+}
+
+/// The JSON pointer of the rule that holds for an option: where it was given with the request, else of the
+/// policy.
+pub(super) fn pointer_of(policy: &Policy, rule: &Rule<'_>, asset: &AssetName) -> String {
+    if policy.name.is_some() {
+        return "/policy".to_owned();
+    }
+    let name = if rule.by_asset {
+        asset.to_string()
+    } else {
+        asset.chain().to_string()
+    };
+    rule_pointer(rule.tier, &name)
 }
 
 /// Adds what a tier says about a chain or an asset.
@@ -130,13 +156,6 @@ fn add(
     name: &str,
     finality: Finality,
 ) -> Result<(), (Code, String)> {
-    match finality {
-        Finality::Depth(depth) if !(1..=limits::DEPTH_MAX).contains(&depth) => {
-            let detail = PolicyError::Depth.to_string();
-            return Err((Code::FinalityInvalid, detail));
-        }
-        Finality::Depth(_) => {}
-    }
     if name.contains('@') {
         let asset = name.parse::<AssetName>().ok();
         let asset = asset.filter(|asset| catalogue.asset(asset).is_some());
@@ -188,8 +207,12 @@ impl TierRequest {
 fn read_finality(value: &Value, at: &str, faults: &mut Faults) -> Option<FinalityForm> {
     let read: Result<FinalityForm, _> = serde::Deserialize::deserialize(value);
     if read.is_err() {
-        let detail = "must be of the form {\"depth\": 3}, the one kind of finality so far";
-        faults.refuse(at, Code::FinalityInvalid, detail);
+        faults.refuse(at, Code::FinalityInvalid, FINALITY_FORMS);
     }
     read.ok()
 }
+
+/// What a finality looks like, for those who wrote one that cannot be read.
+const FINALITY_FORMS: &str = "must be one of {\"depth\": 3}, {\"tag\": \"safe\" or \"finalized\"}, \
+    {\"commitment\": \"confirmed\" or \"finalized\"}, {\"any\": [..]} and {\"unconfirmed\": {\"max\": \
+    {\"amount\": \"20.00\", \"currency\": \"USD\"}, \"seen_s\": 30}}";
