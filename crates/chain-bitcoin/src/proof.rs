@@ -281,8 +281,8 @@ fn merkle_root(ids: Vec<Hash256>) -> Result<Hash256, String> {
                 [left, right] if left == right => {
                     Err("its merkle tree repeats transactions".to_owned())
                 }
-                [left, right] => Ok(Hash256::of(&[left.as_bytes(), right.as_bytes()])),
-                [last] => Ok(Hash256::of(&[last.as_bytes(), last.as_bytes()])),
+                [left, right] => Ok(Hash256::of_pair(left, right)),
+                [last] => Ok(Hash256::of_pair(last, last)),
                 _ => Err("its merkle tree is empty".to_owned()),
             })
             .collect::<Result<_, _>>()?;

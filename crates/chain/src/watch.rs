@@ -98,12 +98,15 @@ fn shard(print: u64) -> usize {
 /// A keyed 64-bit fingerprint: folded 64x64 to 128 bit multiplications over 8-byte words.
 fn fingerprint(seed: (u64, u64), key: &[u8]) -> u64 {
     let mut state = seed.0 ^ u64::try_from(key.len()).unwrap_or(u64::MAX);
-    for chunk in key.chunks(8) {
-        let mut word = [0; 8];
-        for (to, from) in word.iter_mut().zip(chunk) {
-            *to = *from;
-        }
-        state = fold(state ^ u64::from_le_bytes(word), seed.1);
+    let (words, rest) = key.as_chunks();
+    for word in words {
+        state = fold(state ^ u64::from_le_bytes(*word), seed.1);
+    }
+    if !rest.is_empty() {
+        let word = rest
+            .iter()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte));
+        state = fold(state ^ word, seed.1);
     }
     fold(state ^ seed.1, seed.0)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use paywatch_chain::source::{BoxFuture, Health};
 use paywatch_chain::{Source, SourceError};
 use paywatch_domain::{BlockHash, BlockRef, UnixMillis};
+use tokio::sync::Semaphore;
 
 /// A request in flight. It knows in which round it was made: what was asked before the follower turned
 /// round is thrown away.
@@ -35,6 +36,8 @@ pub(super) enum What<S: Source> {
     Pool(UnixMillis, Result<Option<S::RawPool>, SourceError>),
     /// The wait for a new block is over.
     Woken,
+    /// A block that was not asked for any more when its turn came.
+    Withdrawn,
 }
 
 pub(super) fn health<S: Source>(source: &Arc<S>, round: u64, begun_at: UnixMillis) -> Request<S> {
@@ -67,9 +70,19 @@ pub(super) fn hashes<S: Source>(source: &Arc<S>, round: u64, from: u64, to: u64)
     })
 }
 
-pub(super) fn block<S: Source>(source: &Arc<S>, round: u64, at: BlockRef) -> Request<S> {
-    let source = Arc::clone(source);
+/// A block, when its turn at the node has come.
+pub(super) fn block<S: Source>(
+    source: &Arc<S>,
+    round: u64,
+    turns: &Arc<Semaphore>,
+    at: BlockRef,
+) -> Request<S> {
+    let (source, turns) = (Arc::clone(source), Arc::clone(turns));
     Box::pin(async move {
+        let Ok(_turn) = turns.acquire().await else {
+            let what = What::Withdrawn;
+            return Answer { round, what };
+        };
         let raw = source.fetch(at.clone()).await;
         Answer {
             round,

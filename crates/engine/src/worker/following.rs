@@ -7,6 +7,7 @@ use paywatch_chain::{Credit, Source, WatchTable};
 use paywatch_domain::{BlockHash, BlockRef, Entropy, UnixMillis, limits};
 use paywatch_store::chains::Lease;
 use paywatch_store::watched::WatchMark;
+use tokio::sync::Semaphore;
 
 use super::ask::{self, Answer, Request, What};
 use super::reading::Reading;
@@ -15,9 +16,15 @@ use super::{Fault, Pace, Parts, patience};
 use crate::apply::ApplyBlocks;
 use crate::follower::{Follower, Want};
 
-/// Blocks that are asked for at one time. They share the node and the line: with more of them the
-/// first one, which is waited for, comes later.
-const BLOCKS_AT_ONCE: usize = 4;
+/// Blocks that the node is asked for at one time. They share the node and the line: with more of them
+/// the first one, which is waited for, comes later. The others take their turns by themselves, also
+/// while the worker waits for the database.
+const BLOCKS_AT_ONCE: usize = 3;
+
+/// Turns at the node for a round of requests.
+pub(super) fn turns() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(BLOCKS_AT_ONCE))
+}
 
 /// What was asked and not answered yet, besides blocks.
 #[derive(Default)]
@@ -43,6 +50,8 @@ pub(super) struct Following<S: Source> {
     /// time it is read does not connect, and all of this is forgotten.
     pub(super) hashes: BTreeMap<u64, BlockHash>,
     pub(super) asked: Asked,
+    /// Whose turn it is to be read; withdrawn with the round.
+    pub(super) turns: Arc<Semaphore>,
     pub(super) poll_at: UnixMillis,
     /// When the poll began whose tip the follower has.
     pub(super) polled_at: Option<UnixMillis>,
@@ -84,6 +93,8 @@ impl<S: Source> Following<S> {
         self.blocks.clear();
         self.hashes.clear();
         self.asked = Asked::default();
+        self.turns.close();
+        self.turns = turns();
     }
 
     /// Takes one answer; says whether it led anywhere.
@@ -103,7 +114,7 @@ impl<S: Source> Following<S> {
             return Ok(false);
         }
         match answer.what {
-            What::Reread(..) => Ok(false),
+            What::Reread(..) | What::Withdrawn => Ok(false),
             What::Health(begun_at, health) => {
                 self.asked.health = false;
                 self.poll_at = now.plus_ms(parts.pace.poll_ms);
@@ -296,7 +307,6 @@ impl<S: Source> Following<S> {
     fn want_blocks(&mut self, source: &Arc<S>, from: u64, to: u64, requests: &mut Vec<Request<S>>) {
         let tip = self.follower.tip().filter(|tip| tip.height == from);
         let tip_hash = tip.map(|tip| tip.hash.clone());
-        let mut under_way = self.blocks.values().filter(|block| block.is_none()).count();
         for height in (from..=to).take(limits::PREFETCH_BLOCKS_MAX) {
             if self.blocks.contains_key(&height) {
                 continue;
@@ -309,14 +319,9 @@ impl<S: Source> Following<S> {
                 }
                 break;
             };
-            if BLOCKS_AT_ONCE <= under_way {
-                self.hashes.insert(height, hash);
-                break;
-            }
-            under_way = under_way.saturating_add(1);
             self.blocks.insert(height, None);
             let at = BlockRef { height, hash };
-            requests.push(ask::block(source, self.round, at));
+            requests.push(ask::block(source, self.round, &self.turns, at));
         }
     }
 

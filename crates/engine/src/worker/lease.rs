@@ -8,7 +8,7 @@ use paywatch_store::blocks;
 use paywatch_store::chains::Lease;
 use paywatch_store::watched::WatchMark;
 
-use super::following::{Asked, Following};
+use super::following::{Asked, Following, turns};
 use super::speed::Speed;
 use super::{Fault, Parts};
 use crate::follower::{Follower, Halt, Header};
@@ -111,6 +111,7 @@ impl<S: Source> Following<S> {
             watched: WatchTable::new(parts.entropy.bits()),
             mark: WatchMark::START,
             round: 0,
+            turns: turns(),
             blocks: BTreeMap::new(),
             hashes: BTreeMap::new(),
             asked: Asked::default(),
