@@ -144,12 +144,12 @@ CREATE TABLE watched (
     CHECK ((sibling_form IS NULL) = (sibling_address IS NULL))
 );
 -- Serves the incremental load of a family's watch table.
-CREATE INDEX watched_by_family ON watched (family, xid);
+CREATE INDEX watched_by_family ON watched (family, xid, id);
 -- Rows with a mark at or above the watched_mark that was read before an earlier load are all that
 -- this load may not have seen: ids are given before the commit, so a row with a lower id can appear
 -- after one with a higher id, but never one of a transaction below the oldest that still runs.
-CREATE VIEW watched_marked AS SELECT xid AS mark, family, key, option FROM watched;
--- Where the next load begins; read it before the rows.
+CREATE VIEW watched_marked AS SELECT xid AS mark, id, family, key, option FROM watched;
+-- Where the next load begins; read it before the rows or with the first of them.
 CREATE VIEW watched_mark AS SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS mark;
 
 -- Facts: an amount credited to a watched key at a position in a transaction. Append-only.

@@ -137,8 +137,8 @@ CREATE TABLE watched (
 CREATE INDEX watched_by_family ON watched (family, id);
 -- Rows with a mark at or above the watched_mark that was read before an earlier load are all that
 -- this load did not see. One writer commits in the order of ids, so the id is the mark.
-CREATE VIEW watched_marked AS SELECT id AS mark, family, key, option FROM watched;
--- Where the next load begins; read it before the rows.
+CREATE VIEW watched_marked AS SELECT id AS mark, id, family, key, option FROM watched;
+-- Where the next load begins; read it before the rows or with the first of them.
 CREATE VIEW watched_mark AS SELECT COALESCE(MAX(id), 0) + 1 AS mark FROM watched;
 
 -- Facts: an amount credited to a watched key at a position in a transaction. Append-only.

@@ -11,8 +11,16 @@ use crate::sql::statements;
 use crate::{Conn, StoreError};
 
 statements! {
-    MARK = "SELECT mark FROM watched_mark";
-    SINCE = "SELECT key FROM watched_marked WHERE family = $1 AND mark >= $2";
+    /// Many keys in one text: a row for each would cost more than reading it. The mark of the same
+    /// statement sees the same commits.
+    SINCE = "WITH page AS MATERIALIZED (
+            SELECT mark, id, key FROM watched_marked
+            WHERE family = $1 AND mark >= $2 AND (mark > $2 OR id > $3)
+            ORDER BY mark, id LIMIT $4),
+        last AS (SELECT mark, id FROM page ORDER BY mark DESC, id DESC LIMIT 1)
+        SELECT (SELECT mark FROM watched_mark), (SELECT COUNT(*) FROM page),
+            (SELECT string_agg(key, ' ') FROM page), last.mark, last.id
+        FROM (SELECT 1 AS one) AS always LEFT JOIN last ON true";
     /// `CROSS JOIN` keeps SQLite to this order: to sort by id it would read the whole family.
     OWNERS = "SELECT w.key, w.sibling_form, w.sibling_address, o.id, o.public_id, o.invoice,
             o.chain, o.asset
@@ -20,6 +28,12 @@ statements! {
         WHERE w.family = $1 AND w.key = j.value->>'key' AND o.id = w.option
         ORDER BY w.id";
 }
+
+/// Keys that one statement reads.
+const KEYS_AT_ONCE: i64 = 4096;
+
+/// Some of the keys: the mark, their number, themselves, and mark and id of the last.
+type Page = (i64, i64, Option<String>, Option<i64>, Option<i64>);
 
 /// How far a watch table was loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +44,8 @@ impl WatchMark {
     pub const START: Self = Self(0);
 }
 
-/// Every key of a family that loads up to `mark` may not have seen, and the mark for the next load.
-/// A key can come twice; none is ever left out.
+/// Hands to `insert` every key of a family that loads up to `mark` may not have seen; answers the mark for
+/// the next load. A key can come twice; none is ever left out.
 ///
 /// Rows are not committed in the order in which they are numbered. On Postgres the mark is the oldest
 /// transaction that was still running when an earlier load began: whatever was not visible then
@@ -40,15 +54,33 @@ pub async fn since(
     conn: &mut Conn,
     family: Family,
     mark: WatchMark,
-) -> Result<(Vec<Vec<u8>>, WatchMark), StoreError> {
-    // The mark comes first: what is committed between the two statements is then read twice, not never.
-    let (next,) = conn.fetch_one::<(i64,)>(MARK, &[]).await?;
-    let binds = [family.as_str().into(), mark.0.into()];
-    let rows = conn.fetch::<(String,)>(SINCE, &binds).await?;
-    let keys = rows
-        .into_iter()
-        .map(|(key,)| hex::decode(&key).map_err(|_| damaged("watched.key", key)));
-    Ok((keys.collect::<Result<_, _>>()?, WatchMark(next)))
+    mut insert: impl FnMut(&[u8]),
+) -> Result<WatchMark, StoreError> {
+    // What is committed between two pages is read twice, not never: the mark is that of the first.
+    let mut next = None;
+    let mut behind = (mark.0, 0);
+    let mut bytes = Vec::new();
+    loop {
+        let binds = [
+            family.as_str().into(),
+            behind.0.into(),
+            behind.1.into(),
+            KEYS_AT_ONCE.into(),
+        ];
+        let page: Page = conn.fetch_one(SINCE, &binds).await?;
+        let (mark, count, keys, last_mark, last_id) = page;
+        let next = *next.get_or_insert(WatchMark(mark));
+        for key in keys.as_deref().unwrap_or_default().split_ascii_whitespace() {
+            bytes.resize(key.len() / 2, 0);
+            hex::decode_to_slice(key, &mut bytes).map_err(|_| damaged("watched.key", key))?;
+            insert(&bytes);
+        }
+        let last = last_mark.zip(last_id);
+        let Some(last) = last.filter(|_| KEYS_AT_ONCE <= count) else {
+            return Ok(next);
+        };
+        behind = last;
+    }
 }
 
 /// Whose a watched key is.

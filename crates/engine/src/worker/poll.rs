@@ -73,11 +73,9 @@ impl<S: Source> Following<S> {
         store: &Store,
         family: Family,
     ) -> Result<(), StoreError> {
-        let (keys, mark) = watched::since(&mut store.read().await?, family, self.mark).await?;
-        for key in keys {
-            self.watched.insert(&key);
-        }
-        self.mark = mark;
+        let (watched, mut conn) = (&mut self.watched, store.read().await?);
+        let insert = |key: &[u8]| watched.insert(key);
+        self.mark = watched::since(&mut conn, family, self.mark, insert).await?;
         Ok(())
     }
 

@@ -13,12 +13,18 @@ use super::bed::{Bed, NOW, on_both, unit};
 use super::scene::{Scene, dossier};
 use crate::invoices::{By, Filter, NewInvoice, NewOption};
 use crate::placements::LeftReason;
+use crate::sql::statements;
 use crate::transfers::NewTransfer;
 use crate::watched::{self, WatchMark};
 use crate::{
     Conn, Cursor, InvoiceKey, OptionKey, Store, StoreError, TransferKey, handed_out, invoices,
     placements, transfers,
 };
+
+statements! {
+    WATCH = "INSERT INTO watched (family, key, option)
+        SELECT 'bitcoin', value->>'key', $2 FROM json_each($1)";
+}
 
 fn chain() -> ChainName {
     "bitcoin-regtest".parse().unwrap()
@@ -255,31 +261,59 @@ async fn invoices_are_found_by_transaction(_: &Bed, store: Store) {
     assert_eq!((first.amount, first.sighted_at), (Amount::MAX, NOW));
 }
 
+/// What a load brings, and the mark for the next.
+async fn watched_since(
+    conn: &mut Conn,
+    family: Family,
+    mark: WatchMark,
+) -> (Vec<Vec<u8>>, WatchMark) {
+    let mut keys = Vec::new();
+    let insert = |key: &[u8]| keys.push(key.to_vec());
+    let mark = watched::since(conn, family, mark, insert).await.unwrap();
+    (keys, mark)
+}
+
 async fn the_watch_table_grows_by_what_is_new(_: &Bed, store: Store) {
     let scene = Scene::new(store.clone()).await;
     let mut conn = store.read().await.unwrap();
-    let (keys, mark) = watched::since(&mut conn, Family::Bitcoin, WatchMark::START)
-        .await
-        .unwrap();
+    let (keys, mark) = watched_since(&mut conn, Family::Bitcoin, WatchMark::START).await;
     assert!(keys.is_empty());
     scene.invoice(1).await;
-    let (keys, mark) = watched::since(&mut conn, Family::Bitcoin, mark)
-        .await
-        .unwrap();
+    let (keys, mark) = watched_since(&mut conn, Family::Bitcoin, mark).await;
     assert_eq!(keys, [vec![0, 20, 1]]);
     scene.invoice(2).await;
-    let (keys, mark) = watched::since(&mut conn, Family::Bitcoin, mark)
-        .await
-        .unwrap();
+    let (keys, mark) = watched_since(&mut conn, Family::Bitcoin, mark).await;
     assert_eq!(keys, [vec![0, 20, 2]]);
-    let (keys, _) = watched::since(&mut conn, Family::Bitcoin, mark)
-        .await
-        .unwrap();
+    let (keys, _) = watched_since(&mut conn, Family::Bitcoin, mark).await;
     assert!(keys.is_empty());
-    let (keys, _) = watched::since(&mut conn, Family::Evm, WatchMark::START)
-        .await
-        .unwrap();
+    let (keys, _) = watched_since(&mut conn, Family::Evm, WatchMark::START).await;
     assert!(keys.is_empty(), "each family has its own");
+}
+
+async fn more_keys_than_a_statement_reads_are_all_loaded(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    scene.invoice(1).await;
+    let mut conn = store.read().await.unwrap();
+    let option = option_of(&mut conn, 1).await;
+    // One transaction, so that on Postgres all of them have the same mark.
+    let keys: Vec<[u8; 4]> = (0..9_000_u32).map(u32::to_be_bytes).collect();
+    let rows = keys
+        .iter()
+        .map(|key| serde_json::json!({ "key": hex::encode(key) }));
+    let rows = serde_json::Value::from_iter(rows).to_string();
+    unit!(store, [rows], |tx| tx
+        .execute(WATCH, &[(&rows).into(), option.into()])
+        .await)
+    .await
+    .unwrap();
+    let (mut found, mark) = watched_since(&mut conn, Family::Bitcoin, WatchMark::START).await;
+    found.sort();
+    let expected = keys.iter().map(|key| key.to_vec());
+    let mut expected: Vec<Vec<u8>> = expected.chain([vec![0, 20, 1]]).collect();
+    expected.sort();
+    assert!(found == expected, "{} keys, each once", found.len());
+    let (again, _) = watched_since(&mut conn, Family::Bitcoin, mark).await;
+    assert!(again.is_empty());
 }
 
 /// Goal: a key that is committed after a later one is loaded all the same. Method: a unit inserts its
@@ -312,9 +346,7 @@ async fn a_key_that_is_committed_late_is_not_missed_on_postgres() {
             scene.invoice(2).await;
             let mut conn = store.read().await.unwrap();
             let family = Family::Bitcoin;
-            let (keys, mark) = watched::since(&mut conn, family, WatchMark::START)
-                .await
-                .unwrap();
+            let (keys, mark) = watched_since(&mut conn, family, WatchMark::START).await;
             assert_eq!(keys, [vec![0, 20, 2]], "the first is not committed yet");
             (conn, mark)
         };
@@ -325,18 +357,14 @@ async fn a_key_that_is_committed_late_is_not_missed_on_postgres() {
         };
         let (late, (mut conn, mark)) = join(late, release).await;
         late.unwrap();
-        let (mut keys, mark) = watched::since(&mut conn, Family::Bitcoin, mark)
-            .await
-            .unwrap();
+        let (mut keys, mark) = watched_since(&mut conn, Family::Bitcoin, mark).await;
         keys.sort();
         assert_eq!(
             keys,
             [vec![0, 20, 1], vec![0, 20, 2]],
             "late, and the other once more"
         );
-        let (keys, _) = watched::since(&mut conn, Family::Bitcoin, mark)
-            .await
-            .unwrap();
+        let (keys, _) = watched_since(&mut conn, Family::Bitcoin, mark).await;
         assert!(keys.is_empty());
         let found = invoices::find_public(&mut conn, InvoiceId::from_bits(1)).await;
         assert!(found.unwrap().is_some());
@@ -350,4 +378,5 @@ on_both!(
     a_replacement_finds_the_sighting_of_what_it_replaces,
     invoices_are_found_by_transaction,
     the_watch_table_grows_by_what_is_new,
+    more_keys_than_a_statement_reads_are_all_loaded,
 );

@@ -89,13 +89,11 @@ async fn an_address_belongs_to_one_option(_: &Bed, store: Store) {
         .await
         .unwrap();
     assert_eq!(counts, (1, 1, 1), "nothing is half-created");
-    let (keys, _) = watched::since(
-        &mut conn,
-        paywatch_domain::Family::Bitcoin,
-        watched::WatchMark::START,
-    )
-    .await
-    .unwrap();
+    let mut keys = Vec::new();
+    let (family, start) = (paywatch_domain::Family::Bitcoin, watched::WatchMark::START);
+    watched::since(&mut conn, family, start, |key| keys.push(key.to_vec()))
+        .await
+        .unwrap();
     assert_eq!(keys, [vec![0, 20, 1]]);
 }
 
