@@ -300,7 +300,7 @@ async fn more_keys_than_a_statement_reads_are_all_loaded(_: &Bed, store: Store) 
     let rows = keys
         .iter()
         .map(|key| serde_json::json!({ "key": hex::encode(key) }));
-    let rows = serde_json::Value::from_iter(rows).to_string();
+    let rows = rows.collect::<serde_json::Value>().to_string();
     unit!(store, [rows], |tx| tx
         .execute(WATCH, &[(&rows).into(), option.into()])
         .await)
