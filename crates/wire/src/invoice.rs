@@ -90,6 +90,8 @@ pub struct InvoiceOption {
     pub finality: FinalityForm,
     /// Its own status by the same table.
     pub status: String,
+    /// A payment to it made now would be in time and is wanted: no other option has received enough.
+    pub payable: bool,
     /// Its sums.
     pub tally: Tally,
 }
@@ -275,6 +277,7 @@ impl InvoiceOption {
             payment_uri: place.payment_uri.to_string(),
             finality: (&option.finality).into(),
             status: tally.status.as_str().into(),
+            payable: tally.payable,
             tally: Tally::render(option, tally)?,
         })
     }

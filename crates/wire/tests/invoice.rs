@@ -129,7 +129,7 @@ const OPTION: &str = concat!(
     r#""wallet_id":"wal_00000000000000000000000003","address":"bcrt1qexample","#,
     r#""derivation_path":"m/84h/1h/0h/0/7","amount":"0.00076924","amount_atomic":"76924","#,
     r#""rate":null,"payment_uri":"bitcoin:bcrt1qexample?amount=0.00076924","#,
-    r#""finality":{"depth":3},"status":"confirming","#,
+    r#""finality":{"depth":3},"status":"confirming","payable":true,"#,
     r#""tally":{"seen":"0.00080000","confirming":"0.00050000","final":"0","late":"0.00001000","#,
     r#""remaining":"0","excess":"0.00003076"}}"#
 );

@@ -4,6 +4,7 @@
 //! gives the new truth, so there is nothing to undo.
 
 mod findings;
+mod lead;
 mod progress;
 mod tally;
 mod transfers;
@@ -60,6 +61,8 @@ pub struct OptionTally {
     pub news: Sums,
     /// By the table.
     pub status: Status,
+    /// A payment to it made now would be in time and is wanted: no other option has enough.
+    pub payable: bool,
 }
 
 /// One transfer as the fold sees it.
@@ -145,9 +148,16 @@ pub fn fold(
         options.push(tally::tally(option, own, canceled, closed)?);
     }
     let exceptions = findings::find(terms, transfers, &seen)?;
-    let best = options.iter().min_by_key(|option| option.status);
-    let status = best.map_or(Status::Created, |option| option.status);
-    let paid_option = best
+    let status = options.iter().map(|option| option.status).min();
+    let status = status.unwrap_or(Status::Created);
+    let payable = now <= terms.expires_at && status.is_open();
+    let wanted = lead::wanted(&terms.options, &options)?;
+    for (option, is_wanted) in options.iter_mut().zip(wanted) {
+        option.payable = payable && is_wanted;
+    }
+    let lead = lead::lead(&terms.options, &options, transfers, &seen)?;
+    let lead = lead.and_then(|place| options.get(place));
+    let paid_option = lead
         .filter(|option| option.status.is_paid())
         .map(|option| option.id);
     let overdue = terms.expires_at.plus_ms(limits::WAITING_FOR_AFTER_MS) < now;
@@ -156,7 +166,7 @@ pub fn fold(
     Ok(Folded {
         status,
         closed,
-        payable: now <= terms.expires_at && status.is_open(),
+        payable,
         paid_option,
         waiting_for: if overdue { uncovered } else { Vec::new() },
         options,

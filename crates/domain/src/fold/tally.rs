@@ -47,5 +47,6 @@ pub(super) fn tally<'a>(
         sums,
         news,
         status: measures.status(),
+        payable: false,
     })
 }

@@ -4,4 +4,5 @@
 mod finality;
 mod fold;
 mod news;
+mod options;
 mod status;
