@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Output;
 
-const ORDER: &str = "invoice create --asset btc@bitcoin-regtest --amount 0.0005 --order-id A-7";
+const ORDER: &str = "invoice create --option btc@bitcoin-regtest=0.0005 --order-id A-7";
 
 /// Runs a command in a folder.
 struct Shell<'a> {
@@ -107,9 +107,7 @@ async fn a_new_configuration_is_made_and_checked() -> Result<()> {
     );
 
     shell.fails("nonsense", 2).await?;
-    shell
-        .fails("invoice create --asset btc@bitcoin-regtest", 2)
-        .await?;
+    shell.fails("invoice create --order-id A-8", 2).await?;
     let said = shell.fails("invoice list", 1).await?;
     ensure!(
         said.contains("PAYWATCH_KEY"),

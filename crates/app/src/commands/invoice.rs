@@ -20,12 +20,10 @@ pub(crate) struct Arguments {
 enum Action {
     /// Make an invoice.
     Create {
-        /// What is to be paid, for example btc@bitcoin.
-        #[arg(long)]
-        asset: String,
-        /// How much, for example 0.0015.
-        #[arg(long)]
-        amount: String,
+        /// A way to pay, for example btc@bitcoin=0.0015; give it again for each further one. A wallet
+        /// that is not the default one stands behind a comma: btc@bitcoin=0.0015,wal_…
+        #[arg(long = "option", value_name = "ASSET=AMOUNT[,WALLET]", required = true)]
+        options: Vec<String>,
         /// Your own reference.
         #[arg(long)]
         order_id: Option<String>,
@@ -58,13 +56,13 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
     let client = arguments.connection.open()?;
     match arguments.action {
         Action::Create {
-            asset,
-            amount,
+            options,
             order_id,
             expires_in,
             policy,
         } => {
-            let mut body = json!({ "options": [{ "asset": asset, "amount": amount }] });
+            let options: Vec<Value> = options.iter().map(|text| option(text)).collect();
+            let mut body = json!({ "options": options });
             let fields = [
                 ("order_id", order_id.map(Value::from)),
                 ("expires_in_s", expires_in.map(Value::from)),
@@ -112,6 +110,22 @@ async fn watch(output: Output, client: &Client, id: &str) -> anyhow::Result<()> 
     }
 }
 
+/// One way to pay in the words of a request. What cannot stand in it, the server says.
+fn option(text: &str) -> Value {
+    let (asset, rest) = text
+        .split_once('=')
+        .map_or((text, None), |(asset, rest)| (asset, Some(rest)));
+    let (amount, wallet) = match rest.map(|rest| rest.split_once(',').unwrap_or((rest, ""))) {
+        Some((amount, wallet)) => (
+            Some(amount),
+            Some(wallet).filter(|wallet| !wallet.is_empty()),
+        ),
+        None => (None, None),
+    };
+    json!({ "asset": asset, "amount": amount, "wallet_id": wallet })
+}
+
+/// An invoice in a list: of several options the first, and how many there are beside it.
 fn row(invoice: &Value) -> Vec<String> {
     let fields = [
         "/id",
@@ -122,7 +136,14 @@ fn row(invoice: &Value) -> Vec<String> {
         "/created_at",
         "/expires_at",
     ];
-    fields.iter().map(|field| text(invoice, field)).collect()
+    let count = invoice["options"].as_array().map_or(0, Vec::len);
+    let cells = fields.iter().map(|field| match *field {
+        "/options/0/asset" if 1 < count => {
+            format!("{} or {} more", text(invoice, field), count - 1)
+        }
+        field => text(invoice, field),
+    });
+    cells.collect()
 }
 
 fn describe(invoice: &Value) -> String {
@@ -140,8 +161,14 @@ fn describe(invoice: &Value) -> String {
             text(option, "/asset"),
             text(option, "/address")
         ));
+        let mark = if option["id"] == invoice["paid_option"] {
+            ", made it paid"
+        } else {
+            ""
+        };
         lines.push(format!(
-            "  seen {}, final {}, remaining {}",
+            "    {}: seen {}, final {}, remaining {}{mark}",
+            text(option, "/status"),
             text(option, "/tally/seen"),
             text(option, "/tally/final"),
             text(option, "/tally/remaining")

@@ -58,6 +58,7 @@ fn views(covered: [i64; 2]) -> Views {
     let view = |until| ChainView {
         tip: Some(TIP),
         covered_until: Some(UnixMillis(until)),
+        ..ChainView::default()
     };
     let views = covered.into_iter().enumerate();
     views
@@ -77,6 +78,7 @@ fn transfer(number: usize, place: usize, amount: u64, at: i64, stands: Option<Pl
         position: Position::new("vout:0"),
         sighted_at: UnixMillis(at),
         place: stands,
+        vetting: None,
     }
 }
 

@@ -47,6 +47,11 @@ pub(crate) fn asset() -> AssetName {
     "btc@bitcoin-regtest".parse().unwrap()
 }
 
+/// What is paid on a second chain of the same family.
+pub(crate) fn second_asset() -> AssetName {
+    "btc@bitcoin-signet".parse().unwrap()
+}
+
 /// Every transaction of the mempool, whomever it pays.
 #[derive(Debug)]
 struct Everything(Vec<Credit>);
@@ -65,9 +70,14 @@ impl Spenders for Everything {
 
 /// A payment of `sat` to the address with this watch key. Payments of one `spends` exclude each other.
 pub(crate) fn payment(tx: &str, key: &[u8], sat: u64, spends: &str) -> Credit {
+    payment_of(asset(), tx, key, sat, spends)
+}
+
+/// The same in another asset.
+pub(crate) fn payment_of(asset: AssetName, tx: &str, key: &[u8], sat: u64, spends: &str) -> Credit {
     Credit {
         key: key.into(),
-        asset: asset(),
+        asset,
         amount: Amount::from_atomic(sat),
         tx_id: TxId::new(tx),
         position: Position::new("vout:0"),
@@ -133,7 +143,7 @@ impl Node {
 }
 
 impl MemoryChain {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(name: &ChainName) -> Self {
         let node = Node {
             blocks: Vec::new(),
             pool: Vec::new(),
@@ -146,7 +156,7 @@ impl MemoryChain {
             branches: 0,
         };
         Self {
-            name: asset().chain().clone(),
+            name: name.clone(),
             node: Arc::new(Mutex::new(node)),
             is_slow: Arc::new(watch::Sender::new(false)),
         }

@@ -4,29 +4,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::join;
 use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 use paywatch_domain::{
-    Asset, AssetKind, Catalogue, ChainName, ChainSpec, Entropy, Family, Finality, InvoiceId,
-    MerchantId, Mode, UnixMillis, WalletId,
+    Asset, AssetKind, AssetName, Catalogue, ChainName, ChainSpec, Entropy, Family, Finality,
+    InvoiceId, MerchantId, Mode, UnixMillis, WalletId,
 };
-use paywatch_engine::commands::{Answered, Caller, CommandError, CommandParts, Commands};
+use paywatch_engine::commands::{
+    Answered, Caller, CommandError, CommandParts, Commands, Idempotent,
+};
 use paywatch_engine::high_water::HighWater;
 use paywatch_engine::housekeeping::Housekeeper;
 use paywatch_engine::worker::{ChainWorker, Pace, Parts, Step};
 use paywatch_store::chains::{self, ChainRow};
 use paywatch_store::{
-    MasterKey, Options, Store, StoreError, Tx, Unit, events, invoices, merchants,
+    MasterKey, Options, Store, StoreError, Tx, Unit, events, invoices, merchants, wallets,
 };
 use paywatch_testkit::Postgres;
 use paywatch_wire::request::{NamedPolicies, Rescan, ScanWallet, decode};
 use paywatch_wire::{ChainRequest, Invoice};
 use serde_json::{Value, json};
 
-use crate::chain::{MemoryChain, asset};
+use crate::chain::{MemoryChain, Node, asset, second_asset};
 
 /// The time at which tests begin.
 pub(crate) const START: i64 = 1_700_000_000_000;
@@ -124,6 +126,14 @@ impl Unit for AddMerchant {
     }
 }
 
+/// A second chain and its worker.
+pub(crate) struct Second {
+    pub(crate) chain: MemoryChain,
+    worker: ChainWorker<MemoryChain>,
+    /// Whether its worker comes before the other one.
+    pub(crate) goes_first: bool,
+}
+
 pub(crate) struct House {
     pub(crate) chain: MemoryChain,
     pub(crate) store: Store,
@@ -132,6 +142,7 @@ pub(crate) struct House {
     pub(crate) now: UnixMillis,
     pub(crate) url: String,
     worker: ChainWorker<MemoryChain>,
+    pub(crate) second: Option<Second>,
     pub(crate) marks: Arc<Marks>,
     pub(crate) wallet: WalletId,
     /// Addresses that workers have derived.
@@ -141,9 +152,18 @@ pub(crate) struct House {
     entropy: Counting,
 }
 
-fn spec() -> ChainSpec {
+/// The first chain, a second one of its family, and one of a family for which nobody has a wallet.
+fn specs() -> [ChainSpec; 3] {
+    let foreign = ChainSpec {
+        family: Family::Evm,
+        ..spec("eth@sepolia".parse().unwrap())
+    };
+    [spec(asset()), spec(second_asset()), foreign]
+}
+
+fn spec(asset: AssetName) -> ChainSpec {
     let asset = Asset {
-        name: asset(),
+        name: asset,
         kind: AssetKind::Native,
         decimals: 8,
         dust: paywatch_domain::Amount::from_atomic(546),
@@ -183,7 +203,7 @@ async fn run(url: &str, test: impl AsyncFnOnce(House)) {
     let (store, writer) = Store::open(url, Options::default()).await.unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let body = async move {
-        test(House::furnish(url, store).await).await;
+        test(Box::pin(House::furnish(url, store)).await).await;
         drop(stop);
     };
     let stopped = async move { drop(stopped.await) };
@@ -192,13 +212,13 @@ async fn run(url: &str, test: impl AsyncFnOnce(House)) {
 
 impl House {
     async fn furnish(url: &str, store: Store) -> Self {
-        let spec = spec();
+        let spec = spec(asset());
         let master = Arc::new(MasterKey::from_bytes([7; 32]));
         let derivation: Arc<dyn Derivation> = Arc::new(PlainDerivation::default());
         let marks = Arc::new(Marks::default());
         let commands = Commands::new(CommandParts {
             store: store.clone(),
-            catalogue: Arc::new(Catalogue::new([spec.clone()])),
+            catalogue: Arc::new(Catalogue::new(specs())),
             derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
             policies: NamedPolicies::default(),
             master: Arc::clone(&master),
@@ -214,12 +234,7 @@ impl House {
             actor: "test".into(),
             request_id: "req".into(),
         };
-        let chain = MemoryChain::new();
-        for height in 0..3 {
-            chain
-                .node()
-                .mine(Vec::new(), UnixMillis(START - 3_000 + height));
-        }
+        let chain = young_chain(&spec.name);
         let derived = Arc::new(AtomicU64::new(0));
         let worker = worker(&chain, &store, &spec, &master, (&marks, &derived), "first");
         let entropy = Counting(0);
@@ -233,6 +248,7 @@ impl House {
             now,
             url,
             worker,
+            second: None,
             marks,
             wallet: WalletId::from_bits(0),
             derived,
@@ -262,6 +278,66 @@ impl House {
             .confirm_wallet(caller, id, None, self.now, &mut self.entropy)
             .await
             .unwrap();
+    }
+
+    /// A second chain, followed by a worker of its own from now on.
+    pub(crate) async fn follow_second(&mut self) {
+        let spec = spec(second_asset());
+        let chain = young_chain(&spec.name);
+        let memory = (&self.marks, &self.derived);
+        let worker = worker(&chain, &self.store, &spec, &self.master, memory, "second");
+        self.second = Some(Second {
+            chain,
+            worker,
+            goes_first: false,
+        });
+        self.settle().await;
+    }
+
+    /// The node of the second chain.
+    pub(crate) fn second_node(&self) -> MutexGuard<'_, Node> {
+        self.second.as_ref().unwrap().chain.node()
+    }
+
+    /// Asks for an invoice; answers it, and whether it was made before.
+    pub(crate) async fn create(
+        &mut self,
+        body: &Value,
+        idempotency_key: Option<&str>,
+    ) -> Result<(Value, bool), CommandError> {
+        let text = body.to_string();
+        let idempotent = idempotency_key.map(|key| Idempotent {
+            path: "/v1/invoices".into(),
+            key: key.into(),
+            body_hash: [u8::try_from(text.len() % 256).unwrap(); 32],
+        });
+        let request = decode(text.as_bytes()).unwrap();
+        let (commands, caller) = (&self.commands, &self.caller);
+        let answered = commands
+            .create_invoice(caller, request, idempotent, self.now, &mut self.entropy)
+            .await?;
+        let is_replayed = matches!(answered, Answered::Replayed(_));
+        Ok((answer_json(answered), is_replayed))
+    }
+
+    /// The least and the most that count as exactly paid at an option, as they are stored.
+    pub(crate) async fn bounds(&self, id: InvoiceId, place: usize) -> (u64, u64) {
+        let mut conn = self.store.read().await.unwrap();
+        let (merchant, mode) = (self.caller.merchant, self.caller.mode);
+        let found = invoices::find(&mut conn, merchant, mode, id).await;
+        let loaded = invoices::load(&mut conn, &[found.unwrap().unwrap()]).await;
+        let dossier = loaded.unwrap().remove(0).dossier.unwrap();
+        let option = &dossier.terms.options[place];
+        let sat = |amount: paywatch_domain::Amount| amount.to_string().parse().unwrap();
+        (sat(option.minimum), sat(option.maximum))
+    }
+
+    /// The next index of the only wallet.
+    pub(crate) async fn next_index(&self) -> u32 {
+        let mut conn = self.store.read().await.unwrap();
+        let (merchant, mode) = (self.caller.merchant, self.caller.mode);
+        let wallet = wallets::get(&mut conn, merchant, mode, self.wallet).await;
+        wallet.unwrap().unwrap().next_index
     }
 
     /// Makes an invoice of `sat`; answers its id and its watch key.
@@ -295,21 +371,25 @@ impl House {
 
     /// Lets the worker do everything that it can do at this time.
     pub(crate) async fn settle(&mut self) {
-        for _ in 0..10_000 {
-            match self.worker.step(self.now).await {
-                Step::Progress => {}
-                Step::Idle { .. } => {
-                    let wait = Duration::from_millis(20);
-                    if tokio::time::timeout(wait, self.worker.ready())
-                        .await
-                        .is_err()
-                    {
-                        return;
-                    }
-                }
+        let (first, now) = (&mut self.worker, self.now);
+        match &mut self.second {
+            None => rest(first, now).await,
+            Some(second) if second.goes_first => {
+                rest(&mut second.worker, now).await;
+                rest(first, now).await;
+            }
+            Some(second) => {
+                rest(first, now).await;
+                rest(&mut second.worker, now).await;
             }
         }
-        panic!("the worker does not come to rest");
+    }
+
+    /// The same with both workers at the same time.
+    pub(crate) async fn settle_together(&mut self) {
+        let second = &mut self.second.as_mut().unwrap().worker;
+        let first = Box::pin(rest(&mut self.worker, self.now));
+        join(first, Box::pin(rest(second, self.now))).await;
     }
 
     /// One step of the worker, and one answer of the node if there is any.
@@ -467,6 +547,32 @@ impl House {
         let name = |row: &events::EventRow| row.kind.as_str().replace("invoice.", "");
         rows.iter().map(name).collect()
     }
+}
+
+/// Three blocks, mined before the tests begin.
+fn young_chain(name: &ChainName) -> MemoryChain {
+    let chain = MemoryChain::new(name);
+    for height in 0..3 {
+        let time = UnixMillis(START - 3_000 + height);
+        chain.node().mine(Vec::new(), time);
+    }
+    chain
+}
+
+/// Lets a worker do everything that it can do at this time.
+async fn rest(worker: &mut ChainWorker<MemoryChain>, now: UnixMillis) {
+    for _ in 0..10_000 {
+        match worker.step(now).await {
+            Step::Progress => {}
+            Step::Idle { .. } => {
+                let wait = Duration::from_millis(20);
+                if tokio::time::timeout(wait, worker.ready()).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    panic!("the worker does not come to rest");
 }
 
 fn worker(

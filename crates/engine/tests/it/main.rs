@@ -5,6 +5,7 @@ mod audit;
 mod chain;
 mod follower;
 mod house;
+mod options;
 mod requests;
 mod scenarios;
 mod seals;

@@ -84,6 +84,95 @@ fn no_statement_computes_with_amounts() {
     }
 }
 
+/// What was agreed about an invoice and what was seen stays as it was written. `*` is every column.
+const IMMUTABLE: [(&str, &[&str]); 7] = [
+    (
+        "invoices",
+        &[
+            "public_id",
+            "merchant",
+            "mode",
+            "order_id",
+            "terms",
+            "metadata",
+            "created_at",
+            "expires_at",
+            "late_until",
+            "seal",
+        ],
+    ),
+    ("options", &["*"]),
+    ("watched", &["*"]),
+    (
+        "transfers",
+        &[
+            "invoice",
+            "option",
+            "chain",
+            "asset",
+            "amount",
+            "tx_id",
+            "position",
+            "sighted_at",
+        ],
+    ),
+    ("spends", &["*"]),
+    ("operator_facts", &["*"]),
+    (
+        "events",
+        &["invoice", "version", "type", "body", "created_at"],
+    ),
+];
+
+/// Goal: no statement changes the terms of an invoice, its options or a fact. Method: what each `UPDATE`
+/// sets, and what each upsert sets; nothing deletes their rows.
+#[test]
+fn no_statement_changes_what_was_agreed_or_seen() {
+    let mut checked = 0;
+    for sql in crate::statements() {
+        for dialect in [Dialect::Lite, Dialect::Pg] {
+            let words: Vec<&str> = sql.text(dialect).split_whitespace().collect();
+            let (is_delete, table) = match words.as_slice() {
+                ["UPDATE", table, ..] | ["INSERT", "INTO", table, ..] => (false, *table),
+                ["DELETE", "FROM", table, ..] => (true, *table),
+                _ => continue,
+            };
+            let Some((_, columns)) = IMMUTABLE.iter().find(|(name, _)| *name == table) else {
+                continue;
+            };
+            checked += 1;
+            assert!(!is_delete, "{} deletes from {table}", sql.name());
+            for column in columns_set(&words) {
+                let is_kept = columns.contains(&"*") || columns.contains(&column);
+                assert!(!is_kept, "{} sets {table}.{column}", sql.name());
+            }
+        }
+    }
+    assert!(
+        IMMUTABLE.len() <= checked,
+        "each of them is written at least once"
+    );
+}
+
+/// The columns behind `SET`, up to the clause that follows.
+fn columns_set<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let set = words.iter().skip_while(|word| **word != "SET").skip(1);
+    let set = set.take_while(|word| !["FROM", "WHERE", "RETURNING"].contains(word));
+    let set: Vec<&str> = set.copied().collect();
+    let named = set.windows(2).filter(|pair| pair[1] == "=");
+    named.map(|pair| pair[0]).collect()
+}
+
+#[test]
+fn a_column_that_is_set_is_found() {
+    let find = |text: &'static str| columns_set(&text.split_whitespace().collect::<Vec<_>>());
+    let text = "UPDATE invoices SET status = n.status, terms = $1 FROM (SELECT 1 AS said) AS n WHERE id = 1";
+    assert_eq!(find(text), ["status", "terms"]);
+    let upsert = "INSERT INTO t (a) VALUES ($1) ON CONFLICT (a) DO UPDATE SET b = $1 WHERE c = 2";
+    assert_eq!(find(upsert), ["b"]);
+    assert!(find("SELECT a FROM t WHERE a = 1").is_empty());
+}
+
 /// Tables that grow with use. The others have a few rows per merchant or chain.
 const GROWING: [&str; 15] = [
     "attempts",
