@@ -166,7 +166,9 @@ CREATE TABLE transfers (
     tx_id      TEXT NOT NULL,                -- transaction
     position   TEXT NOT NULL,                -- place in the transaction, for example vout:0
     maturity   BIGINT NOT NULL,              -- blocks that the chain demands before it can be spent; 0 for none
+    origin     TEXT NOT NULL,                -- the first transaction seen to spend the same money; those that replace each other share it
     sighted_at BIGINT NOT NULL,              -- decides in time or late; stored once
+    final_at   BIGINT,                       -- when it was first said to be final; stored once, NULL before
     created_at BIGINT NOT NULL,              -- when this row was written
     UNIQUE (chain, tx_id, position, option),
     CHECK ((sibling_form IS NULL) = (sibling_address IS NULL))

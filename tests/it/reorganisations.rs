@@ -114,7 +114,8 @@ async fn a_payment_that_is_double_spent_is_reverted_for_good() -> Result<()> {
 }
 
 /// Goal: a reorganisation that is read in one go says one result. Where the payment only changed
-/// its block there is no news; where it was double spent, one event says so.
+/// its block there is no news; where it was double spent, one event says so, and
+/// one what there is to decide.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reorganisation_that_is_read_in_one_go_says_one_result() -> Result<()> {
     let (node, payer) = House::node().await?;
@@ -155,7 +156,8 @@ async fn a_reorganisation_that_is_read_in_one_go_says_one_result() -> Result<()>
         let back = house.until(&spent, "created").await?;
         assert_eq!(tally(&back, "seen")?, 0, "{depth} blocks");
         let events = house.until_told(&spent).await?;
-        assert_eq!(events.len(), before + 1, "{depth} blocks: {events:?}");
+        assert_eq!(events.len(), before + 2, "{depth} blocks: {events:?}");
+        assert_eq!(events[before + 1]["type"], "exception.opened");
         assert_eq!(check_reverted(&events, depth)?, before, "{depth} blocks");
     }
     Ok(())

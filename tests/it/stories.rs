@@ -84,7 +84,16 @@ async fn overpaid(house: &House) -> Result<()> {
     assert_eq!(tally(&paid, "final")?, 125_000);
     assert_eq!(tally(&paid, "excess")?, 25_000);
     house
-        .expect_told(&invoice, &["created", "detected", "confirming", "overpaid"])
+        .expect_told(
+            &invoice,
+            &[
+                "created",
+                "detected",
+                "confirming",
+                "overpaid",
+                "exception.opened",
+            ],
+        )
         .await
 }
 
@@ -147,7 +156,14 @@ async fn reorganised(house: &House) -> Result<()> {
         assert_eq!(tally(&paid, "final")?, 120_000);
     }
     let told = [
-        "created", "detected", "paid", "reverted", "detected", "paid",
+        "created",
+        "detected",
+        "paid",
+        "reverted",
+        "exception.opened",
+        "detected",
+        "paid",
+        "exception.resolved",
     ];
     house.expect_told(&quick, &told).await?;
     let told = [

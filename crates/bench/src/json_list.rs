@@ -110,6 +110,7 @@ fn transfers(count: u32, numbers: &mut Numbers) -> Result<Vec<NewTransfer>> {
             asset: asset.clone(),
             amount: Amount::from_atomic(1_000),
             tx_id: TxId::new(&id),
+            origin: TxId::new(&id),
             position: Position::new("vout:0"),
             sighted_at: now(),
             created_at: now(),

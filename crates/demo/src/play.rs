@@ -171,7 +171,10 @@ impl Play<'_> {
             let _ = arrived.await;
             let types = told(invoice).types;
             let expected: Vec<(u64, String)> = (1..)
-                .zip(tells.iter().map(|tell| format!("invoice.{tell}")))
+                .zip(tells.iter().map(|tell| match tell.split_once('.') {
+                    Some(_) => (*tell).to_owned(),
+                    None => format!("invoice.{tell}"),
+                }))
                 .collect();
             let came: Vec<(u64, String)> = types.into_iter().collect();
             ensure!(

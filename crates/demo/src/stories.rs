@@ -68,7 +68,13 @@ pub(crate) const STORIES: [Story; 5] = [
         expires_in_s: HOUR_S,
         depth: None,
         ends: "overpaid",
-        tells: &["created", "detected", "confirming", "overpaid"],
+        tells: &[
+            "created",
+            "detected",
+            "confirming",
+            "overpaid",
+            "exception.opened",
+        ],
     },
     Story {
         name: "never paid",
@@ -87,7 +93,14 @@ pub(crate) const STORIES: [Story; 5] = [
         depth: Some(1),
         ends: "paid",
         tells: &[
-            "created", "detected", "paid", "reverted", "detected", "paid",
+            "created",
+            "detected",
+            "paid",
+            "reverted",
+            "exception.opened",
+            "detected",
+            "paid",
+            "exception.resolved",
         ],
     },
 ];

@@ -10,18 +10,52 @@ use crate::time::UnixMillis;
 /// What there is to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ExceptionKind {
+    /// The window is closed, and what is final in time is less than the minimum. At stake is what came.
+    Underpaid,
+    /// More than the maximum is final. At stake is what is above the amount due.
+    Overpaid,
+    /// Money became final that came after expiry, within the late window.
+    Late,
+    /// Money became final that came after the late window. It does not count.
+    AfterWindow,
+    /// Money is final at a canceled invoice.
+    PaidAfterCancel,
     /// Money went to another form of an option's key. It does not count; the merchant can spend it.
     Recoverable,
+    /// Money that was said to be final is final no more, and nothing has taken its place.
+    Reverted,
+    /// An unconfirmed payment will not come: another transaction spent its money, and pays less or nothing.
+    DoubleSpent,
+    /// Money that came in time is not final hours after expiry.
+    Stuck,
 }
 
 impl ExceptionKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Recoverable];
+    pub const ALL: [Self; 9] = [
+        Self::Underpaid,
+        Self::Overpaid,
+        Self::Late,
+        Self::AfterWindow,
+        Self::PaidAfterCancel,
+        Self::Recoverable,
+        Self::Reverted,
+        Self::DoubleSpent,
+        Self::Stuck,
+    ];
 
     /// The name in API, events and database.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Underpaid => "underpaid",
+            Self::Overpaid => "overpaid",
+            Self::Late => "late",
+            Self::AfterWindow => "after_window",
+            Self::PaidAfterCancel => "paid_after_cancel",
             Self::Recoverable => "recoverable",
+            Self::Reverted => "reverted",
+            Self::DoubleSpent => "double_spent",
+            Self::Stuck => "stuck",
         }
     }
 
@@ -29,11 +63,65 @@ impl ExceptionKind {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
+
+    /// What may be decided about it.
+    ///
+    /// Accepting makes an invoice count as paid, so there must be money that can count; sending back
+    /// needs money that is the merchant's; everything may be let be.
+    pub fn actions(self) -> &'static [Action] {
+        use Action::{Accept, AcceptPartial, Ignore, Refund};
+        match self {
+            Self::Underpaid | Self::Late | Self::PaidAfterCancel => {
+                &[Accept, AcceptPartial, Refund, Ignore]
+            }
+            Self::Overpaid => &[Accept, Refund, Ignore],
+            Self::AfterWindow | Self::Recoverable => &[Refund, Ignore],
+            Self::Reverted | Self::DoubleSpent | Self::Stuck => &[Ignore],
+        }
+    }
+}
+
+/// What a person decides about an exception.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// What is there is enough: the invoice counts as paid, and the merchant keeps what is above.
+    Accept,
+    /// The same for less than was due: the merchant takes the part, and bears the difference.
+    AcceptPartial,
+    /// It was sent back.
+    Refund,
+    /// Nothing is done about it, for the reason given.
+    Ignore,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 4] = [
+        Self::Accept,
+        Self::AcceptPartial,
+        Self::Refund,
+        Self::Ignore,
+    ];
+
+    /// The name in API and database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::AcceptPartial => "accept_partial",
+            Self::Refund => "refund",
+            Self::Ignore => "ignore",
+        }
+    }
+
+    /// The action with this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == text)
+    }
 }
 
 /// What an exception is about. However many transfers there are, there is one exception of a kind about
 /// each of these: a payer must not be able to make a flood of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// One payment option, and the money at its own address.
     Option(OptionId),

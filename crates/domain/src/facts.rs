@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::amount::Amount;
 use crate::asset::AssetName;
 use crate::chain::{BlockRef, ChainName, Position, TxId};
-use crate::id::{OptionId, TransferId};
+use crate::exception::{Action, ExceptionKind, Subject};
+use crate::id::{ExceptionId, OptionId, TransferId};
 use crate::mark::Marks;
 use crate::time::UnixMillis;
 
@@ -16,6 +17,56 @@ pub enum Place {
     Mempool,
     /// In this block of the chain.
     Block(BlockRef),
+}
+
+/// Why a transfer left a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftReason {
+    /// It moved from the mempool into a block.
+    Mined,
+    /// Another transaction spends the same money and took its place.
+    Replaced,
+    /// The node has forgotten it.
+    Evicted,
+    /// A block holds a transaction that spends the same money.
+    Conflicted,
+    /// The block is no longer part of the chain.
+    Reorged,
+}
+
+impl LeftReason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [
+        Self::Mined,
+        Self::Replaced,
+        Self::Evicted,
+        Self::Conflicted,
+        Self::Reorged,
+    ];
+
+    /// The name in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mined => "mined",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
+            Self::Conflicted => "conflicted",
+            Self::Reorged => "reorged",
+        }
+    }
+
+    /// The reason with this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+
+    /// Whether another transaction has spent the money.
+    pub fn is_spent_elsewhere(self) -> bool {
+        match self {
+            Self::Replaced | Self::Conflicted => true,
+            Self::Mined | Self::Evicted | Self::Reorged => false,
+        }
+    }
 }
 
 /// What a transfer is to the option that it belongs to.
@@ -59,6 +110,13 @@ pub struct Transfer {
     pub place: Option<Place>,
     /// What the node said of its transaction before it had a block; `None` where it said nothing.
     pub vetting: Option<Vetting>,
+    /// Why it left its last place; `None` while it stands somewhere.
+    pub left: Option<LeftReason>,
+    /// The first transaction that was seen to spend the same money, which may be its own: those that
+    /// replace each other share it.
+    pub origin: TxId,
+    /// When it was first said to be final; stored once, and kept when it is final no more.
+    pub final_at: Option<UnixMillis>,
 }
 
 /// What a node says of an unconfirmed transaction that pays us. Once it keeps every rule it is not asked
@@ -81,13 +139,88 @@ pub struct Vetting {
 }
 
 /// A decision of a person, kept as a fact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperatorFact {
     /// The merchant canceled the invoice.
     Canceled {
         /// When.
         at: UnixMillis,
     },
+    /// What was final at an option is enough, whether it was late, too little, or canceled before.
+    Accepted {
+        /// When.
+        at: UnixMillis,
+        /// The option.
+        option: OptionId,
+        /// What was final then, late money included: with less than this it is not paid.
+        floor: Amount,
+    },
+    /// Money was sent back.
+    Refunded(Refund),
+    /// So much of an exception needs no decision any more.
+    Settled(Settlement),
+    /// Somebody takes care of an exception.
+    Assigned {
+        /// When.
+        at: UnixMillis,
+        /// The exception.
+        exception: ExceptionId,
+        /// Who, in the merchant's own words.
+        owner: Box<str>,
+    },
+}
+
+impl OperatorFact {
+    /// When it was decided.
+    pub fn at(&self) -> UnixMillis {
+        match self {
+            Self::Canceled { at } | Self::Accepted { at, .. } | Self::Assigned { at, .. } => *at,
+            Self::Refunded(refund) => refund.at,
+            Self::Settled(settlement) => settlement.at,
+        }
+    }
+}
+
+/// Money that the merchant sent back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refund {
+    /// When it was recorded.
+    pub at: UnixMillis,
+    /// Who recorded it, for example `key_..`.
+    pub actor: Box<str>,
+    /// The option whose money it was.
+    pub option: OptionId,
+    /// How much, in atomic units of the option's asset.
+    pub amount: Amount,
+    /// The transaction; `None` when it was set off in another way.
+    pub tx_id: Option<TxId>,
+    /// What the merchant wrote to it.
+    pub note: Box<str>,
+    /// With it everything was sent back that was final then, at every option.
+    pub is_everything: bool,
+}
+
+/// What was decided about an exception.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// When.
+    pub at: UnixMillis,
+    /// Who decided, for example `key_..`.
+    pub actor: Box<str>,
+    /// The exception.
+    pub exception: ExceptionId,
+    /// Its kind.
+    pub kind: ExceptionKind,
+    /// What it is about.
+    pub subject: Subject,
+    /// How much of what is at stake it is about.
+    pub amount: Amount,
+    /// What was decided.
+    pub action: Action,
+    /// Why, in a word of the merchant's own.
+    pub reason: Box<str>,
+    /// Anything else.
+    pub note: Box<str>,
 }
 
 /// How far one chain was read.

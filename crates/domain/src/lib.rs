@@ -39,10 +39,12 @@ pub use catalogue::{Catalogue, ChainSpec};
 pub use chain::{BlockHash, BlockRef, ChainName, Family, Mode, Position, TxId};
 pub use dossier::{Dossier, PaymentPlace};
 pub use event::{Cause, CauseKind, EventType, Said};
-pub use exception::{Exception, ExceptionKind, ExceptionNews, Finding, Subject};
-pub use facts::{ChainView, OperatorFact, Place, Role, Transfer, Vetting, Views};
+pub use exception::{Action, Exception, ExceptionKind, ExceptionNews, Finding, Subject};
+pub use facts::{
+    ChainView, LeftReason, OperatorFact, Place, Refund, Role, Settlement, Transfer, Vetting, Views,
+};
 pub use finality::{Commitment, Finality, FinalityError, FinalityFault, Tag, Unconfirmed};
-pub use fold::{Await, Folded, OptionTally, Progress, Refusal, TransferView, fold};
+pub use fold::{Await, Folded, OptionTally, Progress, Refusal, TransferView, fold, refunds};
 pub use id::{
     DeliveryId, EndpointId, Entropy, EventId, ExceptionId, InvoiceId, KeyId, MerchantId, OptionId,
     RequestId, TransferId, WalletId,

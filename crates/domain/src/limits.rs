@@ -71,6 +71,9 @@ pub const ENDPOINT_SENDS_MAX: usize = 8;
 pub const INVOICE_TRANSFERS_MAX: usize = 10_000;
 /// An unread chain after expiry is named in `waiting_for` from this age on, in milliseconds.
 pub const WAITING_FOR_AFTER_MS: i64 = 3600 * 1000;
+/// Money that came in time and is not final so long after expiry is an exception, in milliseconds: 6
+/// hours. A person looks then, for example to have the fee raised.
+pub const STUCK_AFTER_MS: i64 = 6 * 3600 * 1000;
 /// How long a payment that a node forgot when it restarted still counts as seen, in milliseconds: 36
 /// hours, the longest that a sender's wallet waits before it sends an unconfirmed transaction again
 /// (Bitcoin Core, `CWallet::ResubmitWalletTransactions`).

@@ -3,13 +3,13 @@
 /// What an invoice is called to the merchant. In the order of the table: earlier wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// Refunds cover everything final.
+    /// Everything that was final was sent back.
     Refunded,
     /// Canceled; later money does not count.
     Canceled,
     /// More than the maximum is final in time.
     Overpaid,
-    /// The minimum is final in time.
+    /// The minimum is final in time, or what was accepted as enough.
     Paid,
     /// The minimum is final, late money included.
     LatePaid,
@@ -77,10 +77,12 @@ pub enum Pending {
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measures {
-    /// Refunds cover everything final.
+    /// Everything that was final was sent back.
     pub refunded: bool,
-    /// A cancel fact without an acceptance.
+    /// A cancel fact without a later acceptance.
     pub canceled: bool,
+    /// What a person accepted as enough is still final.
+    pub accepted: bool,
     /// The final in-time sum.
     pub reached: Reached,
     /// The final sum with late money reaches the minimum.
@@ -105,6 +107,7 @@ impl Measures {
         match (self.reached, self.late_reached, self.pending) {
             (Reached::Over, _, _) => Status::Overpaid,
             (Reached::Exact, _, _) => Status::Paid,
+            (Reached::Under, _, _) if self.accepted => Status::Paid,
             (Reached::Under, true, _) => Status::LatePaid,
             (Reached::Under, false, Pending::Block) => Status::Confirming,
             (Reached::Under, false, Pending::Mempool) => Status::Detected,

@@ -5,9 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use paywatch_domain::{Await, ChainName, Dossier, Folded, UnixMillis, Views, Violation, fold};
+use paywatch_domain::{
+    Await, Certainty, ChainName, Dossier, Folded, UnixMillis, Views, Violation, fold,
+};
 use paywatch_store::invoices::{self, Loaded};
-use paywatch_store::{InvoiceKey, MasterKey, StoreError, Tx, awaited, chains};
+use paywatch_store::{
+    InvoiceKey, MasterKey, StoreError, TransferKey, Tx, awaited, chains, transfers,
+};
 
 use crate::news::{self, News};
 use crate::pass::Pass;
@@ -16,6 +20,8 @@ use crate::seal;
 /// What one invoice's fold leads to.
 struct Review {
     awaits: Vec<Await>,
+    /// Said to be final now, and never before.
+    finalized: Vec<TransferKey>,
     news: Option<News>,
 }
 
@@ -77,10 +83,12 @@ pub(crate) async fn refold(
     invoices::lock(tx, keys).await?;
     let views = chains::views(tx).await?;
     let (mut awaits, mut news, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
+    let mut finalized = Vec::new();
     for loaded in invoices::load(tx, keys).await? {
         match review(&loaded, &views, pass) {
             Ok(review) => {
                 awaits.push((loaded.key, review.awaits));
+                finalized.extend(review.finalized);
                 news.extend(review.news);
             }
             Err(violation) => {
@@ -91,6 +99,7 @@ pub(crate) async fn refold(
         }
     }
     awaited::replace(tx, &awaits).await?;
+    transfers::mark_final(tx, &finalized, pass.now).await?;
     if !quarantined.is_empty() {
         invoices::quarantine(tx, &quarantined).await?;
     }
@@ -132,13 +141,24 @@ fn review(loaded: &Loaded, views: &Views, pass: &mut Pass<'_>) -> Result<Review,
     if dossier.quarantined.is_some() {
         return Ok(Review {
             awaits: Vec::new(),
+            finalized: Vec::new(),
             news: None,
         });
     }
     let folded = folded(dossier, views, pass.now)?;
+    let facts = dossier.transfers.iter().zip(&folded.transfers);
+    let finalized = facts
+        .zip(&loaded.transfer_keys)
+        .filter(|((transfer, view), _)| {
+            let is_final = view.counted && view.certainty == Certainty::Final;
+            is_final && transfer.final_at.is_none()
+        })
+        .map(|(_, key)| *key);
+    let finalized = finalized.collect();
     let news = News::of(loaded, dossier, &folded, pass)?;
     Ok(Review {
         awaits: folded.awaits,
+        finalized,
         news,
     })
 }

@@ -1,6 +1,6 @@
 //! What people decided about invoices: facts, append-only.
 
-use paywatch_domain::{OperatorFact, UnixMillis};
+use paywatch_domain::OperatorFact;
 use paywatch_wire::stored::{operator_fact_kind, operator_fact_to_json};
 
 use crate::keys::InvoiceKey;
@@ -25,14 +25,8 @@ pub async fn insert(
         operator_fact_kind(fact).into(),
         (&body).into(),
         actor.into(),
-        decided_at(*fact).into(),
+        fact.at().into(),
     ];
     tx.execute(INSERT, &binds).await?;
     Ok(())
-}
-
-fn decided_at(fact: OperatorFact) -> UnixMillis {
-    match fact {
-        OperatorFact::Canceled { at } => at,
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use paywatch_domain::LeftReason;
 use paywatch_domain::{BlockHash, ChainName, Place, Position, TxId, UnixMillis};
 use serde::Serialize;
 
@@ -38,34 +39,6 @@ statements! {
             FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
             WHERE p.chain = $1 AND p.left_at IS NULL AND p.height IS NULL)
         ORDER BY s.id";
-}
-
-/// Why a transfer left a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeftReason {
-    /// It moved from the mempool into a block.
-    Mined,
-    /// Another transaction spends the same money and took its place.
-    Replaced,
-    /// The node has forgotten it.
-    Evicted,
-    /// A block holds a transaction that spends the same money.
-    Conflicted,
-    /// The block is no longer part of the chain.
-    Reorged,
-}
-
-impl LeftReason {
-    /// The name in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mined => "mined",
-            Self::Replaced => "replaced",
-            Self::Evicted => "evicted",
-            Self::Conflicted => "conflicted",
-            Self::Reorged => "reorged",
-        }
-    }
 }
 
 /// A transfer that stands in the mempool.

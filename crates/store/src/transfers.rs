@@ -3,7 +3,7 @@
 use paywatch_domain::{Amount, AssetName, ChainName, Position, Role, TransferId, TxId, UnixMillis};
 use serde::Serialize;
 
-use crate::column::{damaged, list, role, sibling};
+use crate::column::{damaged, ids, list, role, sibling};
 use crate::keys::{InvoiceKey, OptionKey, TransferKey};
 use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
@@ -15,17 +15,20 @@ statements! {
             AND t.option = CAST(j.value->>'option' AS BIGINT)
         ORDER BY t.id";
     /// `CROSS JOIN` keeps SQLite to this order; any other one reads every transfer of the chain.
-    SIGHTED_BY_SPENDS = "SELECT s.outpoint, t.option, t.sibling_form, t.sibling_address, t.sighted_at
+    SIGHTED_BY_SPENDS = "SELECT s.outpoint, t.option, t.sibling_form, t.sibling_address, t.sighted_at, t.origin
         FROM json_each($2) AS j CROSS JOIN spends AS s CROSS JOIN transfers AS t
         WHERE s.chain = $1 AND s.outpoint = j.value->>'outpoint' AND t.chain = s.chain AND t.tx_id = s.tx_id
         ORDER BY t.id";
     INSERT = "INSERT INTO transfers (public_id, invoice, option, sibling_form, sibling_address, chain, asset,
-            amount, tx_id, position, maturity, sighted_at, created_at)
+            amount, tx_id, position, maturity, origin, sighted_at, created_at)
         SELECT value->>'id', CAST(value->>'invoice' AS BIGINT), CAST(value->>'option' AS BIGINT),
             value->>'form', value->>'address', value->>'chain', value->>'asset', value->>'amount',
-            value->>'tx', value->>'position', CAST(value->>'maturity' AS BIGINT), CAST(value->>'sighted_at' AS BIGINT), CAST(value->>'created_at' AS BIGINT)
+            value->>'tx', value->>'position', CAST(value->>'maturity' AS BIGINT),
+            value->>'origin', CAST(value->>'sighted_at' AS BIGINT), CAST(value->>'created_at' AS BIGINT)
         FROM json_each($1) WHERE true
         ON CONFLICT (chain, tx_id, position, option) DO NOTHING";
+    MARK_FINAL = "UPDATE transfers SET final_at = $2
+        WHERE id IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1)) AND final_at IS NULL";
     INSERT_SPENDS = "INSERT INTO spends (chain, tx_id, outpoint)
         SELECT CAST($1 AS TEXT), value->>'tx', value->>'outpoint' FROM json_each($2) WHERE true
         ON CONFLICT (chain, tx_id, outpoint) DO NOTHING";
@@ -54,6 +57,8 @@ pub struct NewTransfer {
     pub position: Position,
     /// Blocks that the chain demands before it can be spent; 0 for none.
     pub maturity: u32,
+    /// The first transaction that was seen to spend the same money, or its own.
+    pub origin: TxId,
     /// When it was first seen, or the sighting it inherits from what it replaces.
     pub sighted_at: UnixMillis,
     /// When it is written.
@@ -88,6 +93,8 @@ pub struct Sighting {
     pub role: Role,
     /// When that was first seen.
     pub sighted_at: UnixMillis,
+    /// The first transaction that was seen to spend the same money.
+    pub origin: TxId,
 }
 
 #[derive(Serialize)]
@@ -144,6 +151,7 @@ struct SightingRow {
     sibling_form: Option<String>,
     sibling_address: Option<String>,
     sighted_at: i64,
+    origin: String,
 }
 
 #[derive(Serialize)]
@@ -171,6 +179,7 @@ pub async fn sighted_by_spends(
             option: OptionKey(row.option),
             role: role(row.sibling_form, row.sibling_address),
             sighted_at: UnixMillis(row.sighted_at),
+            origin: TxId::new(&row.origin),
         })
         .collect())
 }
@@ -188,6 +197,7 @@ struct NewRow<'a> {
     tx: &'a str,
     position: &'a str,
     maturity: u32,
+    origin: &'a str,
     sighted_at: i64,
     created_at: i64,
 }
@@ -209,10 +219,26 @@ pub async fn insert(tx: &mut Tx, transfers: &[NewTransfer]) -> Result<u64, Store
         tx: new.tx_id.as_str(),
         position: new.position.as_str(),
         maturity: new.maturity,
+        origin: new.origin.as_str(),
         sighted_at: new.sighted_at.0,
         created_at: new.created_at.0,
     }));
     tx.execute(INSERT, &[(&rows).into()]).await
+}
+
+/// Notes that these transfers were said to be final, where that is new. Their invoices must be locked.
+pub async fn mark_final(
+    tx: &mut Tx,
+    transfers: &[TransferKey],
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    if transfers.is_empty() {
+        return Ok(());
+    }
+    let rows = ids(transfers.iter().copied());
+    tx.execute(MARK_FINAL, &[(&rows).into(), now.into()])
+        .await?;
+    Ok(())
 }
 
 #[derive(Serialize)]

@@ -92,11 +92,41 @@ fn detail(
     let path = place.map_or("", |place| &place.path);
     let amount = finding.amount.decimal(option.decimals);
     let symbol = option.asset.symbol();
+    let due = option.due.decimal(option.decimals);
     match finding.kind {
+        ExceptionKind::Underpaid => format!(
+            "{amount} of {due} {symbol} came in time, and nothing more is on its way. Accept it as \
+             enough, or send it back."
+        ),
+        ExceptionKind::Overpaid => {
+            format!("{amount} {symbol} came above what is wanted. Keep it, or send it back.")
+        }
+        ExceptionKind::Late => {
+            format!("{amount} {symbol} came after expiry. Accept it, or send it back.")
+        }
+        ExceptionKind::AfterWindow => format!(
+            "{amount} {symbol} came after the late window. It does not count for this invoice. Send \
+             it back, or keep it and say why."
+        ),
+        ExceptionKind::PaidAfterCancel => format!(
+            "{amount} {symbol} is final at this canceled invoice. Accept it, or send it back."
+        ),
         ExceptionKind::Recoverable => format!(
             "{amount} {symbol} went to {address}, the {form} form of the same key ({path}). It does \
              not count for this invoice. Your wallet can spend it when it is given the key in that \
              form."
+        ),
+        ExceptionKind::Reverted => format!(
+            "{amount} {symbol} that was final left the chain. Hold back what is not shipped; this \
+             closes itself when the money returns."
+        ),
+        ExceptionKind::DoubleSpent => format!(
+            "{amount} {symbol} that was on its way will not come: its sender spent the money in \
+             another transaction. Do not ship for it."
+        ),
+        ExceptionKind::Stuck => format!(
+            "{amount} {symbol} came in time and is still not final. It may need a higher fee; wait, \
+             or ask the payer."
         ),
     }
 }

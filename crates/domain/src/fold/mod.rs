@@ -3,12 +3,17 @@
 //! A pure function without memory. A reorganisation closes placements and lowers a tip; folding again
 //! gives the new truth, so there is nothing to undo.
 
+mod decisions;
 mod findings;
 mod lead;
 mod progress;
 mod tally;
 mod transfers;
 
+pub use decisions::refunds;
+
+use self::decisions::Decided;
+use self::findings::Found;
 use crate::chain::ChainName;
 use crate::exception::Finding;
 use crate::facts::{OperatorFact, Transfer, Views};
@@ -99,7 +104,7 @@ pub struct Folded {
     pub options: Vec<OptionTally>,
     /// In the order of the facts.
     pub transfers: Vec<TransferView>,
-    /// What a person has to decide, in the order of the facts.
+    /// What a person has to decide, by option and kind.
     pub exceptions: Vec<Finding>,
     /// When to fold again; sorted, without doubles.
     pub awaits: Vec<Await>,
@@ -121,9 +126,7 @@ pub fn fold(
     }
     let uncovered = uncovered_chains(terms, views);
     let closed = terms.expires_at < now && uncovered.is_empty();
-    let canceled = decisions
-        .iter()
-        .any(|decision| matches!(decision, OperatorFact::Canceled { .. }));
+    let decided = Decided::read(decisions);
     let mut awaits: Vec<Await> = uncovered
         .iter()
         .map(|chain| Await::Covered {
@@ -145,9 +148,19 @@ pub fn fold(
             .iter()
             .zip(&seen)
             .filter(|(transfer, _)| transfer.option == option.id);
-        options.push(tally::tally(option, own, canceled, closed)?);
+        options.push(tally::tally(option, own, &decided, closed)?);
     }
-    let exceptions = findings::find(terms, transfers, &seen)?;
+    let viewed: Vec<_> = transfers.iter().zip(&seen).collect();
+    let found = Found {
+        terms,
+        transfers: &viewed,
+        decided: &decided,
+        is_paid: options.iter().any(|option| option.status.is_paid()),
+        closed,
+        now,
+    };
+    let exceptions = findings::find(&found, &options)?;
+    awaits.extend(stuck_awaits(&found, &options));
     let status = options.iter().map(|option| option.status).min();
     let status = status.unwrap_or(Status::Created);
     let payable = now <= terms.expires_at && status.is_open();
@@ -174,6 +187,22 @@ pub fn fold(
         exceptions,
         awaits,
     })
+}
+
+/// When what is pending after expiry will have been so for too long.
+fn stuck_awaits(found: &Found<'_>, tallies: &[OptionTally]) -> Vec<Await> {
+    let until = found.terms.expires_at.plus_ms(limits::STUCK_AFTER_MS);
+    let options = found.terms.options.iter().zip(tallies);
+    let pending = options.filter(|(_, tally)| {
+        let is_pending = matches!(tally.status, Status::Confirming | Status::Detected);
+        is_pending && found.closed && found.now <= until
+    });
+    pending
+        .map(|(option, _)| Await::Covered {
+            chain: option.asset.chain().clone(),
+            until,
+        })
+        .collect()
 }
 
 /// Chains of the options that were not read up to expiry, by name.

@@ -1,5 +1,6 @@
 //! The sums of one option, and its status by the table.
 
+use super::decisions::Decided;
 use super::{OptionTally, TransferView};
 use crate::facts::Transfer;
 use crate::status::{Measures, Pending, Reached};
@@ -11,7 +12,7 @@ use crate::violation::Violation;
 pub(super) fn tally<'a>(
     option: &OptionTerms,
     transfers: impl Iterator<Item = (&'a Transfer, &'a TransferView)>,
-    canceled: bool,
+    decided: &Decided<'_>,
     closed: bool,
 ) -> Result<OptionTally, Violation> {
     let (mut sums, mut news) = (Sums::default(), Sums::default());
@@ -33,11 +34,13 @@ pub(super) fn tally<'a>(
         (true, false) => Pending::Mempool,
         (true, true) => Pending::None,
     };
+    let all = sums.all_finalized()?;
     let measures = Measures {
-        refunded: false,
-        canceled,
+        refunded: decided.refunded,
+        canceled: decided.canceled,
+        accepted: decided.floor(option.id).is_some_and(|floor| floor <= all),
         reached,
-        late_reached: option.minimum <= sums.all_finalized()?,
+        late_reached: option.minimum <= all,
         pending,
         received: !news.in_time()?.is_zero(),
         closed,

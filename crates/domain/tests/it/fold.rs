@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use paywatch_domain::terms::bounds;
 use paywatch_domain::{
     Amount, AssetName, Await, BlockHash, BlockRef, Certainty, ChainName, ChainView, Exception,
-    ExceptionId, ExceptionKind, ExceptionNews, Finality, Finding, Folded, Marks, OperatorFact,
-    OptionId, OptionTerms, Place, Policy, Position, Progress, Role, Status, Subject, Terms,
-    Tolerance, Transfer, TransferId, TxId, UnixMillis, Views, Violation, fold,
+    ExceptionId, ExceptionKind, ExceptionNews, Finality, Finding, Folded, LeftReason, Marks,
+    OperatorFact, OptionId, OptionTerms, Place, Policy, Position, Progress, Role, Status, Subject,
+    Terms, Tolerance, Transfer, TransferId, TxId, UnixMillis, Views, Violation, fold,
 };
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ fn chain() -> ChainName {
 }
 
 /// 1000 due, minus 10 to plus 10, dust below 5, final at depth 3.
-fn terms() -> Terms {
+pub(crate) fn terms() -> Terms {
     let due = Amount::from_atomic(1000);
     let tolerance = Tolerance {
         under: paywatch_domain::Margin::Millionths(10_000),
@@ -69,6 +69,9 @@ fn transfer(number: u128, amount: u64, sighted_at: i64, place: Option<Place>) ->
         asset: asset(),
         amount: Amount::from_atomic(amount),
         tx_id: TxId::new(&format!("tx{number}")),
+        origin: TxId::new(&format!("tx{number}")),
+        left: None,
+        final_at: None,
         position: Position::new("vout:0"),
         sighted_at: UnixMillis(sighted_at),
         place,
@@ -84,7 +87,7 @@ fn in_block(height: u64) -> Option<Place> {
     }))
 }
 
-fn views(tip: u64, covered: i64) -> Views {
+pub(crate) fn views(tip: u64, covered: i64) -> Views {
     let view = ChainView {
         tip: Some(tip),
         covered_until: Some(UnixMillis(covered)),
@@ -93,23 +96,35 @@ fn views(tip: u64, covered: i64) -> Views {
     BTreeMap::from([(chain(), view)])
 }
 
-/// Reads `AMOUNT@TIME:PLACE`, PLACE being `pool`, `gone` or a height.
-fn transfers(text: &str) -> Vec<Transfer> {
+/// Reads `AMOUNT@TIME:PLACE`, PLACE being `pool`, `gone`, `replaced` or a height; `~NAME` behind it names
+/// the coins that are spent, and `!` says that it was final once.
+pub(crate) fn transfers(text: &str) -> Vec<Transfer> {
     let read = |(number, word): (usize, &str)| {
         let (amount, rest) = word.split_once('@').unwrap();
         let (time, place) = rest.split_once(':').unwrap();
-        let place = match place {
-            "pool" => Some(Place::Mempool),
-            "gone" => None,
-            height => in_block(height.parse().unwrap()),
+        let was_final = place.ends_with('!');
+        let place = place.trim_end_matches('!');
+        let (place, coins) = place.split_once('~').unwrap_or((place, ""));
+        let (place, left) = match place {
+            "pool" => (Some(Place::Mempool), None),
+            "gone" => (None, Some(LeftReason::Reorged)),
+            "replaced" => (None, Some(LeftReason::Replaced)),
+            height => (in_block(height.parse().unwrap()), None),
         };
         let number = u128::try_from(number).unwrap();
-        transfer(
-            number,
-            amount.parse().unwrap(),
-            time.parse().unwrap(),
-            place,
-        )
+        let (amount, time) = (amount.parse().unwrap(), time.parse().unwrap());
+        let one = transfer(number, amount, time, place);
+        let origin = if coins.is_empty() {
+            one.origin.clone()
+        } else {
+            TxId::new(coins)
+        };
+        Transfer {
+            left,
+            origin,
+            final_at: was_final.then_some(UnixMillis(time)),
+            ..one
+        }
     };
     text.split_whitespace().enumerate().map(read).collect()
 }
@@ -374,7 +389,7 @@ fn an_exception_is_told_once_and_again_when_the_money_returns() {
     assert_eq!(more.amended, [(id, Amount::from_atomic(3_000_000))]);
 }
 
-fn any_transfers() -> impl Strategy<Value = Vec<Transfer>> {
+pub(crate) fn any_transfers() -> impl Strategy<Value = Vec<Transfer>> {
     let place = prop_oneof![
         Just(None),
         Just(Some(Place::Mempool)),

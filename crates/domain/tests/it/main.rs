@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod finality;
+mod findings;
 mod fold;
 mod news;
 mod options;

@@ -7,29 +7,31 @@ use paywatch_domain::status::{Measures, Pending, Reached};
 
 /// `*` matches everything; the first line that matches wins.
 const TABLE: &str = "
-refunded canceled reached late_reached pending received closed -> status
-yes      *        *       *            *       *        *      -> refunded
-no       yes      *       *            *       *        *      -> canceled
-no       no       over    *            *       *        *      -> overpaid
-no       no       exact   *            *       *        *      -> paid
-no       no       under   yes          *       *        *      -> late_paid
-no       no       under   no           block   *        *      -> confirming
-no       no       under   no           mempool *        *      -> detected
-no       no       under   no           none    yes      *      -> underpaid
-no       no       under   no           none    no       yes    -> expired
-no       no       under   no           none    no       no     -> created
+refunded canceled reached accepted late_reached pending received closed -> status
+yes      *        *       *        *            *       *        *      -> refunded
+no       yes      *       *        *            *       *        *      -> canceled
+no       no       over    *        *            *       *        *      -> overpaid
+no       no       exact   *        *            *       *        *      -> paid
+no       no       under   yes      *            *       *        *      -> paid
+no       no       under   no       yes          *       *        *      -> late_paid
+no       no       under   no       no           block   *        *      -> confirming
+no       no       under   no       no           mempool *        *      -> detected
+no       no       under   no       no           none    yes      *      -> underpaid
+no       no       under   no       no           none    no       yes    -> expired
+no       no       under   no       no           none    no       no     -> created
 ";
 
 fn combinations() -> Vec<Measures> {
     let flags = [false, true];
     let mut all = Vec::new();
-    for bits in 0..32_u32 {
+    for bits in 0..64_u32 {
         let flag = |place: u32| flags[usize::from(bits & (1 << place) != 0)];
         for reached in [Reached::Under, Reached::Exact, Reached::Over] {
             for pending in [Pending::None, Pending::Mempool, Pending::Block] {
                 all.push(Measures {
                     refunded: flag(0),
                     canceled: flag(1),
+                    accepted: flag(5),
                     reached,
                     late_reached: flag(2),
                     pending,
@@ -42,7 +44,7 @@ fn combinations() -> Vec<Measures> {
     all
 }
 
-fn columns(measures: Measures) -> [&'static str; 7] {
+fn columns(measures: Measures) -> [&'static str; 8] {
     let word = |flag: bool| if flag { "yes" } else { "no" };
     let reached = match measures.reached {
         Reached::Under => "under",
@@ -58,6 +60,7 @@ fn columns(measures: Measures) -> [&'static str; 7] {
         word(measures.refunded),
         word(measures.canceled),
         reached,
+        word(measures.accepted),
         word(measures.late_reached),
         pending,
         word(measures.received),
@@ -77,7 +80,7 @@ fn every_combination_has_the_status_of_the_table() {
         })
         .collect();
     let all = combinations();
-    assert_eq!(all.len(), 288);
+    assert_eq!(all.len(), 576);
     for measures in all {
         let columns = columns(measures);
         let line = lines.iter().find(|(left, _)| {

@@ -151,7 +151,12 @@ async fn new_transfers(
                     .iter()
                     .any(|outpoint| **outpoint == *seen.outpoint)
         });
-        let first = replaced.map(|seen| seen.sighted_at).min();
+        let first = replaced.min_by_key(|seen| seen.sighted_at);
+        let tx_id = one.credit.tx_id.clone();
+        let (origin, sighted_at) = match first {
+            Some(first) => (first.origin.clone(), first.sighted_at.min(one.sighted_at)),
+            None => (tx_id.clone(), one.sighted_at),
+        };
         NewTransfer {
             id: TransferId::from_bits(placing.ids.bits()),
             invoice: owner.invoice,
@@ -160,10 +165,11 @@ async fn new_transfers(
             chain: placing.chain.clone(),
             asset: one.credit.asset.clone(),
             amount: one.credit.amount,
-            tx_id: one.credit.tx_id.clone(),
+            tx_id,
             position: one.credit.position.clone(),
             maturity: one.credit.maturity,
-            sighted_at: first.map_or(one.sighted_at, |first| first.min(one.sighted_at)),
+            origin,
+            sighted_at,
             created_at: placing.now,
         }
     });

@@ -232,7 +232,13 @@ async fn money_that_no_block_holds_is_taken_away(mut house: House) {
     let asked = house.rescan(3, Some(3)).await.unwrap();
     let done = finish(&mut house, &asked).await;
     assert_eq!(findings(&done), (Some(0), Some(1)));
-    let said = ["created", "confirming", "paid", "reverted"];
+    let said = [
+        "created",
+        "confirming",
+        "paid",
+        "reverted",
+        "exception.opened",
+    ];
     expect(&house, id, "created", &said).await;
     let cause = house.last_cause(id).await;
     assert_eq!(cause, "rescan");

@@ -134,7 +134,14 @@ async fn a_reorganisation_takes_a_paid_invoice_back_until_the_money_returns(mut 
     }
     house.poll().await;
     house.poll().await;
-    let said = ["created", "confirming", "paid", "reverted", "detected"];
+    let said = [
+        "created",
+        "confirming",
+        "paid",
+        "reverted",
+        "exception.opened",
+        "detected",
+    ];
     expect(&house, id, "detected", &said).await;
     house.mine(vec![paid]).await;
     house.mine(Vec::new()).await;
@@ -143,9 +150,11 @@ async fn a_reorganisation_takes_a_paid_invoice_back_until_the_money_returns(mut 
         "confirming",
         "paid",
         "reverted",
+        "exception.opened",
         "detected",
         "confirming",
         "paid",
+        "exception.resolved",
     ];
     expect(&house, id, "paid", &said).await;
     assert_eq!(
@@ -171,7 +180,13 @@ async fn a_double_spend_in_the_new_branch_leaves_nothing(mut house: House) {
         &house,
         id,
         "created",
-        &["created", "confirming", "paid", "reverted"],
+        &[
+            "created",
+            "confirming",
+            "paid",
+            "reverted",
+            "exception.opened",
+        ],
     )
     .await;
     let invoice = house.show(id).await;
@@ -185,11 +200,25 @@ async fn a_bare_rollback_takes_depth_away(mut house: House) {
     house.mine(Vec::new()).await;
     let dropped = house.chain.node().drop_blocks(1);
     house.poll().await;
-    let said = ["created", "confirming", "paid", "reverted"];
+    let said = [
+        "created",
+        "confirming",
+        "paid",
+        "reverted",
+        "exception.opened",
+    ];
     expect(&house, id, "confirming", &said).await;
     house.chain.node().blocks.extend(dropped);
     house.poll().await;
-    let said = ["created", "confirming", "paid", "reverted", "paid"];
+    let said = [
+        "created",
+        "confirming",
+        "paid",
+        "reverted",
+        "exception.opened",
+        "paid",
+        "exception.resolved",
+    ];
     expect(&house, id, "paid", &said).await;
 }
 
@@ -400,7 +429,13 @@ async fn a_replacement_that_pays_us_nothing_is_kept_as_one(mut house: House) {
     house.poll().await;
     house.chain.node().pool = vec![payment("b", b"somebody else", 100_000, "in:0")];
     house.poll().await;
-    expect(&house, id, "created", &["created", "detected", "updated"]).await;
+    expect(
+        &house,
+        id,
+        "created",
+        &["created", "detected", "updated", "exception.opened"],
+    )
+    .await;
     assert_eq!(left_reasons(&house.url).await, ["replaced"]);
     house.chain.node().pool = vec![payment("a", &key, 100_000, "in:0")];
     house.poll().await;
@@ -483,7 +518,13 @@ async fn a_forgotten_payment_ends_when_a_block_spends_its_coins(mut house: House
     house
         .mine(vec![payment("b", b"somebody else", 100_000, "in:0")])
         .await;
-    expect(&house, id, "created", &["created", "detected", "updated"]).await;
+    expect(
+        &house,
+        id,
+        "created",
+        &["created", "detected", "updated", "exception.opened"],
+    )
+    .await;
     assert_eq!(left_reasons(&house.url).await, ["conflicted"]);
     // A block that is undone gives the coins back, and the payment can come again.
     {
@@ -494,7 +535,14 @@ async fn a_forgotten_payment_ends_when_a_block_spends_its_coins(mut house: House
         node.mine(Vec::new(), now);
     }
     house.poll().await;
-    let said = ["created", "detected", "updated", "paid"];
+    let said = [
+        "created",
+        "detected",
+        "updated",
+        "exception.opened",
+        "paid",
+        "exception.resolved",
+    ];
     expect(&house, id, "paid", &said).await;
 }
 
@@ -507,7 +555,13 @@ async fn a_forgotten_payment_ends_when_another_transaction_spends_its_coins(mut 
     // No block comes, and the other transaction pays nobody whom we watch.
     house.chain.node().pool = vec![payment("b", b"somebody else", 100_000, "in:0")];
     house.pass(6_000).await;
-    expect(&house, id, "created", &["created", "detected", "updated"]).await;
+    expect(
+        &house,
+        id,
+        "created",
+        &["created", "detected", "updated", "exception.opened"],
+    )
+    .await;
     assert_eq!(left_reasons(&house.url).await, ["replaced"]);
 }
 
@@ -635,7 +689,13 @@ async fn late_money_is_late(mut house: House) {
         &house,
         id,
         "late_paid",
-        &["created", "expired", "updated", "late_paid"],
+        &[
+            "created",
+            "expired",
+            "updated",
+            "late_paid",
+            "exception.opened",
+        ],
     )
     .await;
     assert!(!house.show(id).await.transfers[0].in_time);

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{
-    Amount, Dossier, Exception, ExceptionKind, Finding, OperatorFact, PaymentPlace, Place,
-    Position, Subject, Transfer, TxId, UnixMillis,
+    Amount, Dossier, Exception, ExceptionKind, Finding, LeftReason, OperatorFact, PaymentPlace,
+    Place, Position, Subject, Transfer, TxId, UnixMillis,
 };
 use paywatch_wire::stored::{operator_fact_from_json, said_from_json, terms_from_json};
 
@@ -24,7 +24,10 @@ statements! {
         WHERE o.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
         ORDER BY o.invoice, o.position";
     TRANSFERS = "SELECT t.id, t.invoice, t.public_id, o.public_id AS option_id, t.asset, t.amount, t.tx_id,
-            t.position, t.maturity, t.sibling_form, t.sibling_address, t.sighted_at, p.id AS placement, p.height, p.block_hash
+            t.position, t.maturity, t.sibling_form, t.sibling_address, t.origin, t.sighted_at,
+            t.final_at, p.id AS placement, p.height, p.block_hash,
+            CASE WHEN p.id IS NULL THEN (SELECT l.left_reason FROM placements AS l WHERE l.transfer = t.id
+                ORDER BY l.id DESC LIMIT 1) END AS left_reason
         FROM transfers AS t JOIN options AS o ON o.id = t.option
         LEFT JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
         WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
@@ -100,10 +103,13 @@ struct TransferRow {
     maturity: i64,
     sibling_form: Option<String>,
     sibling_address: Option<String>,
+    origin: String,
     sighted_at: i64,
+    final_at: Option<i64>,
     placement: Option<i64>,
     height: Option<i64>,
     block_hash: Option<String>,
+    left_reason: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -250,6 +256,8 @@ fn transfer(row: &TransferRow) -> Result<Transfer, StoreError> {
         (Some(_), None) => Some(Place::Mempool),
         (Some(_), Some(at)) => Some(Place::Block(at)),
     };
+    let left = row.left_reason.as_deref();
+    let left = left.map(|text| word("placements.left_reason", text, LeftReason::parse));
     Ok(Transfer {
         id: parsed("transfers.public_id", &row.public_id)?,
         option: parsed("options.public_id", &row.option_id)?,
@@ -263,6 +271,9 @@ fn transfer(row: &TransferRow) -> Result<Transfer, StoreError> {
         sighted_at: UnixMillis(row.sighted_at),
         place,
         vetting: None,
+        left: left.transpose()?,
+        origin: TxId::new(&row.origin),
+        final_at: optional_time(row.final_at),
     })
 }
 

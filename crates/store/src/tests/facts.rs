@@ -57,6 +57,7 @@ fn transfer(number: u128, tx_id: &str, invoice: InvoiceKey, option: OptionKey) -
         amount: Amount::MAX,
         tx_id: TxId::new(tx_id),
         position: Position::new("vout:0"),
+        origin: TxId::new(tx_id),
         sighted_at: NOW,
         created_at: NOW.plus_ms(1),
     }

@@ -3,15 +3,17 @@
 //! Amounts are decimal counts of atomic units and times are milliseconds, as in the columns beside
 //! them. A form with an unknown field or version is damage, not something to skip over.
 
+mod decision;
 mod said;
 mod task;
 mod terms;
 
+pub use decision::{operator_fact_from_json, operator_fact_kind, operator_fact_to_json};
 pub use task::{findings_from_json, findings_to_json, task_from_json, task_to_json};
 
-use paywatch_domain::{Amount, Finality, OperatorFact, Said, Terms, UnixMillis};
+use paywatch_domain::{Amount, Finality, Said, Terms};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::forms::FinalityForm;
 use crate::json_text;
@@ -136,39 +138,4 @@ pub fn finality_from_json(text: &str) -> Result<Finality, StoredError> {
         detail: error.to_string(),
     })?;
     Ok(form.into())
-}
-
-const DECISION: &str = "decision";
-
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-enum DecisionForm {
-    Canceled { v: u32, at: i64 },
-}
-
-/// The name of a decision's kind, for the column beside its form.
-pub fn operator_fact_kind(fact: &OperatorFact) -> &'static str {
-    match fact {
-        OperatorFact::Canceled { .. } => "canceled",
-    }
-}
-
-/// The stored form of a decision.
-pub fn operator_fact_to_json(fact: &OperatorFact) -> String {
-    json_text(&match fact {
-        OperatorFact::Canceled { at } => DecisionForm::Canceled {
-            v: VERSION,
-            at: at.0,
-        },
-    })
-}
-
-/// Reads what [`operator_fact_to_json`] wrote.
-///
-/// # Errors
-/// [`StoredError`] when the text was not written so.
-pub fn operator_fact_from_json(text: &str) -> Result<OperatorFact, StoredError> {
-    Ok(match read::<DecisionForm>(DECISION, text)? {
-        DecisionForm::Canceled { at, .. } => OperatorFact::Canceled { at: UnixMillis(at) },
-    })
 }

@@ -1,0 +1,241 @@
+//! The stored form of a decision.
+
+use paywatch_domain::{
+    Action, Amount, ExceptionKind, OperatorFact, Refund, Settlement, Subject, TxId, UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{StoredError, VERSION, read};
+use crate::json_text;
+
+const FORM: &str = "decision";
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum DecisionForm {
+    Canceled {
+        v: u32,
+        at: i64,
+    },
+    Accepted {
+        v: u32,
+        at: i64,
+        option: String,
+        floor: String,
+    },
+    Refunded {
+        v: u32,
+        at: i64,
+        actor: String,
+        option: String,
+        amount: String,
+        tx_id: Option<String>,
+        note: String,
+        is_everything: bool,
+    },
+    Settled {
+        v: u32,
+        at: i64,
+        actor: String,
+        exception: String,
+        exception_kind: String,
+        subject: SubjectForm,
+        amount: String,
+        action: String,
+        reason: String,
+        note: String,
+    },
+    Assigned {
+        v: u32,
+        at: i64,
+        exception: String,
+        owner: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubjectForm {
+    option: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<AddressForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddressForm {
+    form: String,
+    address: String,
+}
+
+/// The name of a decision's kind, for the column beside its form.
+pub fn operator_fact_kind(fact: &OperatorFact) -> &'static str {
+    match fact {
+        OperatorFact::Canceled { .. } => "canceled",
+        OperatorFact::Accepted { .. } => "accepted",
+        OperatorFact::Refunded(_) => "refunded",
+        OperatorFact::Settled(_) => "settled",
+        OperatorFact::Assigned { .. } => "assigned",
+    }
+}
+
+/// The stored form of a decision.
+pub fn operator_fact_to_json(fact: &OperatorFact) -> String {
+    let (v, at) = (VERSION, fact.at().0);
+    json_text(&match fact {
+        OperatorFact::Canceled { .. } => DecisionForm::Canceled { v, at },
+        OperatorFact::Accepted { option, floor, .. } => DecisionForm::Accepted {
+            v,
+            at,
+            option: option.to_string(),
+            floor: floor.to_string(),
+        },
+        OperatorFact::Refunded(refund) => DecisionForm::Refunded {
+            v,
+            at,
+            actor: refund.actor.to_string(),
+            option: refund.option.to_string(),
+            amount: refund.amount.to_string(),
+            tx_id: refund.tx_id.as_ref().map(ToString::to_string),
+            note: refund.note.to_string(),
+            is_everything: refund.is_everything,
+        },
+        OperatorFact::Settled(settled) => DecisionForm::Settled {
+            v,
+            at,
+            actor: settled.actor.to_string(),
+            exception: settled.exception.to_string(),
+            exception_kind: settled.kind.as_str().into(),
+            subject: (&settled.subject).into(),
+            amount: settled.amount.to_string(),
+            action: settled.action.as_str().into(),
+            reason: settled.reason.to_string(),
+            note: settled.note.to_string(),
+        },
+        OperatorFact::Assigned {
+            exception, owner, ..
+        } => DecisionForm::Assigned {
+            v,
+            at,
+            exception: exception.to_string(),
+            owner: owner.to_string(),
+        },
+    })
+}
+
+/// Reads what [`operator_fact_to_json`] wrote.
+///
+/// # Errors
+/// [`StoredError`] when the text was not written so.
+pub fn operator_fact_from_json(text: &str) -> Result<OperatorFact, StoredError> {
+    Ok(match read::<DecisionForm>(FORM, text)? {
+        DecisionForm::Canceled { at, .. } => OperatorFact::Canceled { at: UnixMillis(at) },
+        DecisionForm::Accepted {
+            at, option, floor, ..
+        } => OperatorFact::Accepted {
+            at: UnixMillis(at),
+            option: parsed("option", &option)?,
+            floor: amount("floor", &floor)?,
+        },
+        DecisionForm::Refunded {
+            at,
+            actor,
+            option,
+            amount: sent,
+            tx_id,
+            note,
+            is_everything,
+            ..
+        } => OperatorFact::Refunded(Refund {
+            at: UnixMillis(at),
+            actor: actor.into(),
+            option: parsed("option", &option)?,
+            amount: amount("amount", &sent)?,
+            tx_id: tx_id.map(|id| TxId::new(&id)),
+            note: note.into(),
+            is_everything,
+        }),
+        DecisionForm::Settled {
+            at,
+            actor,
+            exception,
+            exception_kind,
+            subject,
+            amount: settled,
+            action,
+            reason,
+            note,
+            ..
+        } => OperatorFact::Settled(Settlement {
+            at: UnixMillis(at),
+            actor: actor.into(),
+            exception: parsed("exception", &exception)?,
+            kind: known("exception_kind", &exception_kind, ExceptionKind::parse)?,
+            subject: subject.into_domain()?,
+            amount: amount("amount", &settled)?,
+            action: known("action", &action, Action::parse)?,
+            reason: reason.into(),
+            note: note.into(),
+        }),
+        DecisionForm::Assigned {
+            at,
+            exception,
+            owner,
+            ..
+        } => OperatorFact::Assigned {
+            at: UnixMillis(at),
+            exception: parsed("exception", &exception)?,
+            owner: owner.into(),
+        },
+    })
+}
+
+impl From<&Subject> for SubjectForm {
+    fn from(subject: &Subject) -> Self {
+        let address = match subject {
+            Subject::Option(_) => None,
+            Subject::Address { form, address, .. } => Some(AddressForm {
+                form: form.to_string(),
+                address: address.to_string(),
+            }),
+        };
+        Self {
+            option: subject.option().to_string(),
+            address,
+        }
+    }
+}
+
+impl SubjectForm {
+    fn into_domain(self) -> Result<Subject, StoredError> {
+        let option = parsed("option", &self.option)?;
+        Ok(match self.address {
+            None => Subject::Option(option),
+            Some(place) => Subject::Address {
+                option,
+                form: place.form.into(),
+                address: place.address.into(),
+            },
+        })
+    }
+}
+
+fn parsed<T: std::str::FromStr>(field: &'static str, text: &str) -> Result<T, StoredError> {
+    known(field, text, |text| text.parse().ok())
+}
+
+fn amount(field: &'static str, text: &str) -> Result<Amount, StoredError> {
+    known(field, text, |text| Amount::parse_atomic(text).ok())
+}
+
+fn known<T>(
+    field: &'static str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, StoredError> {
+    parse(text).ok_or_else(|| StoredError::Value {
+        form: FORM,
+        field,
+        value: text.into(),
+    })
+}
