@@ -356,15 +356,16 @@ CREATE TABLE attempts (
     UNIQUE (delivery, number)
 );
 
--- What people ask of the worker that follows a chain: resume it, read blocks again, scan for a wallet.
+-- What people ask of the worker that follows a chain: resume it, read blocks again, scan for a wallet, attach a
+-- transaction to an invoice, check an invoice.
 CREATE TABLE requests (
     id            INTEGER PRIMARY KEY,       -- internal key; the oldest is done first
     public_id     TEXT NOT NULL UNIQUE,      -- req_..
     merchant      BIGINT REFERENCES merchants (id), -- who asked; NULL for what operators ask of a whole chain
-    kind          TEXT NOT NULL CHECK (kind IN ('resume', 'rescan', 'wallet_scan')), -- what is to be done
+    kind          TEXT NOT NULL CHECK (kind IN ('resume', 'rescan', 'wallet_scan', 'attach', 'check')), -- what is to be done
     chain         TEXT NOT NULL,             -- whose worker does it
     body          TEXT NOT NULL,             -- JSON; what belongs to the kind
-    state         TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed')), -- where it stands
+    state         TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'done', 'failed', 'canceled')), -- where it stands
     blocks_done   BIGINT NOT NULL,           -- blocks that were read and applied
     blocks_total  BIGINT,                    -- blocks to be read; NULL before that is known
     result        TEXT,                      -- JSON; what was found so far

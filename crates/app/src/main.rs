@@ -60,6 +60,8 @@ enum Command {
     Chains(commands::chains::Arguments),
     /// Invoices.
     Invoice(commands::invoice::Arguments),
+    /// What was asked of chains and takes time: how far it is; withdraw it.
+    Request(commands::request::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -107,6 +109,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Wallet(arguments) => commands::wallet::run(output, arguments).await,
         Command::Chains(arguments) => commands::chains::run(output, arguments).await,
         Command::Invoice(arguments) => commands::invoice::run(output, arguments).await,
+        Command::Request(arguments) => commands::request::run(output, arguments).await,
     }
 }
 

@@ -31,6 +31,10 @@ pub(crate) async fn wait(client: &Client, asked: Value) -> anyhow::Result<Value>
                 shown.end();
                 bail!("{id} failed: {}", text(&request, "/error"));
             }
+            Some("canceled") => {
+                shown.end();
+                bail!("{id} was canceled");
+            }
             Some(_) | None => shown.show(&request),
         }
         tokio::time::sleep(POLL).await;

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
-use paywatch_domain::{ChainName, Family, limits};
+use paywatch_domain::{ChainName, Family, TxId, limits};
 
 use crate::address::{Lock, ScriptType, address};
 use crate::descriptor::Descriptor;
+use crate::hash::Hash256;
 use crate::network::Network;
 use crate::private::private_material;
 
@@ -136,5 +137,10 @@ impl Derivation for BitcoinDerivation {
     /// BIP21: `bitcoin:ADDRESS?amount=BTC`.
     fn payment_uri(&self, _: &ChainName, address: &str, amount: &str) -> String {
         format!("bitcoin:{address}?amount={amount}")
+    }
+
+    fn transaction_id(&self, text: &str) -> Option<TxId> {
+        let text = text.to_ascii_lowercase();
+        Hash256::parse(&text).map(|_| TxId::new(&text))
     }
 }

@@ -51,9 +51,33 @@ struct NetworkInfo {
     subversion: String,
 }
 
+/// `getblockheader` (<https://developer.bitcoin.org/reference/rpc/getblockheader.html>).
 #[derive(Deserialize)]
-struct HeaderInfo {
-    confirmations: i64,
+pub(crate) struct HeaderInfo {
+    /// Blocks on top of it, itself included; negative outside of the active chain.
+    pub(crate) confirmations: i64,
+    /// Blocks below it.
+    pub(crate) height: u64,
+}
+
+/// Where the node's mempool or its index of transactions has one: `getrawtransaction`
+/// (<https://developer.bitcoin.org/reference/rpc/getrawtransaction.html>).
+#[derive(Deserialize)]
+pub(crate) struct Whereabouts {
+    /// Its block; `None` in the mempool.
+    #[serde(rename = "blockhash")]
+    pub(crate) block: Option<Hash256>,
+}
+
+/// `getindexinfo` (<https://developer.bitcoin.org/reference/rpc/getindexinfo.html>).
+#[derive(Deserialize)]
+struct Indexes {
+    txindex: Option<Index>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    synced: bool,
 }
 
 #[derive(Deserialize)]
@@ -103,10 +127,59 @@ impl Rpc {
     /// Blocks on top of a block, itself included; negative outside of the active chain, `None` when
     /// the node does not know it.
     pub(crate) async fn confirmations(&self, hash: Hash256) -> Result<Option<i64>, CallError> {
+        let info = self.header_info(hash).await?;
+        Ok(info.map(|info| info.confirmations))
+    }
+
+    /// What the node knows of a header; `None` when it does not know it.
+    pub(crate) async fn header_info(&self, hash: Hash256) -> Result<Option<HeaderInfo>, CallError> {
         let params = [json!(hash.to_string()), json!(true)];
-        match self.call("getblockheader", &params).await {
-            Ok(HeaderInfo { confirmations }) => Ok(Some(confirmations)),
-            Err(CallError::Node(error)) if NodeError::NOT_FOUND.contains(&error.code) => Ok(None),
+        found(self.call("getblockheader", &params).await)
+    }
+
+    /// Where the mempool or the index of transactions has a transaction; `None` when neither has it.
+    pub(crate) async fn whereabouts(
+        &self,
+        transaction: Hash256,
+    ) -> Result<Option<Whereabouts>, CallError> {
+        let params = [json!(transaction.to_string()), json!(1)];
+        found(self.call("getrawtransaction", &params).await)
+    }
+
+    /// The block that holds a transaction: the one that is named, or else the one that the node knows by
+    /// an unspent output of it; `None` when that is not to be had. By `gettxoutproof`
+    /// (<https://developer.bitcoin.org/reference/rpc/gettxoutproof.html>).
+    pub(crate) async fn block_of(
+        &self,
+        transaction: Hash256,
+        block: Option<Hash256>,
+    ) -> Result<Option<Hash256>, CallError> {
+        /// The node has thrown the block away: whether it held the transaction is not known any more.
+        const PRUNED: i64 = -1;
+        let mut params = vec![json!([transaction.to_string()])];
+        params.extend(block.map(|block| json!(block.to_string())));
+        match self.call::<String>("gettxoutproof", &params).await {
+            Err(CallError::Node(error)) if error.code == PRUNED && block.is_some() => Ok(block),
+            answer => {
+                let proof = found(answer)?;
+                let header = proof.and_then(|proof| {
+                    let header = hex::decode(proof.get(..2 * HEADER_BYTES)?).ok()?;
+                    Header::read(&header)
+                });
+                Ok(header.map(|header| header.hash))
+            }
+        }
+    }
+
+    /// Whether the node has an index of all transactions.
+    pub(crate) async fn has_transaction_index(&self) -> Result<bool, CallError> {
+        match self
+            .call::<Indexes>("getindexinfo", &[json!("txindex")])
+            .await
+        {
+            Ok(indexes) => Ok(indexes.txindex.is_some_and(|index| index.synced)),
+            // A restricted login need not have this method.
+            Err(CallError::Refused(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -245,6 +318,15 @@ impl Rpc {
         let answer = wait.saturating_add(WAIT_SPARE);
         let tip: Tip = self.call_within("waitfornewblock", &params, answer).await?;
         Ok(tip.hash)
+    }
+}
+
+/// What was asked for, or that there is no such thing.
+fn found<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(CallError::Node(error)) if NodeError::NOT_FOUND.contains(&error.code) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a merchant's public key material to addresses.
 
-use paywatch_domain::{ChainName, Family};
+use paywatch_domain::{ChainName, Family, TxId};
 
 /// Public key material that was read and found good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,4 +136,10 @@ pub trait Derivation: Send + Sync + 'static {
 
     /// The payment URI for an address and an exact decimal amount, for example BIP21.
     fn payment_uri(&self, chain: &ChainName, address: &str, amount: &str) -> String;
+
+    /// A transaction's id in the form in which the chain's blocks hold it; `None` when it is none.
+    fn transaction_id(&self, text: &str) -> Option<TxId> {
+        let is_word = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_word.then(|| TxId::new(text))
+    }
 }

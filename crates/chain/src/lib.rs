@@ -14,5 +14,5 @@ pub use block::{Block, Credit, Pool, Spenders};
 pub use compute::Compute;
 pub use derivation::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 pub use error::{Retry, SourceError};
-pub use source::{BoxFuture, Health, Source};
+pub use source::{BoxFuture, Health, Located, Source};
 pub use watch::WatchTable;

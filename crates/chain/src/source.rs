@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use paywatch_domain::{BlockHash, BlockRef, ChainName};
+use paywatch_domain::{BlockHash, BlockHint, BlockRef, ChainName, TxId};
 
 use crate::block::{Block, Pool};
 use crate::error::SourceError;
@@ -22,6 +22,19 @@ pub struct Health {
     pub tip: BlockRef,
     /// The lowest block it can still give; 0 for a node that keeps everything.
     pub lowest: u64,
+}
+
+/// Where a node finds a transaction. A hint: the block is read and proven before anything is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Located {
+    /// In this block of its chain.
+    Block(BlockRef),
+    /// In its mempool.
+    Mempool,
+    /// Not in the block that was named, or nowhere.
+    Nowhere,
+    /// It cannot tell without being told the block.
+    Unknown,
 }
 
 /// One chain, through one node or several.
@@ -52,6 +65,24 @@ pub trait Source: Send + Sync + 'static {
                 return Ok(Vec::new());
             }
             Ok(self.hash_at(from).await?.into_iter().collect())
+        })
+    }
+
+    /// Finds the block of a transaction, in the block of the hint where there is one. Asked by people
+    /// only, so it may cost a few requests, but no search through the chain.
+    fn locate(
+        &self,
+        _transaction: TxId,
+        hint: Option<BlockHint>,
+    ) -> BoxFuture<'_, Result<Located, SourceError>> {
+        Box::pin(async move {
+            let Some(BlockHint::Height(height)) = hint else {
+                return Ok(Located::Unknown);
+            };
+            let hash = self.hash_at(height).await?;
+            Ok(hash.map_or(Located::Nowhere, |hash| {
+                Located::Block(BlockRef { height, hash })
+            }))
         })
     }
 

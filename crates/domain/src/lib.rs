@@ -53,7 +53,7 @@ pub use mark::{Mark, Marks};
 pub use policy::{Basis, Policy, PolicyError, PolicyFault, PolicyGap, Price, Rule, Tier};
 pub use status::{CustomerStatus, Status};
 pub use sums::{Certainty, Sums};
-pub use task::{Findings, Task};
+pub use task::{BlockHint, Findings, Rejection, Task};
 pub use terms::{Margin, OptionTerms, Terms, TermsError, Tolerance};
 pub use time::{Clock, UnixMillis};
 pub use violation::Violation;

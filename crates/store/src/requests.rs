@@ -22,17 +22,20 @@ statements! {
     OPEN = "SELECT id, public_id, merchant, kind, chain, body, state, blocks_done, blocks_total, result,
             error, actor, created_at, started_at, finished_at
         FROM requests WHERE chain = $1 AND state IN ('waiting', 'running')
-            AND kind IN ('resume', 'rescan', 'wallet_scan')
+            AND kind IN ('resume', 'rescan', 'wallet_scan', 'attach', 'check')
         ORDER BY CASE kind WHEN 'resume' THEN 0 ELSE 1 END, id LIMIT $2";
     BEGIN_RESUMES = "UPDATE requests SET state = 'running', started_at = COALESCE(started_at, $2)
         WHERE chain = $1 AND kind = 'resume' AND state IN ('waiting', 'running')";
     FAIL_RESUMES = "UPDATE requests SET state = 'failed', error = $2, finished_at = $3
         WHERE chain = $1 AND kind = 'resume' AND state IN ('waiting', 'running')";
-    FAIL = "UPDATE requests SET state = 'failed', error = $2, finished_at = $3 WHERE id = $1";
+    FAIL = "UPDATE requests SET state = 'failed', error = $2, finished_at = $3
+        WHERE id = $1 AND state IN ('waiting', 'running')";
+    CANCEL = "UPDATE requests SET state = 'canceled', finished_at = $2
+        WHERE id = $1 AND state IN ('waiting', 'running')";
     RECORD = "UPDATE requests SET state = $2, blocks_done = $3, blocks_total = $4, result = $5, error = $6,
             started_at = COALESCE(started_at, $7),
             finished_at = CASE WHEN CAST($2 AS TEXT) IN ('done', 'failed') THEN CAST($7 AS BIGINT) END
-        WHERE id = $1";
+        WHERE id = $1 AND state IN ('waiting', 'running')";
 }
 
 /// More requests of one chain than this are not open at one time.
@@ -50,10 +53,23 @@ pub enum RequestState {
     Done,
     /// Given up; the error says why.
     Failed,
+    /// Withdrawn by people; what was done of it stays.
+    Canceled,
 }
 
 impl RequestState {
-    const ALL: [Self; 4] = [Self::Waiting, Self::Running, Self::Done, Self::Failed];
+    const ALL: [Self; 5] = [
+        Self::Waiting,
+        Self::Running,
+        Self::Done,
+        Self::Failed,
+        Self::Canceled,
+    ];
+
+    /// Whether something is still to be done.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Waiting | Self::Running)
+    }
 
     /// The name in API and database.
     pub fn as_str(self) -> &'static str {
@@ -62,6 +78,7 @@ impl RequestState {
             Self::Running => "running",
             Self::Done => "done",
             Self::Failed => "failed",
+            Self::Canceled => "canceled",
         }
     }
 
@@ -258,13 +275,19 @@ pub async fn fail(
     Ok(())
 }
 
-/// Records how far a request is.
+/// Withdraws a request; answers whether it was open.
+pub async fn cancel(tx: &mut Tx, request: RequestKey, now: UnixMillis) -> Result<bool, StoreError> {
+    let changed = tx.execute(CANCEL, &[request.into(), now.into()]).await?;
+    Ok(changed == 1)
+}
+
+/// Records how far a request is; answers whether it is still open for that, or was withdrawn meanwhile.
 pub async fn record(
     tx: &mut Tx,
     request: RequestKey,
     progress: &Progress,
     now: UnixMillis,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let findings = progress.findings.as_ref().map(stored::findings_to_json);
     let binds = [
         request.into(),
@@ -275,6 +298,5 @@ pub async fn record(
         progress.error.as_deref().into(),
         now.into(),
     ];
-    tx.execute(RECORD, &binds).await?;
-    Ok(())
+    Ok(tx.execute(RECORD, &binds).await? == 1)
 }

@@ -10,14 +10,18 @@ pub struct ChainRequest {
     pub id: String,
     /// Always `request`.
     pub object: String,
-    /// `resume`, `rescan` or `wallet_scan`.
+    /// `resume`, `rescan`, `wallet_scan`, `attach` or `check`.
     pub kind: String,
     /// Whose worker does it.
     pub chain: String,
-    /// `waiting`, `running`, `done` or `failed`.
+    /// `waiting`, `running`, `done`, `failed` or `canceled`.
     pub state: String,
     /// The wallet that is scanned for.
     pub wallet_id: Option<String>,
+    /// The invoice that is checked, or that a transaction is attached to.
+    pub invoice_id: Option<String>,
+    /// The transaction that is attached.
+    pub tx_id: Option<String>,
     /// The lowest block to be read.
     pub from_height: Option<u64>,
     /// The highest block to be read.
@@ -41,22 +45,30 @@ pub struct ChainRequest {
 /// What reading blocks again has brought to light.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainFindings {
-    /// Transfers that were missing and stand there now; `null` for a scan.
+    /// Transfers that were missing and stand there now, of the invoice where the request is about one;
+    /// `null` for a scan.
     pub placed: Option<u64>,
-    /// Transfers that were said to stand there and do not; `null` for a scan.
+    /// Transfers that were said to stand there and do not, of the invoice where the request is about one;
+    /// `null` for a scan.
     pub removed: Option<u64>,
     /// The highest index of the wallet that was ever paid; `null` when none was, and for a rescan.
     pub highest_index: Option<u32>,
+    /// Why a transaction was not attached: `transaction_not_found`, `transaction_not_in_chain`,
+    /// `transaction_in_mempool` or `transaction_pays_nothing`; `error` has it in words.
+    pub rejection: Option<String>,
 }
 
 impl ChainFindings {
     /// Shows what a task has found.
     pub fn render(task: &Task, findings: paywatch_domain::Findings) -> Self {
-        let is_rescan = matches!(task, Task::Rescan { .. });
+        let is_scan = task.wallet().is_some();
         Self {
-            placed: is_rescan.then_some(findings.placed),
-            removed: is_rescan.then_some(findings.removed),
+            placed: (!is_scan).then_some(findings.placed),
+            removed: (!is_scan).then_some(findings.removed),
             highest_index: findings.highest_index,
+            rejection: findings
+                .rejection
+                .map(|rejection| rejection.as_str().into()),
         }
     }
 }

@@ -49,6 +49,8 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/invoices", get(invoices::list).post(invoices::create))
         .route("/v1/invoices/{id}", get(invoices::one))
         .route("/v1/invoices/{id}/cancel", post(invoices::cancel))
+        .route("/v1/invoices/{id}/transfers", post(requests::attach))
+        .route("/v1/invoices/{id}/check", post(requests::check))
         .route("/v1/invoices/{id}/events", get(events::of_invoice))
         .route(
             "/v1/webhook-endpoints",
@@ -62,6 +64,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/chains/{chain}/resume", post(requests::resume))
         .route("/v1/chains/{chain}/rescan", post(requests::rescan))
         .route("/v1/requests/{id}", get(requests::one))
+        .route("/v1/requests/{id}/cancel", post(requests::cancel))
         .route("/v1/assets", get(chains::assets))
         .route("/v1/audit", get(audit::list))
         .route("/livez", get(health::live))

@@ -20,7 +20,7 @@ async fn a_rescan_is_asked_for_and_shown() {
         assert!(id.starts_with("req_"), "{id}");
         let expected = json!({
             "id": id, "object": "request", "kind": "rescan", "chain": "bitcoin-regtest",
-            "state": "waiting", "wallet_id": null, "from_height": 800, "to_height": 805,
+            "state": "waiting", "wallet_id": null, "invoice_id": null, "tx_id": null, "from_height": 800, "to_height": 805,
             "blocks_done": 0, "blocks_total": null, "findings": null, "error": null,
             "created_at": "2026-12-01T09:30:00.000Z", "started_at": null, "finished_at": null,
         });
@@ -100,6 +100,93 @@ async fn a_halted_chain_is_resumed_once() {
         assert_eq!(asked["from_height"], json!(null));
         let again = world.post(&path, "").await.is(202);
         assert_eq!(again, asked);
+    })
+    .await;
+}
+
+/// An invoice's id and its option's, and a key of its merchant that may do nothing but with invoices; the
+/// key of the operator.
+async fn with_invoice(world: &mut World) -> (String, String, String) {
+    world.wallet().await;
+    let order = json!({ "options": [{ "asset": "btc@bitcoin-regtest", "amount": "0.001" }] });
+    let invoice = world.post("/v1/invoices", &order.to_string()).await.is(201);
+    let own = [Scope::InvoicesRead, Scope::InvoicesWrite];
+    let key = world.new_key(Mode::Test, &own).await;
+    let admin = std::mem::replace(&mut world.key, key);
+    let [id, option] = [&invoice["id"], &invoice["options"][0]["id"]];
+    let text = |id: &serde_json::Value| id.as_str().expect("an id").to_owned();
+    (text(id), text(option), admin)
+}
+
+#[tokio::test]
+async fn a_transaction_is_attached_to_an_invoice_of_the_merchant() {
+    run_on_both(async |world: &mut World| {
+        let (id, option, _) = with_invoice(world).await;
+        let path = format!("/v1/invoices/{id}/transfers");
+        let tx = "AB".repeat(32);
+        for (body, code) in [
+            (json!({}), "required"),
+            (json!({ "tx_id": "abc" }), "tx_id_invalid"),
+            (
+                json!({ "tx_id": tx, "option_id": "opt_x" }),
+                "option_unknown",
+            ),
+            (json!({ "tx_id": tx, "chain": "bitcoin" }), "chain_unknown"),
+            (json!({ "tx_id": tx, "block_height": -1 }), "height_invalid"),
+            (
+                json!({ "tx_id": tx, "block_height": 1, "block_hash": "ab" }),
+                "height_invalid",
+            ),
+            (json!({ "tx_id": tx, "speed": 1 }), "unknown_field"),
+        ] {
+            let answer = world.post(&path, &body.to_string()).await;
+            answer.is_problem(422, code);
+        }
+        let body = json!({ "tx_id": tx, "option_id": option }).to_string();
+        let asked = world.post(&path, &body).await.is(202);
+        assert_eq!(asked["kind"], "attach");
+        assert_eq!(asked["state"], "waiting");
+        assert_eq!(asked["tx_id"], json!(tx.to_ascii_lowercase()));
+        assert_eq!(asked["invoice_id"], json!(id));
+        world.key = world.new_key(Mode::Test, &[Scope::InvoicesRead]).await;
+        let refused = world.post(&path, &body).await;
+        refused.is_problem(403, "scope_missing");
+    })
+    .await;
+}
+
+/// Goal: a merchant checks its own invoices and withdraws that, and sees nobody else's requests.
+#[tokio::test]
+async fn an_invoice_is_checked_and_the_check_withdrawn() {
+    run_on_both(async |world: &mut World| {
+        let (id, _, admin) = with_invoice(world).await;
+        let path = format!("/v1/invoices/{id}/check");
+        let check = world.post(&path, "").await.is(202);
+        assert_eq!(check["kind"], "check");
+        assert_eq!(check["to_height"], 812);
+        assert_eq!(world.post(&path, "").await.is(202), check);
+        let unknown = world.post("/v1/invoices/inv_nobody/check", "").await;
+        unknown.is_problem(404, "invoice_unknown");
+
+        let request = format!("/v1/requests/{}", check["id"].as_str().expect("an id"));
+        assert_eq!(world.get(&request).await.is(200), check);
+        let cancel = format!("{request}/cancel");
+        let canceled = world.post(&cancel, "").await.is(200);
+        assert_eq!(canceled["state"], "canceled");
+        assert!(canceled["finished_at"].is_string());
+        world
+            .post(&cancel, "")
+            .await
+            .is_problem(409, "request_over");
+
+        let merchant = std::mem::replace(&mut world.key, admin);
+        let rescan = format!("{CHAIN}/rescan");
+        let rescan = world.post(&rescan, r#"{"from_height":1}"#).await.is(202);
+        let rescan = format!("/v1/requests/{}", rescan["id"].as_str().expect("an id"));
+        world.key = merchant;
+        world.get(&rescan).await.is_problem(404, "request_unknown");
+        let cancel = world.post(&format!("{rescan}/cancel"), "").await;
+        cancel.is_problem(404, "request_unknown");
     })
     .await;
 }

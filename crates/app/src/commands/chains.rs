@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::client::{Client, Connection};
+use super::request;
+use crate::client::Connection;
 use crate::output::{Output, data, text};
-use crate::progress;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -64,7 +64,7 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
         }
         Action::Resume { chain, no_wait } => {
             let path = format!("/v1/chains/{chain}/resume");
-            ask(output, &client, &path, &json!({}), no_wait).await
+            request::ask(output, &client, &path, &json!({}), no_wait).await
         }
         Action::Rescan {
             chain,
@@ -77,52 +77,8 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
                 body["to_height"] = json!(to);
             }
             let path = format!("/v1/chains/{chain}/rescan");
-            ask(output, &client, &path, &body, no_wait).await
+            request::ask(output, &client, &path, &body, no_wait).await
         }
-    }
-}
-
-/// Asks a chain's worker for something and waits for it.
-pub(crate) async fn ask(
-    output: Output,
-    client: &Client,
-    path: &str,
-    body: &Value,
-    no_wait: bool,
-) -> anyhow::Result<()> {
-    let mut request = client.post(path, body).await?;
-    if !no_wait {
-        request = progress::wait(client, request).await?;
-    }
-    output.say(&request, || sentence(&request));
-    Ok(())
-}
-
-fn sentence(request: &Value) -> String {
-    let [id, kind, chain, state] =
-        ["/id", "/kind", "/chain", "/state"].map(|field| text(request, field));
-    if state != "done" {
-        return format!(
-            "{id}: {kind} of {chain} is {state}; /v1/requests/{id} shows how far it is"
-        );
-    }
-    let blocks = text(request, "/blocks_done");
-    match kind.as_str() {
-        "rescan" => format!(
-            "{blocks} blocks of {chain} were read again: {} transfers were missing, {} did not stand there",
-            text(request, "/findings/placed"),
-            text(request, "/findings/removed")
-        ),
-        "wallet_scan" => match request
-            .pointer("/findings/highest_index")
-            .and_then(Value::as_u64)
-        {
-            Some(highest) => format!(
-                "the highest index that was ever paid is {highest}; the next invoice gets a higher one"
-            ),
-            None => format!("in {blocks} blocks of {chain} no address of this wallet was paid"),
-        },
-        _ => format!("{chain} goes on; the node's tip was reached after {blocks} blocks"),
     }
 }
 

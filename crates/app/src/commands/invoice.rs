@@ -1,10 +1,12 @@
-//! `paywatch invoice`: made, shown, listed and watched.
+//! `paywatch invoice`: made, shown, listed, watched and checked.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::request;
 use crate::client::{Client, Connection};
 use crate::output::{Output, data, text};
 
@@ -44,6 +46,32 @@ enum Action {
         /// Only those of this status.
         #[arg(long)]
         status: Option<String>,
+    },
+    /// Put a transaction on an invoice's record that pays it and that nobody saw. It is read from the chain
+    /// and proven first, and refused if it does not pay the invoice.
+    Attach {
+        /// The invoice's id.
+        id: String,
+        /// The transaction's id.
+        tx_id: String,
+        /// The option that it pays; needed where the invoice can be paid on several chains.
+        #[arg(long, value_name = "OPTION")]
+        option: Option<String>,
+        /// The block that holds it, by height or hash; needed where the node keeps no index of transactions
+        /// and all that it paid was spent.
+        #[arg(long, value_name = "HEIGHT|HASH")]
+        block: Option<String>,
+        /// Return at once instead of waiting until the block was read.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Read an invoice's addresses now: the mempool, and every block since it was made.
+    Check {
+        /// The invoice's id.
+        id: String,
+        /// Return at once instead of waiting until the blocks were read.
+        #[arg(long)]
+        no_wait: bool,
     },
     /// Print an invoice each time it changes, until it is paid, expired or canceled.
     Watch {
@@ -89,8 +117,51 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             ];
             output.table(&page, &head, rows);
         }
+        Action::Attach {
+            id,
+            tx_id,
+            option,
+            block,
+            no_wait,
+        } => {
+            let mut body = json!({ "tx_id": tx_id });
+            if let Some(option) = option {
+                body["option_id"] = json!(option);
+            }
+            match block.map(|block| block.parse::<u64>().map_err(|_| block)) {
+                Some(Ok(height)) => body["block_height"] = json!(height),
+                Some(Err(hash)) => body["block_hash"] = json!(hash),
+                None => {}
+            }
+            let path = format!("/v1/invoices/{id}/transfers");
+            request::ask(output, &client, &path, &body, no_wait).await?;
+            tell(output, &client, &id, no_wait).await?;
+        }
+        Action::Check { id, no_wait } => check(output, &client, &id, no_wait).await?,
         Action::Watch { id } => watch(output, &client, &id).await?,
     }
+    Ok(())
+}
+
+/// Checks an invoice on every chain on which it can be paid.
+async fn check(output: Output, client: &Client, id: &str, no_wait: bool) -> anyhow::Result<()> {
+    let invoice = client.get(&format!("/v1/invoices/{id}")).await?;
+    let options = invoice["options"].as_array().into_iter().flatten();
+    let chains: BTreeSet<&str> = options.filter_map(|one| one["chain"].as_str()).collect();
+    for chain in chains {
+        let path = format!("/v1/invoices/{id}/check");
+        request::ask(output, client, &path, &json!({ "chain": chain }), no_wait).await?;
+    }
+    tell(output, client, id, no_wait).await
+}
+
+/// Says for people how the invoice stands after it was read.
+async fn tell(output: Output, client: &Client, id: &str, no_wait: bool) -> anyhow::Result<()> {
+    if no_wait || output.json {
+        return Ok(());
+    }
+    let invoice = client.get(&format!("/v1/invoices/{id}")).await?;
+    output.note(&format!("the invoice is {}", text(&invoice, "/status")));
     Ok(())
 }
 

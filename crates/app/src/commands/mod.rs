@@ -8,5 +8,6 @@ pub(crate) mod init;
 pub(crate) mod invoice;
 pub(crate) mod keys;
 pub(crate) mod migrate;
+pub(crate) mod request;
 pub(crate) mod serve;
 pub(crate) mod wallet;

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::chains;
+use super::request;
 use crate::client::{Client, Connection};
 use crate::output::{Output, data, text};
 use crate::progress;
@@ -110,7 +110,7 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
                 body["chain"] = json!(chain);
             }
             let path = format!("/v1/wallets/{id}/scan");
-            chains::ask(output, &client, &path, &body, no_wait).await?;
+            request::ask(output, &client, &path, &body, no_wait).await?;
         }
         Action::Confirm { id } => {
             let wallet = client

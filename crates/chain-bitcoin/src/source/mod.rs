@@ -1,12 +1,15 @@
 //! One bitcoind as a source of proven blocks.
 
 mod fetch;
+mod locate;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use paywatch_chain::{Block, BoxFuture, Compute, Health, Pool, Source, SourceError, WatchTable};
-use paywatch_domain::{AssetName, BlockHash, BlockRef, ChainName};
+use paywatch_chain::{
+    Block, BoxFuture, Compute, Health, Located, Pool, Source, SourceError, WatchTable,
+};
+use paywatch_domain::{AssetName, BlockHash, BlockHint, BlockRef, ChainName, TxId};
 
 use crate::credentials::Credentials;
 use crate::difficulty::Ancestry;
@@ -247,6 +250,14 @@ impl Source for BitcoinSource {
                 .map(|hash| BlockHash::new(&hash.to_string()))
                 .collect())
         })
+    }
+
+    fn locate(
+        &self,
+        transaction: TxId,
+        hint: Option<BlockHint>,
+    ) -> BoxFuture<'_, Result<Located, SourceError>> {
+        Box::pin(async move { self.locate_transaction(&transaction, hint).await })
     }
 
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<RawBlock, SourceError>> {

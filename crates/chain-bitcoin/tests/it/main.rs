@@ -8,6 +8,7 @@
 mod derivation;
 mod liar;
 mod lies;
+mod locate;
 mod node;
 mod opinions;
 mod pool;

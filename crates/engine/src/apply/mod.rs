@@ -7,7 +7,7 @@ mod rescan;
 
 pub use blocks::ApplyBlocks;
 pub use poll::ApplyPoll;
-pub use rescan::ApplyRescan;
+pub use rescan::{Aim, ApplyRescan};
 
 /// What one transaction did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

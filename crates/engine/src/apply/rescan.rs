@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use paywatch_chain::Block;
 use paywatch_domain::{
-    BlockHash, BlockRef, Cause, CauseKind, ChainName, Family, Findings, Place, Position, TxId,
-    UnixMillis,
+    BlockHash, BlockRef, Cause, CauseKind, ChainName, Family, Findings, Place, Position, Rejection,
+    TxId, UnixMillis,
 };
 use paywatch_store::placements::{self, LeftReason, OpenInBlock};
 use paywatch_store::requests::{self, Progress, RequestState};
@@ -30,6 +30,8 @@ pub struct ApplyRescan {
     pub fence: i64,
     /// The blocks, lowest first and linked.
     pub blocks: Vec<Block>,
+    /// Which transfers the request is about.
+    pub aim: Aim,
     /// The last of them, or a block above that links down to it: its header is kept, and proves them.
     pub seal: BlockRef,
     /// The request that asked for it.
@@ -44,6 +46,29 @@ pub struct ApplyRescan {
     pub seed: [u8; 32],
     /// Checks seals.
     pub master: Arc<MasterKey>,
+}
+
+/// Which transfers a request is about: what it tells of them is about these alone. What the blocks say of
+/// others is stored as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Aim {
+    /// All that the blocks hold.
+    #[default]
+    Everything,
+    /// Those of an invoice.
+    Invoice(InvoiceKey),
+    /// Those of an invoice in one transaction; there must be one at the end.
+    Transaction(InvoiceKey, TxId),
+}
+
+impl Aim {
+    fn holds(&self, open: &OpenInBlock) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Invoice(invoice) => open.invoice == *invoice,
+            Self::Transaction(invoice, tx_id) => open.invoice == *invoice && open.tx_id == *tx_id,
+        }
+    }
 }
 
 /// What makes a placement the same placement.
@@ -86,8 +111,15 @@ impl Unit for ApplyRescan {
         let touched: Vec<InvoiceKey> = touched.into_iter().collect();
         refold(tx, &touched, &mut pass).await?;
         let progress = self.progress(found);
-        requests::record(tx, self.request, &progress, self.now).await?;
-        Ok(Some(progress))
+        let is_open = requests::record(tx, self.request, &progress, self.now).await?;
+        Ok(Some(if is_open {
+            progress
+        } else {
+            Progress {
+                state: RequestState::Canceled,
+                ..progress
+            }
+        }))
     }
 }
 
@@ -139,19 +171,23 @@ impl ApplyRescan {
             ids,
         };
         let mut touched = place(tx, &missing, &mut placing).await?;
-        let standing = if touched.is_empty() {
-            open.len() - wrong.len()
+        let after = if touched.is_empty() && wrong.is_empty() {
+            open.clone()
         } else {
-            let open = placements::open_between(tx, &self.chain, lowest, highest);
-            open.await?.len()
+            placements::open_between(tx, &self.chain, lowest, highest).await?
         };
         touched.extend(wrong.iter().map(|open| open.invoice));
-        let placed = (standing + wrong.len()).saturating_sub(open.len());
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let count =
+            |transfers: &[OpenInBlock]| transfers.iter().filter(|one| self.aim.holds(one)).count();
+        let removed = wrong.iter().filter(|one| self.aim.holds(one)).count();
+        let placed = (count(&after) + removed).saturating_sub(count(&open));
+        let is_missing = matches!(self.aim, Aim::Transaction(..)) && count(&after) == 0;
+        let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let found = Findings {
-            placed: count(placed),
-            removed: count(wrong.len()),
+            placed: number(placed),
+            removed: number(removed),
             highest_index: None,
+            rejection: is_missing.then_some(Rejection::PaysNothing),
         };
         Ok((touched, found))
     }
@@ -160,19 +196,19 @@ impl ApplyRescan {
         let before = self.progress.findings.unwrap_or_default();
         let read = u64::try_from(self.blocks.len()).unwrap_or(u64::MAX);
         Progress {
-            state: if self.is_last {
-                RequestState::Done
-            } else {
-                RequestState::Running
+            state: match (self.is_last, found.rejection) {
+                (true, Some(_)) => RequestState::Failed,
+                (true, None) => RequestState::Done,
+                (false, _) => RequestState::Running,
             },
             blocks_done: self.progress.blocks_done.saturating_add(read),
             blocks_total: self.progress.blocks_total,
             findings: Some(Findings {
                 placed: before.placed.saturating_add(found.placed),
                 removed: before.removed.saturating_add(found.removed),
-                highest_index: None,
+                ..found
             }),
-            error: None,
+            error: found.rejection.map(|rejection| rejection.sentence().into()),
         }
     }
 }

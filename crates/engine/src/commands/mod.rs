@@ -21,6 +21,7 @@ use paywatch_wire::field::FieldError;
 use paywatch_wire::request::NamedPolicies;
 
 pub use answer::{Answer, Answered, Idempotent};
+pub use chain::{Ask, Sight};
 pub use wallet::WalletExport;
 
 use crate::high_water::HighWater;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use paywatch_chain::source::{BoxFuture, Health};
-use paywatch_chain::{Source, SourceError};
-use paywatch_domain::{BlockHash, BlockRef, UnixMillis};
+use paywatch_chain::{Located, Source, SourceError};
+use paywatch_domain::{BlockHash, BlockHint, BlockRef, TxId, UnixMillis};
+use paywatch_store::RequestKey;
 use tokio::sync::Semaphore;
 
 /// A request in flight. It knows in which round it was made: what was asked before the follower turned
@@ -32,6 +33,8 @@ pub(super) enum What<S: Source> {
     Block(BlockRef, Result<S::Raw, SourceError>),
     /// A block at a height that is read again for a request; `None` above the node's tip.
     Reread(u64, Result<Option<(BlockRef, S::Raw)>, SourceError>),
+    /// Where the transaction of a request is.
+    Located(RequestKey, Result<Located, SourceError>),
     /// The mempool, for the poll begun at this time.
     Pool(UnixMillis, Result<Option<S::RawPool>, SourceError>),
     /// The wait for a new block is over.
@@ -105,6 +108,21 @@ pub(super) fn reread<S: Source>(source: &Arc<S>, round: u64, height: u64) -> Req
         Answer {
             round,
             what: What::Reread(height, read.await),
+        }
+    })
+}
+
+pub(super) fn locate<S: Source>(
+    source: &Arc<S>,
+    asked: RequestKey,
+    transaction: TxId,
+    hint: Option<BlockHint>,
+) -> Request<S> {
+    let source = Arc::clone(source);
+    Box::pin(async move {
+        Answer {
+            round: 0,
+            what: What::Located(asked, source.locate(transaction, hint).await),
         }
     })
 }

@@ -10,6 +10,7 @@ use paywatch_store::watched::WatchMark;
 use tokio::sync::Semaphore;
 
 use super::ask::{self, Answer, Request, What};
+use super::attach::Locating;
 use super::reading::Reading;
 use super::speed::Speed;
 use super::{Fault, Pace, Parts, patience};
@@ -74,6 +75,8 @@ pub(super) struct Following<S: Source> {
     pub(super) branch: u64,
     /// The request that blocks are read for beside following.
     pub(super) reading: Option<Reading<S>>,
+    /// The request whose transaction is looked for before its block is read.
+    pub(super) locating: Option<Locating>,
     /// The rounds in which blocks were asked for requests; none comes twice.
     pub(super) reading_rounds: u64,
     /// Whether to look for requests.
@@ -110,11 +113,14 @@ impl<S: Source> Following<S> {
                 .take_reread(parts, answer.round, height, block, now)
                 .await;
         }
+        if let What::Located(asked, located) = answer.what {
+            return self.take_located(parts, asked, located, now).await;
+        }
         if answer.round != self.round {
             return Ok(false);
         }
         match answer.what {
-            What::Reread(..) | What::Withdrawn => Ok(false),
+            What::Reread(..) | What::Located(..) | What::Withdrawn => Ok(false),
             What::Health(begun_at, health) => {
                 self.asked.health = false;
                 self.poll_at = now.plus_ms(parts.pace.poll_ms);
@@ -298,6 +304,9 @@ impl<S: Source> Following<S> {
         let is_well = self.reported.is_none() && self.follower.tip().is_some();
         if let Some(reading) = self.reading.as_mut().filter(|_| is_well) {
             requests.extend(reading.requests(source, &mut self.reading_rounds, now));
+        }
+        if let Some(locating) = self.locating.as_mut().filter(|_| is_well) {
+            requests.extend(locating.request(source, now));
         }
         requests
     }

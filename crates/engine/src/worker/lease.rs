@@ -126,6 +126,7 @@ impl<S: Source> Following<S> {
             speed: Speed::default(),
             branch: 0,
             reading: None,
+            locating: None,
             reading_rounds: 0,
             looks: false,
         }))

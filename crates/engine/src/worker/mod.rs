@@ -4,6 +4,7 @@
 //! arrived, records it, asks for more, and returns. Only [`ChainWorker::ready`] waits.
 
 mod ask;
+mod attach;
 mod following;
 mod lease;
 mod piece;

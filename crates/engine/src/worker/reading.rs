@@ -11,6 +11,7 @@ use paywatch_store::requests::Request as Asked;
 use super::ask::{self, Request};
 use super::piece::{Obstacle, Piece};
 use super::wallet_scan::WalletScan;
+use crate::apply::Aim;
 
 /// How long to wait before a block is asked for again, in milliseconds.
 const REST_MS: i64 = 1_000;
@@ -23,6 +24,8 @@ pub(super) struct Reading<S: Source> {
     pub(super) asked: Asked,
     /// The wallet that is looked for; `None` when blocks are read for what is watched.
     pub(super) wallet: Option<WalletScan>,
+    /// Which transfers it is about.
+    pub(super) aim: Aim,
     /// What is read now; `None` when that is to be found out.
     pub(super) piece: Option<Piece>,
     /// Blocks of the piece that are scanned, without gaps.
@@ -51,6 +54,7 @@ impl<S: Source> Reading<S> {
         branch: u64,
     ) -> Self {
         Self {
+            aim: Aim::default(),
             piece: None,
             from,
             next: from.saturating_add(asked.progress.blocks_done),
@@ -64,6 +68,11 @@ impl<S: Source> Reading<S> {
             branch,
             rest_until: UnixMillis(0),
         }
+    }
+
+    /// The same, about these transfers.
+    pub(super) fn aimed(self, aim: Aim) -> Self {
+        Self { aim, ..self }
     }
 
     /// The height of the next block to scan.

@@ -1,18 +1,20 @@
 //! What people ask of a worker, carried out beside following.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use paywatch_chain::{Source, SourceError};
 use paywatch_domain::{BlockRef, Findings, Task, UnixMillis};
-use paywatch_store::RequestKey;
 use paywatch_store::requests::{self, Progress, Request, RequestState, Unreadable};
+use paywatch_store::{RequestKey, invoices};
 
+use super::attach::Locating;
 use super::following::{Following, seed};
 use super::piece::{Obstacle, piece};
 use super::reading::Reading;
 use super::wallet_scan::WalletScan;
 use super::{Fault, Parts, is_lasting};
-use crate::apply::ApplyRescan;
+use crate::apply::{Aim, ApplyRescan};
 use crate::error::EngineError;
 use crate::units::{FailRequest, RecordRequest, Used};
 
@@ -119,32 +121,37 @@ impl<S: Source> Following<S> {
         Ok(true)
     }
 
-    /// Says how far a resumed chain is, and begins with the oldest request that blocks are read for.
+    /// Says how far a resumed chain is, lets go of what was withdrawn, and begins with the oldest request
+    /// that blocks are read for.
     async fn look(&mut self, parts: &mut Parts, now: UnixMillis) -> Result<(), Fault> {
         let open = requests::open(&mut parts.store.read().await?, &parts.spec.name).await?;
         let mut next = None;
+        let mut keys = BTreeSet::new();
         for request in open {
             match request {
                 Ok(request) if request.task == Task::Resume => {
                     self.follow_resume(parts, &request, now).await?;
                 }
-                Ok(request) => next = next.or(Some(request)),
+                Ok(request) => {
+                    keys.insert(request.key);
+                    next = next.or(Some(request));
+                }
                 Err(Unreadable { key, error }) => {
                     tracing::error!(%error, "a request cannot be understood");
                     fail(parts, self.lease.fence, key, error.to_string(), now).await?;
                 }
             }
         }
-        if self.reading.is_some() || self.follower.cursor().is_none() {
+        let is_open = |asked: &Request| keys.contains(&asked.key);
+        self.reading.take_if(|one| !is_open(&one.asked));
+        self.locating.take_if(|one| !is_open(&one.asked));
+        if self.reading.is_some() || self.locating.is_some() || self.follower.cursor().is_none() {
             return Ok(());
         }
-        let Some((mut request, heights)) = next.and_then(|next| {
-            let heights = next.task.heights()?;
-            Some((next, heights))
-        }) else {
+        let Some(mut request) = next else {
             return Ok(());
         };
-        let Err(fault) = self.start(parts, &mut request, heights, now).await else {
+        let Err(fault) = self.start(parts, &mut request, now).await else {
             return Ok(());
         };
         let why = of_request(fault)?;
@@ -155,30 +162,34 @@ impl<S: Source> Following<S> {
         &mut self,
         parts: &mut Parts,
         request: &mut Request,
-        heights: (u64, u64),
         now: UnixMillis,
     ) -> Result<(), Fault> {
-        let wallet = match &request.task {
-            Task::Resume | Task::Rescan { .. } => None,
-            Task::WalletScan {
-                merchant, wallet, ..
-            } => {
-                let findings = request.progress.findings.unwrap_or_default();
-                let (merchant, wallet) = (*merchant, *wallet);
-                let known = findings.highest_index;
-                match WalletScan::open(parts, request.merchant, merchant, wallet, known).await? {
-                    Ok(scan) => Some(scan),
-                    Err(why) => return give_up(parts, self.lease.fence, request, why, now).await,
-                }
-            }
+        let aim = match aim(parts, request).await? {
+            Ok(aim) => aim,
+            Err(why) => return give_up(parts, self.lease.fence, request, why, now).await,
         };
-        let (from, to) = heights;
+        let wallet = match WalletScan::of(parts, request).await? {
+            Ok(wallet) => wallet,
+            Err(why) => return give_up(parts, self.lease.fence, request, why, now).await,
+        };
+        let heights = request.task.heights();
         request.progress.state = RequestState::Running;
-        request.progress.blocks_total = Some(to.saturating_sub(from).saturating_add(1));
+        request.progress.blocks_total =
+            heights.map(|(from, to)| to.saturating_sub(from).saturating_add(1));
         note(parts, self.lease.fence, request, None, now).await?;
-        tracing::info!(request = %request.id, kind = request.task.kind(), from, to, "reading blocks again");
-        let asked = request.clone();
-        self.reading = Some(Reading::new(asked, wallet, heights, self.branch));
+        tracing::info!(request = %request.id, kind = request.task.kind(), ?heights, "a request begins");
+        if matches!(request.task, Task::Check { .. }) {
+            // The mempool is read at once, and recorded even if it is what it was.
+            self.poll_at = now;
+            self.pool = None;
+        }
+        match heights {
+            Some(heights) => {
+                let reading = Reading::new(request.clone(), wallet, heights, self.branch);
+                self.reading = Some(reading.aimed(aim));
+            }
+            None => self.locating = Locating::new(request, aim),
+        }
         Ok(())
     }
 
@@ -234,6 +245,7 @@ impl<S: Source> Following<S> {
             family: parts.spec.family,
             fence: self.lease.fence,
             blocks: reading.found(),
+            aim: reading.aim.clone(),
             seal,
             request: reading.asked.key,
             progress: reading.asked.progress.clone(),
@@ -285,6 +297,23 @@ impl<S: Source> Following<S> {
     }
 }
 
+/// Which transfers a request is about. Answers a sentence when that cannot be said.
+async fn aim(parts: &Parts, request: &Request) -> Result<Result<Aim, String>, Fault> {
+    let Some(id) = request.task.invoice() else {
+        return Ok(Ok(Aim::Everything));
+    };
+    let Some(merchant) = request.merchant else {
+        return Ok(Err("it names no merchant".into()));
+    };
+    let mut conn = parts.store.read().await?;
+    let invoice = invoices::find(&mut conn, merchant, parts.spec.mode, id).await?;
+    Ok(match (invoice, &request.task) {
+        (None, _) => Err(format!("there is no invoice {id}")),
+        (Some(invoice), Task::Attach { tx_id, .. }) => Ok(Aim::Transaction(invoice, tx_id.clone())),
+        (Some(invoice), _) => Ok(Aim::Invoice(invoice)),
+    })
+}
+
 /// What is wrong with the request under way: it cannot be stored or read, which is no reason to stop
 /// following. Any other fault is the worker's.
 fn of_request(fault: Fault) -> Result<String, Fault> {
@@ -308,7 +337,7 @@ async fn give_up(
 }
 
 /// The request waits, and following goes on. What waiting does not help ends it.
-async fn suffer(
+pub(super) async fn suffer(
     parts: &Parts,
     fence: i64,
     asked: &mut Request,
@@ -344,7 +373,7 @@ async fn fail(
 }
 
 /// Records how far a request is.
-async fn note(
+pub(super) async fn note(
     parts: &Parts,
     fence: i64,
     request: &Request,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use paywatch_chain::{Block, Derivation, KeyError, WatchTable};
-use paywatch_domain::{ChainName, MerchantId, Mode, WalletId, limits};
+use paywatch_domain::{ChainName, MerchantId, Mode, Task, WalletId, limits};
+use paywatch_store::requests::Request;
 use paywatch_store::wallets::{self, Wallet};
 use paywatch_store::{MerchantKey, WalletKey};
 
@@ -31,9 +32,26 @@ pub(super) struct WalletScan {
 }
 
 impl WalletScan {
+    /// What a request scans for; `None` when that is no wallet. Answers a sentence when it cannot be done.
+    pub(super) async fn of(
+        parts: &mut Parts,
+        request: &Request,
+    ) -> Result<Result<Option<Self>, String>, Fault> {
+        let Task::WalletScan {
+            merchant, wallet, ..
+        } = &request.task
+        else {
+            return Ok(Ok(None));
+        };
+        let findings = request.progress.findings.unwrap_or_default();
+        let known = findings.highest_index;
+        let scan = Self::open(parts, request.merchant, *merchant, *wallet, known).await?;
+        Ok(scan.map(Some))
+    }
+
     /// Looks for a wallet's keys, from what an earlier process has found. Answers a sentence when that
     /// cannot be done.
-    pub(super) async fn open(
+    async fn open(
         parts: &mut Parts,
         merchant: Option<MerchantKey>,
         owner: MerchantId,

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use paywatch_chain::source::{BoxFuture, Health};
-use paywatch_chain::{Block, Credit, Pool, Source, SourceError, Spenders, WatchTable};
+use paywatch_chain::{Block, Credit, Located, Pool, Source, SourceError, Spenders, WatchTable};
 use paywatch_domain::{
-    Amount, AssetName, BlockHash, BlockRef, ChainName, Position, TxId, UnixMillis,
+    Amount, AssetName, BlockHash, BlockHint, BlockRef, ChainName, Position, TxId, UnixMillis,
 };
 use tokio::sync::watch;
 
@@ -27,6 +27,8 @@ pub(crate) struct Node {
     pub(crate) is_down: bool,
     /// While this holds, no block that it gives can be proven.
     pub(crate) is_lying: bool,
+    /// While this holds, it finds no transaction by its id alone.
+    pub(crate) is_forgetful: bool,
     /// How often each block was asked for, by height.
     pub(crate) fetched: BTreeMap<u64, usize>,
     /// How long it has been running.
@@ -151,6 +153,7 @@ impl MemoryChain {
             pruned: BTreeSet::new(),
             is_down: false,
             is_lying: false,
+            is_forgetful: false,
             fetched: BTreeMap::new(),
             pool_age: Duration::from_secs(1_000_000),
             branches: 0,
@@ -209,6 +212,32 @@ impl Source for MemoryChain {
     fn hash_at(&self, height: u64) -> BoxFuture<'_, Result<Option<BlockHash>, SourceError>> {
         let hash = self.answer(|node| at(node, height).map(|block| block.at.hash));
         Box::pin(async { hash })
+    }
+
+    fn locate(
+        &self,
+        transaction: TxId,
+        hint: Option<BlockHint>,
+    ) -> BoxFuture<'_, Result<Located, SourceError>> {
+        let located = self.answer(|node| {
+            let holds = |block: &&Block| {
+                let meant = match &hint {
+                    Some(BlockHint::Height(height)) => block.at.height == *height,
+                    Some(BlockHint::Hash(hash)) => block.at.hash == *hash,
+                    None => !node.is_forgetful,
+                };
+                let mut credits = block.credits.iter();
+                meant && credits.any(|credit| credit.tx_id == transaction)
+            };
+            let waits = node.pool.iter().any(|credit| credit.tx_id == transaction);
+            match node.blocks.iter().find(holds) {
+                Some(block) => Located::Block(block.at.clone()),
+                None if waits => Located::Mempool,
+                None if hint.is_none() && node.is_forgetful => Located::Unknown,
+                None => Located::Nowhere,
+            }
+        });
+        Box::pin(async { located })
     }
 
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Block, SourceError>> {

@@ -14,7 +14,7 @@ use paywatch_domain::{
     InvoiceId, MerchantId, Mode, UnixMillis, WalletId,
 };
 use paywatch_engine::commands::{
-    Answered, Caller, CommandError, CommandParts, Commands, Idempotent,
+    Answered, Ask, Caller, CommandError, CommandParts, Commands, Idempotent, Sight,
 };
 use paywatch_engine::high_water::HighWater;
 use paywatch_engine::housekeeping::Housekeeper;
@@ -24,7 +24,9 @@ use paywatch_store::{
     MasterKey, Options, Store, StoreError, Tx, Unit, events, invoices, merchants, wallets,
 };
 use paywatch_testkit::Postgres;
-use paywatch_wire::request::{NamedPolicies, Rescan, ScanWallet, decode};
+use paywatch_wire::request::{
+    AttachTransaction, CheckInvoice, NamedPolicies, Rescan, ScanWallet, decode,
+};
 use paywatch_wire::{ChainRequest, Invoice};
 use serde_json::{Value, json};
 
@@ -51,6 +53,13 @@ impl Entropy for Counting {
         }
     }
 }
+
+/// Somebody who sees everything.
+const OPERATOR: Sight = Sight {
+    whole_chains: true,
+    wallets: true,
+    invoices: true,
+};
 
 /// Workers so far: no two draw the same numbers.
 static WORKERS: AtomicU64 = AtomicU64::new(1);
@@ -451,13 +460,48 @@ impl House {
         }
     }
 
-    pub(crate) async fn resume(&mut self) -> Result<ChainRequest, CommandError> {
-        let (commands, caller, chain) = (&self.commands, &self.caller, asset());
-        let chain = chain.chain().as_str();
+    pub(crate) async fn ask(&mut self, ask: Ask) -> Result<ChainRequest, CommandError> {
+        let (commands, caller) = (&self.commands, &self.caller);
         let answer = commands
-            .resume_chain(caller, chain, None, self.now, &mut self.entropy)
+            .ask_worker(caller, ask, None, self.now, &mut self.entropy)
             .await;
         answer.map(read)
+    }
+
+    pub(crate) async fn resume(&mut self) -> Result<ChainRequest, CommandError> {
+        self.ask(Ask::Resume(asset().chain().to_string())).await
+    }
+
+    /// Asks for a transaction to be put on an invoice's record.
+    pub(crate) async fn attach(
+        &mut self,
+        id: InvoiceId,
+        tx_id: &str,
+        block_height: Option<u64>,
+    ) -> ChainRequest {
+        let attach = AttachTransaction {
+            tx_id: tx_id.into(),
+            option_id: None,
+            chain: None,
+            block_height,
+            block_hash: None,
+        };
+        self.ask(Ask::Attach(id, attach)).await.unwrap()
+    }
+
+    pub(crate) async fn check(&mut self, id: InvoiceId) -> ChainRequest {
+        let check = Ask::Check(id, CheckInvoice::default());
+        self.ask(check).await.unwrap()
+    }
+
+    /// Withdraws a request.
+    pub(crate) async fn withdraw(&mut self, asked: &ChainRequest) -> Result<Value, CommandError> {
+        let (commands, caller) = (&self.commands, &self.caller);
+        let id = asked.id.parse().unwrap();
+        let answer = commands
+            .cancel_request(caller, OPERATOR, id, None, self.now, &mut self.entropy)
+            .await;
+        answer.map(answer_json)
     }
 
     pub(crate) async fn rescan(
@@ -465,41 +509,30 @@ impl House {
         from_height: u64,
         to_height: Option<u64>,
     ) -> Result<ChainRequest, CommandError> {
-        let (commands, caller, chain) = (&self.commands, &self.caller, asset());
-        let chain = chain.chain().as_str();
         let request = Rescan {
             from_height,
             to_height,
         };
-        let answer = commands
-            .rescan_chain(caller, chain, request, None, self.now, &mut self.entropy)
-            .await;
-        answer.map(read)
+        let chain = asset().chain().to_string();
+        self.ask(Ask::Rescan(chain, request)).await
     }
 
     pub(crate) async fn scan_wallet(&mut self, from_height: u64) -> ChainRequest {
-        let (commands, caller) = (&self.commands, &self.caller);
         let request = ScanWallet {
             from_height,
             chain: None,
         };
-        let answer = commands
-            .scan_wallet(
-                caller,
-                self.wallet,
-                request,
-                None,
-                self.now,
-                &mut self.entropy,
-            )
-            .await;
-        read(answer.unwrap())
+        let ask = Ask::ScanWallet(self.wallet, request);
+        self.ask(ask).await.unwrap()
     }
 
     /// A request as it is now.
     pub(crate) async fn request(&self, asked: &ChainRequest) -> ChainRequest {
         let id = asked.id.parse().unwrap();
-        let found = self.commands.chain_request(&self.caller, true, id).await;
+        let found = self
+            .commands
+            .chain_request(&self.caller, OPERATOR, id)
+            .await;
         found.unwrap().unwrap()
     }
 

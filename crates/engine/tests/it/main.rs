@@ -1,6 +1,7 @@
 //! Tests of the engine against its ports.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+mod attach;
 mod audit;
 mod chain;
 mod follower;

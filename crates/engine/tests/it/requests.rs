@@ -59,7 +59,7 @@ fn findings(request: &ChainRequest) -> (Option<u64>, Option<u64>) {
 }
 
 /// Lets the worker finish a request.
-async fn finish(house: &mut House, asked: &ChainRequest) -> ChainRequest {
+pub(crate) async fn finish(house: &mut House, asked: &ChainRequest) -> ChainRequest {
     for _ in 0..20 {
         house.poll().await;
         let shown = house.request(asked).await;

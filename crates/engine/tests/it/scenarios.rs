@@ -891,6 +891,17 @@ async fn a_changed_address_in_the_database_is_not_believed(mut house: House) {
 }
 
 /// Changes rows from outside; answers how many.
+/// The first column of what a SQLite file answers.
+pub(crate) async fn select(url: &str, statement: &'static str) -> Vec<String> {
+    let file = url.strip_prefix("sqlite:").unwrap();
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+    let mut conn = sqlx::SqliteConnection::connect_with(&options)
+        .await
+        .unwrap();
+    let rows = sqlx::query_scalar(statement).fetch_all(&mut conn).await;
+    rows.unwrap()
+}
+
 pub(crate) async fn tamper(url: &str, statement: &'static str) -> u64 {
     if let Some(file) = url.strip_prefix("sqlite:") {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);

@@ -1,8 +1,8 @@
 //! Leases, fences, cursors, and the window of headers.
 
 use paywatch_domain::{
-    BlockHash, BlockRef, ChainName, ChainView, Findings, Marks, MerchantId, RequestId, Task,
-    UnixMillis, WalletId,
+    BlockHash, BlockRef, ChainName, ChainView, Findings, Marks, MerchantId, Rejection, RequestId,
+    Task, UnixMillis, WalletId,
 };
 
 use super::bed::{Bed, NOW, on_both, unit};
@@ -287,6 +287,7 @@ async fn a_request_keeps_how_far_it_is(_: &Bed, store: Store) {
                 placed: 1,
                 removed: 0,
                 highest_index: Some(7),
+                rejection: Some(Rejection::PaysNothing),
             }),
             error: None,
         };
@@ -304,6 +305,38 @@ async fn a_request_keeps_how_far_it_is(_: &Bed, store: Store) {
     }
     let open = requests::open(&mut conn, &chain()).await.unwrap();
     assert_eq!(open.len(), 2, "what is done is not open");
+}
+
+/// What is withdrawn is open no more, and nothing is recorded of it.
+async fn what_is_withdrawn_is_over(_: &Bed, store: Store) {
+    let request = NewRequest {
+        id: RequestId::from_bits(1),
+        merchant: None,
+        chain: chain(),
+        task: Task::Resume,
+        actor: "key_1".into(),
+        now: NOW,
+    };
+    let id = request.id;
+    unit!(store, [request], |tx| requests::insert(tx, &request).await)
+        .await
+        .unwrap();
+    let mut conn = store.read().await.unwrap();
+    let key = requests::get(&mut conn, id).await.unwrap().unwrap().key;
+    for expected in [true, false] {
+        let canceled = unit!(store, [], |tx| requests::cancel(tx, key, NOW).await);
+        assert_eq!(canceled.await.unwrap(), expected);
+    }
+    let done = Progress {
+        state: RequestState::Done,
+        ..Progress::default()
+    };
+    let late = unit!(store, [done], |tx| requests::record(tx, key, &done, NOW)
+        .await);
+    assert!(!late.await.unwrap());
+    let shown = requests::get(&mut conn, id).await.unwrap().unwrap();
+    assert_eq!(shown.progress.state, RequestState::Canceled);
+    assert_eq!(shown.finished_at, Some(NOW));
 }
 
 /// Goal: a halt ends every request to resume that was made before it, and no other. Method: some that wait
@@ -357,4 +390,5 @@ on_both!(
     the_window_of_headers_follows_the_chain,
     a_request_keeps_how_far_it_is,
     a_halt_ends_what_was_to_resume,
+    what_is_withdrawn_is_over,
 );

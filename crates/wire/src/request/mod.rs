@@ -19,7 +19,7 @@ pub use draft::{
 };
 pub use endpoint::CreateEndpoint;
 pub use policy::{PolicyRequest, TierRequest};
-pub use task::{Rescan, ScanWallet};
+pub use task::{AttachTransaction, CheckInvoice, Rescan, ScanWallet};
 pub use tolerance::ToleranceRequest;
 pub use wallet::CreateWallet;
 

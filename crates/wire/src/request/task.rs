@@ -41,6 +41,76 @@ fn chain_name<S: serde::Serializer>(
     }
 }
 
+/// Puts a transaction on an invoice's record that pays it and that nobody saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AttachTransaction {
+    /// The transaction's id.
+    pub tx_id: String,
+    /// The option that it pays; its chain is where the transaction is looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub option_id: Option<String>,
+    /// On which chain; needed where the invoice can be paid on several and no option is named.
+    #[serde(serialize_with = "chain_name", skip_serializing_if = "Option::is_none")]
+    pub chain: Option<ChainName>,
+    /// The height of the block that holds it, for a node that cannot find it by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_height: Option<u64>,
+    /// The hash of the block that holds it, for a node that cannot find it by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_hash: Option<String>,
+}
+
+/// Reads an invoice's addresses now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CheckInvoice {
+    /// On which chain; needed where the invoice can be paid on several.
+    #[serde(serialize_with = "chain_name", skip_serializing_if = "Option::is_none")]
+    pub chain: Option<ChainName>,
+}
+
+/// The chain that a request names, if it names one.
+fn chain_of(fields: &mut Fields<'_>) -> Option<ChainName> {
+    let text = fields.text("chain", limits::TEXT_CHARS_MAX)?;
+    let chain = text.parse::<ChainName>();
+    if let Err(error) = &chain {
+        fields.refuse("chain", Code::ChainUnknown, error.to_string());
+    }
+    chain.ok()
+}
+
+impl Request for AttachTransaction {
+    fn read(body: &Body<'_>, faults: &mut Faults) -> Option<Self> {
+        let mut fields = Fields::of(&body.value, "", faults)?;
+        let tx_id = fields.text("tx_id", limits::TEXT_CHARS_MAX);
+        let tx_id = fields.require("tx_id", tx_id);
+        let option_id = fields.text("option_id", limits::TEXT_CHARS_MAX);
+        let chain = chain_of(&mut fields);
+        let block_height = fields.whole("block_height", HEIGHTS, Code::HeightInvalid);
+        let block_hash = fields.text("block_hash", limits::TEXT_CHARS_MAX);
+        if block_height.is_some() && block_hash.is_some() {
+            let detail = "name the block by its height or by its hash";
+            fields.refuse("block_hash", Code::HeightInvalid, detail);
+        }
+        fields.finish();
+        Some(Self {
+            tx_id: tx_id?,
+            option_id,
+            chain,
+            block_height,
+            block_hash,
+        })
+    }
+}
+
+impl Request for CheckInvoice {
+    fn read(body: &Body<'_>, faults: &mut Faults) -> Option<Self> {
+        let mut fields = Fields::of(&body.value, "", faults)?;
+        let chain = chain_of(&mut fields);
+        fields.finish();
+        Some(Self { chain })
+    }
+}
+
 impl Request for Rescan {
     fn read(body: &Body<'_>, faults: &mut Faults) -> Option<Self> {
         let mut fields = Fields::of(&body.value, "", faults)?;
@@ -67,14 +137,7 @@ impl Request for ScanWallet {
         let mut fields = Fields::of(&body.value, "", faults)?;
         let from = fields.whole("from_height", HEIGHTS, Code::HeightInvalid);
         let from_height = fields.require("from_height", from);
-        let text = fields.text("chain", limits::TEXT_CHARS_MAX);
-        let chain = text.and_then(|text| {
-            let chain = text.parse::<ChainName>();
-            if let Err(error) = &chain {
-                fields.refuse("chain", Code::ChainUnknown, error.to_string());
-            }
-            chain.ok()
-        });
+        let chain = chain_of(&mut fields);
         fields.finish();
         Some(Self {
             from_height: from_height?,

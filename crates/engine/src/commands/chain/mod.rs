@@ -1,17 +1,24 @@
-//! What people ask of the worker of a chain: resume, rescan, scan for a wallet.
+//! What people ask of the worker of a chain: resume, rescan, scan for a wallet, attach a transaction to an
+//! invoice, check an invoice.
 //!
 //! The worker reaches the node, so a request is a row that it finds; the answer shows how far that is.
 
+mod cancel;
+mod choose;
 mod show;
+
+pub use show::Sight;
 
 use std::sync::Arc;
 
-use paywatch_domain::{ChainName, ChainSpec, Entropy, RequestId, Task, UnixMillis, WalletId};
+use paywatch_domain::{
+    BlockHint, ChainName, Entropy, InvoiceId, RequestId, Task, TxId, UnixMillis, WalletId,
+};
 use paywatch_store::chains::{self, ChainRow};
 use paywatch_store::requests::{self, NewRequest, Request};
-use paywatch_store::{Conn, MerchantKey, Tx, audit, blocks};
-use paywatch_wire::request::{Rescan, ScanWallet};
-use paywatch_wire::{ChainRequest, json_text};
+use paywatch_store::{MerchantKey, Tx, audit, blocks};
+use paywatch_wire::json_text;
+use paywatch_wire::request::{AttachTransaction, CheckInvoice, Rescan, ScanWallet};
 
 use super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::wallet::{check_seal, find as find_wallet};
@@ -21,11 +28,35 @@ use show::show;
 /// Requests of one merchant, or of the operators, to one chain that are open at one time.
 const OPEN_OF_ONE_MAX: usize = 8;
 
+/// What somebody asks of the worker of a chain.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// Let a halted chain, by its name, go on with what its node says, however deep it was reorganised.
+    Resume(String),
+    /// Read blocks of a chain, by its name, again; what they say becomes what is stored.
+    Rescan(String, Rescan),
+    /// Look for the highest index of a wallet that was ever paid, and hand out no index up to it.
+    ScanWallet(WalletId, ScanWallet),
+    /// Put a transaction on the record of an invoice that it pays.
+    Attach(InvoiceId, AttachTransaction),
+    /// Read the mempool and the blocks in which an invoice can have been paid.
+    Check(InvoiceId, CheckInvoice),
+}
+
 /// What is asked, before it is known up to which block.
 enum Wish {
     Resume,
     Rescan(Rescan),
     WalletScan(WalletId, ScanWallet),
+    Attach {
+        invoice: InvoiceId,
+        tx_id: TxId,
+        block: Option<BlockHint>,
+    },
+    Check {
+        invoice: InvoiceId,
+        from_height: u64,
+    },
 }
 
 struct AskWorker {
@@ -50,7 +81,7 @@ impl Effect for AskWorker {
         let open: Vec<Request> = open.into_iter().flatten().collect();
         let same = open
             .iter()
-            .find(|open| open.task == task && open.merchant == merchant);
+            .find(|open| is_same(&open.task, &task) && open.merchant == merchant);
         let request = match same {
             Some(same) => same.clone(),
             None => {
@@ -104,7 +135,42 @@ impl AskWorker {
                 };
                 Ok((Some(self.caller.merchant), task))
             }
+            Wish::Attach {
+                invoice,
+                tx_id,
+                block,
+            } => {
+                let task = Task::Attach {
+                    invoice: *invoice,
+                    tx_id: tx_id.clone(),
+                    block: block.clone(),
+                };
+                Ok((Some(self.caller.merchant), task))
+            }
+            Wish::Check {
+                invoice,
+                from_height,
+            } => {
+                let (cursor, lowest) = (self.cursor(row)?, blocks::lowest(tx, &self.chain).await?);
+                // What lies below the lowest header was never followed; nothing of it can be proven.
+                let from_height = lowest.map_or(*from_height, |lowest| lowest.max(*from_height));
+                let task = Task::Check {
+                    invoice: *invoice,
+                    from_height: from_height.min(cursor),
+                    to_height: cursor,
+                };
+                Ok((Some(self.caller.merchant), task))
+            }
         }
+    }
+
+    /// The height up to which the chain was read.
+    fn cursor(&self, row: Option<&ChainRow>) -> Result<u64, CommandError> {
+        let cursor = row.and_then(|row| row.cursor.as_ref());
+        cursor.map(|cursor| cursor.height).ok_or_else(|| {
+            let detail = format!("no block of {} was read yet", self.chain);
+            CommandError::refused(409, "chain_not_read", detail)
+        })
     }
 
     /// The blocks to read, all of which were read before.
@@ -114,22 +180,19 @@ impl AskWorker {
         from: u64,
         to: Option<u64>,
     ) -> Result<(u64, u64), CommandError> {
-        let Some(cursor) = row.and_then(|row| row.cursor.as_ref()) else {
-            let detail = format!("no block of {} was read yet", self.chain);
-            return Err(CommandError::refused(409, "chain_not_read", detail));
-        };
-        let to = to.unwrap_or(cursor.height);
+        let cursor = self.cursor(row)?;
+        let to = to.unwrap_or(cursor);
         let above = |pointer: &str| {
             let detail = format!(
-                "must not be above {}, the last block of {} that was read",
-                cursor.height, self.chain
+                "must not be above {cursor}, the last block of {} that was read",
+                self.chain
             );
             CommandError::field(pointer, "height_invalid", detail)
         };
-        if cursor.height < from {
+        if cursor < from {
             return Err(above("/from_height"));
         }
-        if cursor.height < to {
+        if cursor < to {
             return Err(above("/to_height"));
         }
         Ok((from, to))
@@ -180,6 +243,8 @@ impl AskWorker {
             Task::Resume => ("chain.resume", self.chain.to_string()),
             Task::Rescan { .. } => ("chain.rescan", self.chain.to_string()),
             Task::WalletScan { wallet, .. } => ("wallet.scan", wallet.to_string()),
+            Task::Attach { invoice, .. } => ("invoice.attach", invoice.to_string()),
+            Task::Check { invoice, .. } => ("invoice.check", invoice.to_string()),
         };
         let change = Change {
             before: None,
@@ -194,6 +259,15 @@ impl AskWorker {
 fn unknown(id: RequestId) -> CommandError {
     let detail = format!("there is no request {id}");
     CommandError::refused(404, "request_unknown", detail)
+}
+
+/// Whether an open task does what another asks for. An invoice that is being checked is not checked again
+/// because a block has come meanwhile: that was read as it came.
+fn is_same(open: &Task, asked: &Task) -> bool {
+    match (open, asked) {
+        (Task::Check { invoice: open, .. }, Task::Check { invoice, .. }) => open == invoice,
+        _ => open == asked,
+    }
 }
 
 /// One merchant's requests must not keep those of others waiting for long. A halted chain can always be
@@ -228,130 +302,17 @@ fn check_room(
 }
 
 impl Commands {
-    /// Lets a halted chain go on with what its node says, however deep the chain was reorganised.
-    pub async fn resume_chain(
+    /// Asks something of the worker of a chain; the answer is the request, which goes on by itself.
+    pub async fn ask_worker(
         &self,
         caller: &Caller,
-        chain: &str,
-        idempotent: Option<Idempotent>,
-        now: UnixMillis,
-        entropy: &mut dyn Entropy,
-    ) -> Result<Answered, CommandError> {
-        let chain = self.own_chain(caller, chain)?;
-        self.ask(caller, chain, Wish::Resume, idempotent, now, entropy)
-            .await
-    }
-
-    /// Reads blocks again; what they say becomes what is stored.
-    pub async fn rescan_chain(
-        &self,
-        caller: &Caller,
-        chain: &str,
-        request: Rescan,
-        idempotent: Option<Idempotent>,
-        now: UnixMillis,
-        entropy: &mut dyn Entropy,
-    ) -> Result<Answered, CommandError> {
-        let chain = self.own_chain(caller, chain)?;
-        self.ask(
-            caller,
-            chain,
-            Wish::Rescan(request),
-            idempotent,
-            now,
-            entropy,
-        )
-        .await
-    }
-
-    /// Looks for the highest index of a wallet that was ever paid, and hands out no index up to it.
-    pub async fn scan_wallet(
-        &self,
-        caller: &Caller,
-        id: WalletId,
-        request: ScanWallet,
-        idempotent: Option<Idempotent>,
-        now: UnixMillis,
-        entropy: &mut dyn Entropy,
-    ) -> Result<Answered, CommandError> {
-        let mut conn = self.parts.store.read().await?;
-        let wallet = find_wallet(&mut conn, caller, id).await?;
-        let followed = followed(&mut conn).await?;
-        drop(conn);
-        let fits = |chain: &&ChainSpec| {
-            chain.family == wallet.family
-                && chain.mode == caller.mode
-                && request
-                    .chain
-                    .as_ref()
-                    .is_none_or(|named| *named == chain.name)
-        };
-        let chains = self.parts.catalogue.chains().filter(fits);
-        let chains: Vec<&ChainName> = chains
-            .map(|chain| &chain.name)
-            .filter(|name| request.chain.is_some() || followed.contains(name))
-            .collect();
-        let chain = match chains.as_slice() {
-            [chain] => (*chain).clone(),
-            [] => {
-                let detail = format!(
-                    "this installation follows no such chain of the family {}",
-                    wallet.family.as_str()
-                );
-                return Err(CommandError::field("/chain", "chain_unknown", detail));
-            }
-            several => {
-                let names: Vec<&str> = several.iter().map(|name| name.as_str()).collect();
-                let detail = format!("name one of {}", names.join(", "));
-                return Err(CommandError::field("/chain", "required", detail));
-            }
-        };
-        let wish = Wish::WalletScan(id, request);
-        self.ask(caller, chain, wish, idempotent, now, entropy)
-            .await
-    }
-
-    /// One request; `None` when there is none of this id that the caller may see. What concerns a whole
-    /// chain is for operators.
-    pub async fn chain_request(
-        &self,
-        caller: &Caller,
-        is_operator: bool,
-        id: RequestId,
-    ) -> Result<Option<ChainRequest>, CommandError> {
-        let found = requests::get(&mut self.parts.store.read().await?, id).await?;
-        let visible = found.filter(|request| {
-            let chain = self.parts.catalogue.chain(&request.chain);
-            let is_own = match request.merchant {
-                Some(merchant) => merchant == caller.merchant,
-                None => is_operator,
-            };
-            is_own && chain.is_some_and(|chain| chain.mode == caller.mode)
-        });
-        Ok(visible.map(|request| show(&request, is_operator)))
-    }
-
-    /// The chain of this name, of the caller's mode.
-    fn own_chain(&self, caller: &Caller, name: &str) -> Result<ChainName, CommandError> {
-        let chains = self.parts.catalogue.chains();
-        let mut own = chains.filter(|chain| chain.mode == caller.mode);
-        let found = own.find(|chain| chain.name.as_str() == name);
-        found.map(|chain| chain.name.clone()).ok_or_else(|| {
-            let detail = "there is no such chain for this key; see /v1/chains";
-            CommandError::refused(404, "chain_unknown", detail)
-        })
-    }
-
-    async fn ask(
-        &self,
-        caller: &Caller,
-        chain: ChainName,
-        wish: Wish,
+        ask: Ask,
         idempotent: Option<Idempotent>,
         now: UnixMillis,
         entropy: &mut dyn Entropy,
     ) -> Result<Answered, CommandError> {
         let parts = &self.parts;
+        let (chain, wish) = choose::choose(parts, caller, ask).await?;
         let effect = AskWorker {
             parts: Arc::clone(parts),
             caller: caller.clone(),
@@ -362,11 +323,4 @@ impl Commands {
         };
         once(parts, caller, idempotent, now, entropy, effect).await
     }
-}
-
-/// The chains of which a block was read.
-async fn followed(conn: &mut Conn) -> Result<Vec<ChainName>, CommandError> {
-    let rows = chains::all(conn).await?.into_iter();
-    let read = rows.filter(|row| row.cursor.is_some());
-    Ok(read.map(|row| row.chain).collect())
 }

@@ -16,7 +16,7 @@ use crate::pass::Pass;
 use crate::refold::refold;
 
 /// An invoice whose stored form cannot be trusted is not shown as if it were fine.
-fn untrusted(violation: &Violation) -> CommandError {
+pub(super) fn untrusted(violation: &Violation) -> CommandError {
     let detail = format!("no claims are made about this invoice: {violation}");
     CommandError::refused(409, "invoice_quarantined", detail)
 }
