@@ -29,7 +29,8 @@ statements! {
             updated_at = $6, blocks_per_minute = $7
         WHERE chain = $1 AND fence = $2";
     ALL = "SELECT chain, height, hash, fence, holder, lease_until, covered_until, tip_height, halted,
-            problem_code, problem, blocks_per_minute, updated_at
+            problem_code, problem, blocks_per_minute, updated_at,
+            (SELECT MIN(b.height) FROM blocks AS b WHERE b.chain = chains.chain) AS first_height
         FROM chains ORDER BY chain";
 }
 
@@ -266,6 +267,8 @@ pub struct ChainRow {
     pub chain: ChainName,
     /// The last block that was applied.
     pub cursor: Option<BlockRef>,
+    /// The height of the first block that was ever applied; from there to the cursor every one was.
+    pub first_height: Option<u64>,
     /// The process that follows it.
     pub holder: Option<String>,
     /// Until when that process has the lease.
@@ -298,6 +301,7 @@ struct Raw {
     problem: Option<String>,
     blocks_per_minute: Option<i64>,
     updated_at: i64,
+    first_height: Option<i64>,
 }
 
 impl Raw {
@@ -306,6 +310,7 @@ impl Raw {
         Ok(ChainRow {
             chain: parsed("chains.chain", &self.chain)?,
             cursor: block(self.height, self.hash.as_deref())?,
+            first_height: optional_count("blocks.height", self.first_height)?,
             holder: self.holder,
             lease_until: UnixMillis(self.lease_until),
             covered_until: optional_time(self.covered_until),

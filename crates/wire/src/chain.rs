@@ -22,6 +22,8 @@ pub struct Chain {
     pub finality: FinalityForm,
     /// How far it was read; `null` before the first block.
     pub cursor: Option<ChainCursor>,
+    /// Height of the first block that was read and verified; from there to the cursor every one was.
+    pub first_height: Option<u64>,
     /// Everything up to this time was read.
     pub covered_until: Option<String>,
     /// Height of the node's tip, as last read.
@@ -43,6 +45,8 @@ pub struct Chain {
 /// A chain on the way to its node's tip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatchUp {
+    /// Blocks that were read and verified so far.
+    pub blocks_done: u64,
     /// Blocks still to be read.
     pub blocks_left: u64,
     /// Blocks read in a minute, over the last seconds.

@@ -79,6 +79,7 @@ pub(super) fn show(chain: &ChainSpec, row: Option<&ChainRow>, now: UnixMillis) -
             height: block.height,
             hash: block.hash.to_string(),
         }),
+        first_height: row.and_then(|row| row.first_height),
         covered_until: covered_until.map(rfc3339),
         tip_height,
         lag_blocks: lag,
@@ -96,7 +97,12 @@ pub(super) fn show(chain: &ChainSpec, row: Option<&ChainRow>, now: UnixMillis) -
 fn catch_up(row: Option<&ChainRow>, lag: Option<u64>) -> Option<CatchUp> {
     let blocks_per_minute = row.and_then(|row| row.blocks_per_minute)?;
     let blocks_left = lag.filter(|left| 0 < *left)?;
+    let read = row.and_then(|row| {
+        let to = row.cursor.as_ref()?.height;
+        Some(to.saturating_sub(row.first_height?).saturating_add(1))
+    });
     Some(CatchUp {
+        blocks_done: read.unwrap_or_default(),
         blocks_left,
         blocks_per_minute,
         seconds_left: blocks_left

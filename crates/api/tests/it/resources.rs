@@ -407,6 +407,11 @@ async fn chains_and_assets_say_what_can_be_paid() {
         );
         assert_eq!(chain["covered_until"], "2026-12-01T09:30:00.000Z");
         assert_eq!(
+            chain["first_height"],
+            serde_json::Value::Null,
+            "no header is kept here"
+        );
+        assert_eq!(
             (&chain["halted"], &chain["problem"]),
             (&Value::Null, &Value::Null)
         );

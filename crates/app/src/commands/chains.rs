@@ -53,6 +53,7 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             let rows = data(&page)?.iter().map(row).collect();
             let head = [
                 "chain",
+                "from",
                 "height",
                 "behind",
                 "catching up",
@@ -86,7 +87,8 @@ fn row(chain: &Value) -> Vec<String> {
     let catching_up = match &chain["catching_up"] {
         Value::Null => "-".to_owned(),
         speed => format!(
-            "{} blocks a minute, {} s left",
+            "{} blocks done, {} a minute, {} s left",
+            text(speed, "/blocks_done"),
             text(speed, "/blocks_per_minute"),
             text(speed, "/seconds_left")
         ),
@@ -99,6 +101,7 @@ fn row(chain: &Value) -> Vec<String> {
     };
     vec![
         text(chain, "/chain"),
+        text(chain, "/first_height"),
         text(chain, "/cursor/height"),
         text(chain, "/lag_blocks"),
         catching_up,

@@ -582,6 +582,8 @@ async fn a_used_key_hands_out_no_used_address(mut house: House) {
 }
 
 async fn a_chain_that_catches_up_says_how_fast(mut house: House) {
+    let row = house.row().await;
+    assert_eq!((row.first_height, row.cursor.unwrap().height), (Some(0), 2));
     let now = house.now;
     for _ in 0..2_000 {
         house.chain.node().mine(Vec::new(), now);
