@@ -15,6 +15,7 @@ mod faults;
 mod kills;
 mod mempool;
 mod merchants;
+mod options;
 mod outages;
 mod reorganisations;
 mod siblings;

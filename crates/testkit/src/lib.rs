@@ -39,7 +39,7 @@ pub use receiver::{Behaviour, Received, Receiver};
 pub use verify::{Delivery, Verifier};
 pub use wait::{eventually, sleep};
 pub use wallet::WalletKey;
-pub use watcher::{Watcher, WatcherOptions};
+pub use watcher::{FurtherChain, Watcher, WatcherOptions};
 
 /// The library of which the payer is made, for callers that look into a transaction.
 pub use bitcoin;

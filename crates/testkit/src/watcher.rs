@@ -15,6 +15,28 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Another program can take a free port before the watcher does.
 const START_ATTEMPTS: u32 = 3;
 
+/// A chain that the watcher follows beside `bitcoin-regtest`, with the same rules.
+#[derive(Clone, Debug)]
+pub struct FurtherChain {
+    /// Its name in the configuration.
+    pub name: String,
+    url: String,
+    user: String,
+    password: String,
+}
+
+impl FurtherChain {
+    /// The chain of another node.
+    pub fn of(name: &str, node: &Bitcoind) -> Self {
+        Self {
+            name: name.into(),
+            url: node.url(),
+            user: node.user().to_owned(),
+            password: node.password().to_owned(),
+        }
+    }
+}
+
 /// What a configuration of the watcher says; the defaults make waits short.
 #[derive(Clone, Debug)]
 pub struct WatcherOptions {
@@ -34,6 +56,8 @@ pub struct WatcherOptions {
     pub schedule_s: Vec<u32>,
     /// How long a receiver of webhooks may take, in milliseconds.
     pub webhook_timeout_ms: u32,
+    /// Chains beside the one of the node.
+    pub further_chains: Vec<FurtherChain>,
     /// Bytes of a disk of its own at the folder `disk`; none when there is no number.
     pub disk_bytes: Option<u64>,
 }
@@ -49,6 +73,7 @@ impl Default for WatcherOptions {
             lag_ms_max: 600_000,
             schedule_s: vec![0, 1, 1, 1, 1, 2, 2, 2, 5, 5, 10, 10],
             webhook_timeout_ms: 5_000,
+            further_chains: Vec::new(),
             disk_bytes: None,
         }
     }
@@ -85,12 +110,21 @@ impl Watcher {
             .prefix("paywatch-watcher-")
             .tempdir()?;
         let port = free_port()?;
-        fs::write(folder.path().join("node.password"), node.password())?;
         fs::write(
             folder.path().join("paywatch.toml"),
             settings(port, options)?,
         )?;
-        fs::write(folder.path().join("chains.toml"), chains(node, options))?;
+        let mut first = FurtherChain::of("bitcoin-regtest", node);
+        if let Some(url) = &options.node_url {
+            first.url.clone_from(url);
+        }
+        let mut chains = String::new();
+        for chain in [&first].into_iter().chain(&options.further_chains) {
+            let password = folder.path().join(format!("{}.password", chain.name));
+            fs::write(password, &chain.password)?;
+            chains.push_str(&section(chain, options));
+        }
+        fs::write(folder.path().join("chains.toml"), chains)?;
         let mut binary = Paywatch::find()?;
         let mut disk = None;
         if let Some(bytes) = options.disk_bytes {
@@ -243,20 +277,16 @@ timeout_ms = {}
     ))
 }
 
-fn chains(node: &Bitcoind, options: &WatcherOptions) -> String {
-    let url = match &options.node_url {
-        Some(url) => url.clone(),
-        None => node.url(),
-    };
+fn section(chain: &FurtherChain, options: &WatcherOptions) -> String {
     format!(
-        r#"[chains.bitcoin-regtest]
+        r#"[chains.{name}]
 family = "bitcoin"
 network = "regtest"
 mode = "test"
 caip2 = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328"
 url = "{url}"
-user = "{}"
-password_file = "node.password"
+user = "{user}"
+password_file = "{name}.password"
 rest = true
 poll_ms = {}
 finality = {{ depth = {} }}
@@ -264,10 +294,12 @@ reorg_depth_max = {}
 lag_ms_max = {}
 assets = [{{ symbol = "btc", decimals = 8, dust = "546", slip44 = 1 }}]
 "#,
-        node.user(),
         options.poll_ms,
         options.depth,
         options.reorg_depth_max,
-        options.lag_ms_max
+        options.lag_ms_max,
+        name = chain.name,
+        url = chain.url,
+        user = chain.user,
     )
 }

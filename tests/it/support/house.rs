@@ -153,11 +153,16 @@ impl House {
         Ok((field("id")?, field("secret")?))
     }
 
-    /// What `/v1/chains` says about the only chain.
+    /// What `/v1/chains` says about the chain of the node.
     pub(crate) async fn chain(&self) -> Result<Value> {
-        let chains = self.api.get("/v1/chains").await?.rows()?;
-        ensure!(chains.len() == 1, "one chain is configured: {chains:?}");
-        chains.into_iter().next().context("one chain")
+        self.chain_named("bitcoin-regtest").await
+    }
+
+    /// What `/v1/chains` says about one chain.
+    pub(crate) async fn chain_named(&self, name: &str) -> Result<Value> {
+        let mut chains = self.api.get("/v1/chains").await?.rows()?.into_iter();
+        let found = chains.find(|chain| chain["chain"] == json!(name));
+        found.with_context(|| format!("{name} is not configured"))
     }
 
     /// Waits until invoices can be made.
@@ -192,9 +197,16 @@ impl House {
         Ok(invoice)
     }
 
-    /// The address must be the one that the owner's wallet shows at the same place.
+    /// Each address must be the one that the owner's wallet shows at the same place.
     pub(crate) fn check_address(&self, shown: &Value) -> Result<()> {
-        let option = &shown["options"][0];
+        let options = shown["options"].as_array();
+        let options = options.context("an invoice has options")?;
+        options
+            .iter()
+            .try_for_each(|option| self.check_option(option))
+    }
+
+    fn check_option(&self, option: &Value) -> Result<()> {
         let path = option["derivation_path"]
             .as_str()
             .context("an option has a path")?;
@@ -206,7 +218,7 @@ impl House {
         let own = self.wallet.address(index)?;
         ensure!(
             option["address"] == json!(own),
-            "{path} is {own} in the wallet: {shown}"
+            "{path} is {own} in the wallet: {option}"
         );
         Ok(())
     }

@@ -8,4 +8,4 @@ mod told;
 pub(crate) use chance::{Chance, is_full};
 pub(crate) use house::{Database, HOOKS, House, Invoice, PATIENCE};
 pub(crate) use relay::Relay;
-pub(crate) use told::{statuses, tally};
+pub(crate) use told::{statuses, tally, tally_of};

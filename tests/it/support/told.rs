@@ -15,9 +15,14 @@ fn sat(value: &Value) -> Result<u64> {
     Ok(Amount::from_str_in(text, Denomination::Bitcoin)?.to_sat())
 }
 
-/// A sum of the only option, in satoshi: `seen`, `confirming`, `final`, `late`, ...
+/// A sum of the first option, in satoshi: `seen`, `confirming`, `final`, `late`, ...
 pub(crate) fn tally(invoice: &Value, sum: &str) -> Result<u64> {
-    sat(&invoice["options"][0]["tally"][sum])
+    tally_of(invoice, 0, sum)
+}
+
+/// A sum of an option by its place, in satoshi.
+pub(crate) fn tally_of(invoice: &Value, place: usize, sum: &str) -> Result<u64> {
+    sat(&invoice["options"][place]["tally"][sum])
 }
 
 /// The status of the invoice in each event, in order.

@@ -265,3 +265,25 @@ fn describe(invoice: &Value) -> String {
     }
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_an_asset_an_amount_and_perhaps_a_wallet() {
+        for (text, asset, amount, wallet) in [
+            (
+                "btc@bitcoin=0.0015",
+                "btc@bitcoin",
+                json!("0.0015"),
+                json!(null),
+            ),
+            ("usdc@base=1,wal_1", "usdc@base", json!("1"), json!("wal_1")),
+            ("btc@bitcoin", "btc@bitcoin", json!(null), json!(null)),
+        ] {
+            let expected = json!({ "asset": asset, "amount": amount, "wallet_id": wallet });
+            assert_eq!(option(text), expected, "{text}");
+        }
+    }
+}
