@@ -20,6 +20,9 @@ pub enum ExceptionKind {
     AfterWindow,
     /// Money is final at a canceled invoice.
     PaidAfterCancel,
+    /// Money is final at an option beside the one that leads. Sums never cross options, so it counts for
+    /// nothing as long as the other one leads.
+    OtherOption,
     /// Money went to another form of an option's key. It does not count; the merchant can spend it.
     Recoverable,
     /// Money that was said to be final is final no more, and nothing has taken its place.
@@ -32,12 +35,13 @@ pub enum ExceptionKind {
 
 impl ExceptionKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Underpaid,
         Self::Overpaid,
         Self::Late,
         Self::AfterWindow,
         Self::PaidAfterCancel,
+        Self::OtherOption,
         Self::Recoverable,
         Self::Reverted,
         Self::DoubleSpent,
@@ -52,6 +56,7 @@ impl ExceptionKind {
             Self::Late => "late",
             Self::AfterWindow => "after_window",
             Self::PaidAfterCancel => "paid_after_cancel",
+            Self::OtherOption => "other_option",
             Self::Recoverable => "recoverable",
             Self::Reverted => "reverted",
             Self::DoubleSpent => "double_spent",
@@ -75,7 +80,7 @@ impl ExceptionKind {
                 &[Accept, AcceptPartial, Refund, Ignore]
             }
             Self::Overpaid => &[Accept, Refund, Ignore],
-            Self::AfterWindow | Self::Recoverable => &[Refund, Ignore],
+            Self::AfterWindow | Self::OtherOption | Self::Recoverable => &[Refund, Ignore],
             Self::Reverted | Self::DoubleSpent | Self::Stuck => &[Ignore],
         }
     }

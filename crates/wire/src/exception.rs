@@ -111,6 +111,10 @@ fn detail(
         ExceptionKind::PaidAfterCancel => format!(
             "{amount} {symbol} is final at this canceled invoice. Accept it, or send it back."
         ),
+        ExceptionKind::OtherOption => format!(
+            "{amount} {symbol} is final at this option, and another option of the invoice leads. It \
+             does not count there. Send it back, or keep it and say why."
+        ),
         ExceptionKind::Recoverable => format!(
             "{amount} {symbol} went to {address}, the {form} form of the same key ({path}). It does \
              not count for this invoice. Your wallet can spend it when it is given the key in that \

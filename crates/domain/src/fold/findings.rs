@@ -11,6 +11,7 @@ use crate::amount::Amount;
 use crate::chain::TxId;
 use crate::exception::{ExceptionKind, Finding, Subject};
 use crate::facts::{LeftReason, Role, Transfer};
+use crate::id::OptionId;
 use crate::limits;
 use crate::status::Status;
 use crate::sums::Certainty;
@@ -26,6 +27,8 @@ pub(super) struct Found<'a> {
     pub(super) decided: &'a Decided<'a>,
     /// Enough is final at one of the options.
     pub(super) is_paid: bool,
+    /// The option that leads, once money stands in a block.
+    pub(super) lead: Option<OptionId>,
     pub(super) closed: bool,
     pub(super) now: UnixMillis,
 }
@@ -48,6 +51,7 @@ pub(super) fn find(found: &Found<'_>, tallies: &[OptionTally]) -> Result<Vec<Fin
             (ExceptionKind::Late, found.late(tally)),
             (ExceptionKind::AfterWindow, found.after_window(&money)?),
             (ExceptionKind::PaidAfterCancel, after_cancel(tally)?),
+            (ExceptionKind::OtherOption, found.other_option(tally)),
             (
                 ExceptionKind::Reverted,
                 found.reverted(option, tally, &money)?,
@@ -75,8 +79,23 @@ impl Found<'_> {
         self.decided.canceled || self.decided.refunded
     }
 
+    /// Another option leads, so what is final at this one is as a whole the exception `other_option`.
+    fn is_beside(&self, tally: &OptionTally) -> bool {
+        !self.is_withdrawn() && self.lead.is_some_and(|lead| lead != tally.id)
+    }
+
+    /// What came late is the exception `late` instead.
+    fn other_option(&self, tally: &OptionTally) -> Amount {
+        if self.is_beside(tally) {
+            tally.news.finalized
+        } else {
+            Amount::ZERO
+        }
+    }
+
     fn underpaid(&self, tally: &OptionTally) -> Amount {
-        if self.closed && !self.is_paid && tally.status == Status::Underpaid {
+        let is_short = tally.status == Status::Underpaid && !self.is_beside(tally);
+        if self.closed && !self.is_paid && is_short {
             tally.news.finalized
         } else {
             Amount::ZERO
@@ -85,7 +104,7 @@ impl Found<'_> {
 
     /// What is above the amount due, or above what was sent back where everything was.
     fn overpaid(&self, option: &OptionTerms, tally: &OptionTally) -> Result<Amount, Violation> {
-        if tally.status == Status::Overpaid {
+        if tally.status == Status::Overpaid && !self.is_beside(tally) {
             return Ok(tally.sums.finalized.saturating_sub(option.due));
         }
         if tally.status == Status::Refunded {

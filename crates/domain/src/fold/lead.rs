@@ -24,7 +24,7 @@ struct Arrival {
 /// The option that leads, by its place; `None` while nothing stands in a block.
 ///
 /// A better one of the paid statuses leads; among equals, the money that is enough, and then the money
-/// that was seen first. None of this changes as blocks come, so the lead does not wander.
+/// that was seen first. As blocks come the lead moves at most from what was final first to what came first.
 pub(super) fn lead(
     options: &[OptionTerms],
     tallies: &[OptionTally],

@@ -150,12 +150,14 @@ pub fn fold(
             .filter(|(transfer, _)| transfer.option == option.id);
         options.push(tally::tally(option, own, &decided, closed)?);
     }
+    let lead = lead::lead(&terms.options, &options, transfers, &seen)?;
     let viewed: Vec<_> = transfers.iter().zip(&seen).collect();
     let found = Found {
         terms,
         transfers: &viewed,
         decided: &decided,
         is_paid: options.iter().any(|option| option.status.is_paid()),
+        lead: lead.and_then(|place| Some(options.get(place)?.id)),
         closed,
         now,
     };
@@ -168,9 +170,8 @@ pub fn fold(
     for (option, is_wanted) in options.iter_mut().zip(wanted) {
         option.payable = payable && is_wanted;
     }
-    let lead = lead::lead(&terms.options, &options, transfers, &seen)?;
-    let lead = lead.and_then(|place| options.get(place));
     let paid_option = lead
+        .and_then(|place| options.get(place))
         .filter(|option| option.status.is_paid())
         .map(|option| option.id);
     let overdue = terms.expires_at.plus_ms(limits::WAITING_FOR_AFTER_MS) < now;

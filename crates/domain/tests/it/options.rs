@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{
-    Amount, AssetName, Await, BlockHash, BlockRef, ChainName, ChainView, Finality, Folded, Margin,
-    OptionId, OptionTerms, Place, Policy, Position, Role, Terms, TermsError, Tolerance, Transfer,
-    TransferId, TxId, UnixMillis, Views, fold, limits,
+    Amount, AssetName, Await, BlockHash, BlockRef, ChainName, ChainView, ExceptionKind, Finality,
+    Finding, Folded, Margin, OperatorFact, OptionId, OptionTerms, Place, Policy, Position, Role,
+    Terms, TermsError, Tolerance, Transfer, TransferId, TxId, UnixMillis, Views, fold, limits,
 };
 use proptest::prelude::*;
 
@@ -163,6 +163,87 @@ fn the_best_option_speaks_for_the_invoice() {
             assert_eq!(payable, cells[4].replace('-', ""), "{case}");
             facts.reverse();
         }
+    }
+}
+
+/// One case a line: transfers | now | `other_option` and `underpaid` or `overpaid` beside it.
+const BESIDE: &str = "
+    a:600@10:100                                  |  500 |
+    a:600@10:100 b:300@20:100                     |  500 | b other_option 300
+    a:600@20:100 b:300@10:100                     |  500 | a other_option 600
+    a:600@10:100 b:300@20:109                     |  500 |
+    a:600@10:100 b:1000@20:pool                   |  500 |
+    a:600@10:100 b:1000@20:109                    |  500 | a other_option 600
+    a:600@10:100 b:1000@20:100                    |  500 | a other_option 600
+    a:600@10:100 b:1000@20:100 a:400@30:pool      |  500 | a other_option 600
+    a:600@10:100 b:1000@20:100 a:400@30:100       |  500 | a other_option 1000
+    a:1000@10:100 b:1000@20:pool                  |  500 |
+    a:1000@10:100 b:1000@20:109                   |  500 |
+    a:1000@10:100 b:1000@20:100                   |  500 | b other_option 1000
+    a:1000@10:100 b:2500@20:100                   |  500 | a other_option 1000, b overpaid 1500
+    a:1500@10:100 b:2500@20:100                   |  500 | a overpaid 500, b other_option 2500
+    a:1000@10:100 b:4@20:100                      |  500 |
+    a:1000@10:109 b:4@20:100 b:300@30:100         |  500 | b other_option 300
+    a:600@10:100 b:300@20:100                     | 1001 | a underpaid 600, b other_option 300
+    a:1000@10:100 b:700@2000:100                  | 3000 | b late 700
+    a:600@10:100 b:1000@2000:100                  | 3000 | a other_option 600, b late 1000
+";
+
+/// Goal: money beside the option that leads is told once, with its value, and nothing wanders while
+/// confirmations come or mempool money is replaced.
+#[test]
+fn money_beside_the_leading_option_is_an_exception() {
+    for case in BESIDE.lines().filter(|line| !line.trim().is_empty()) {
+        let cells: Vec<&str> = case.split('|').map(str::trim).collect();
+        let now = UnixMillis(cells[1].parse().unwrap());
+        let mut facts = transfers(cells[0]);
+        for _ in 0..2 {
+            let folded = fold(&terms(), &facts, &[], &views([now.0 + 1; 2]), now).unwrap();
+            let one = |finding: &Finding| {
+                let is_first = finding.subject.option() == OptionId::from_bits(0);
+                let letter = if is_first { "a" } else { "b" };
+                format!("{letter} {} {}", finding.kind.as_str(), finding.amount)
+            };
+            let found: Vec<String> = folded.exceptions.iter().map(one).collect();
+            assert_eq!(found.join(", "), cells[2], "{case}");
+            facts.reverse();
+        }
+    }
+    let canceled = [OperatorFact::Canceled { at: UnixMillis(1) }];
+    let facts = transfers("a:1000@10:100 b:1000@20:100");
+    let folded = fold(
+        &terms(),
+        &facts,
+        &canceled,
+        &views([501; 2]),
+        UnixMillis(500),
+    )
+    .unwrap();
+    let kinds = folded.exceptions.iter().map(|finding| finding.kind);
+    let expected = [ExceptionKind::PaidAfterCancel; 2];
+    assert_eq!(kinds.collect::<Vec<_>>(), expected, "nothing leads");
+}
+
+/// Goal: as blocks come, the exception opens once and stays. Method: every height of the tip from the
+/// first block with money to the last that matters, for payments in any two blocks.
+#[test]
+fn the_exception_opens_once_as_blocks_come() {
+    for (first, second) in [(101, 105), (105, 101), (103, 103)] {
+        let facts = transfers(&format!("a:1000@10:{first} b:1000@20:{second}"));
+        let mut told: Vec<Option<OptionId>> = Vec::new();
+        for tip in 105..=110 {
+            let mut views = views([501; 2]);
+            for view in views.values_mut() {
+                view.tip = Some(tip);
+            }
+            let folded = fold(&terms(), &facts, &[], &views, UnixMillis(500)).unwrap();
+            let found = folded.exceptions.first();
+            told.push(found.map(|finding| finding.subject.option()));
+        }
+        told.dedup();
+        let opened = told.iter().flatten().count();
+        assert_eq!(opened, 1, "{first} {second} {told:?}");
+        assert_eq!(told.last(), Some(&Some(OptionId::from_bits(1))), "{told:?}");
     }
 }
 

@@ -210,6 +210,15 @@ async fn money_that_came_first_stays_in_the_lead(mut house: House) {
         invoice.options[0].status, "paid",
         "and it has its own status"
     );
+    let open = invoice.exceptions.iter().map(|exception| {
+        let about = (&*exception.kind, &*exception.option_id, &*exception.amount);
+        (about, &*exception.state)
+    });
+    let about = ("other_option", &*invoice.options[0].id, "0.00100000");
+    assert_eq!(open.collect::<Vec<_>>(), [(about, "open")]);
+    let said = house.said(id).await;
+    let opened = said.iter().filter(|kind| *kind == "exception.opened");
+    assert_eq!(opened.count(), 1, "told once: {said:?}");
 }
 
 async fn one_chain_down_keeps_an_invoice_from_expiring(mut house: House) {
