@@ -200,7 +200,8 @@ CREATE INDEX placements_in_mempool ON placements (chain, transfer) WHERE left_at
 -- Serves the history of a transfer.
 CREATE INDEX placements_by_transfer ON placements (transfer, id);
 
--- Outpoints spent by the transactions that pay us: two transactions that spend one replace each other.
+-- Outpoints spent by the transactions that pay us, and by others that spend the same: two transactions
+-- that spend one replace each other.
 CREATE TABLE spends (
     id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- internal key
     chain    TEXT NOT NULL,                  -- where
@@ -210,6 +211,20 @@ CREATE TABLE spends (
 );
 -- Serves the search for transactions that a new one replaces.
 CREATE INDEX spends_by_outpoint ON spends (chain, outpoint, tx_id);
+
+-- What a node said of a transaction that pays us before it had a block: whether it may count without one.
+-- A row stays as it is once the transaction keeps every rule.
+CREATE TABLE vettings (
+    id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- internal key
+    chain         TEXT NOT NULL,             -- where
+    tx_id         TEXT NOT NULL,             -- the transaction
+    vetted_at     BIGINT NOT NULL,           -- when the node said so
+    has_parents   BIGINT NOT NULL CHECK (has_parents IN (0, 1)), -- whether it spends money that is not confirmed itself
+    fee_rate      BIGINT NOT NULL,           -- what it pays, atomic units for 1,000 units of size
+    fee_rate_next BIGINT,                    -- what the next block costs, in the same unit; NULL when the node did not know
+    missing_since BIGINT,                    -- since when a node that began anew does not have it; NULL while it does
+    UNIQUE (chain, tx_id)
+);
 
 -- What a person has or had to decide about an invoice. Closed, never deleted.
 CREATE TABLE exceptions (
@@ -263,10 +278,13 @@ CREATE TABLE chains (
     lease_until   BIGINT NOT NULL,           -- when another process may take over
     covered_until BIGINT,                    -- time up to which the chain is covered; NULL before it ever was
     tip_height    BIGINT,                    -- tip of the node, as last read
+    safe_height   BIGINT,                    -- up to which block the tag safe stands; it never goes back while the blocks stay
+    confirmed_height BIGINT,                 -- the same of the commitment confirmed
+    finalized_height BIGINT,                 -- the same of the tag or the commitment finalized
     halted        TEXT,                      -- why nothing is applied until an operator looked
     resumed_at    BIGINT,                    -- when an operator let it go on from a halt; NULL again once a chain event was applied
     blocks_per_minute BIGINT,                -- how fast it catches up; NULL at the tip
-    problem_code  TEXT,                      -- stable name of what keeps the follower from reading on; NULL when nothing does
+    problem_code  TEXT,                      -- stable name of what is wrong with the node; NULL when nothing is
     problem       TEXT,                      -- the same in words
     updated_at    BIGINT NOT NULL,           -- when the follower last wrote here
     CHECK ((height IS NULL) = (hash IS NULL)),
@@ -278,7 +296,7 @@ CREATE TABLE awaited (
     id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- internal key
     invoice  BIGINT NOT NULL REFERENCES invoices (id), -- who waits
     chain    TEXT NOT NULL,                  -- whose tip or coverage it waits for
-    kind     TEXT NOT NULL CHECK (kind IN ('height', 'covered')), -- what passes it: the tip's height, or coverage past a time
+    kind     TEXT NOT NULL CHECK (kind IN ('height', 'covered', 'safe', 'confirmed', 'finalized')), -- what passes it: the tip's height, coverage past a time, or a mark's height
     position BIGINT NOT NULL,                -- the height, or the time
     UNIQUE (invoice, chain, kind, position)
 );

@@ -12,6 +12,7 @@ mod administration;
 mod bad_input;
 mod command_line;
 mod faults;
+mod finality;
 mod kills;
 mod mempool;
 mod merchants;

@@ -23,6 +23,7 @@ mod private;
 mod proof;
 mod rpc;
 mod transaction;
+mod vetting;
 
 pub use credentials::Credentials;
 pub use derivation::BitcoinDerivation;

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bitcoin_slices::Parse;
@@ -21,6 +21,7 @@ use crate::hash::Hash256;
 use crate::node::ChainInfo;
 use crate::rpc::{Call, CallError, NodeError, Rpc, read};
 use crate::transaction::{body, credits, for_each_outpoint, hits, parse_outpoint, tx_id};
+use crate::vetting::{self, Fees, Ours};
 
 /// Bodies asked for in one request.
 const BATCH_CALLS_MAX: usize = 100;
@@ -72,6 +73,9 @@ pub struct RawPool {
     tip: BlockRef,
     age: Duration,
     transactions: Arc<Transactions>,
+    /// What was there when the mempool was last read and is not any more, with its body.
+    left: Vec<(Hash256, Vec<u8>)>,
+    ours: Arc<Mutex<Ours>>,
 }
 
 /// Bodies by transaction id.
@@ -83,6 +87,12 @@ pub(crate) struct PoolMemory {
     /// Held while the mempool is read: of two reads at a time, the one would forget what the other
     /// has just asked for.
     bodies: tokio::sync::Mutex<Bodies>,
+    /// What is known of the transactions that pay us.
+    ours: Arc<Mutex<Ours>>,
+}
+
+fn lock(ours: &Mutex<Ours>) -> MutexGuard<'_, Ours> {
+    ours.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl PoolMemory {
@@ -92,10 +102,27 @@ impl PoolMemory {
     /// was evicted or replaced, and is left out; else it may have been mined, and all is read again.
     pub(crate) async fn fetch(&self, rpc: &Rpc) -> Result<RawPool, CallError> {
         let mut bodies = self.bodies.lock().await;
+        let mut gone = Vec::new();
         for _ in 0..ATTEMPTS {
-            let Some(List { tip, age, ids }) = list(rpc).await? else {
+            let Some(List {
+                tip,
+                age,
+                ids,
+                fees,
+            }) = list(rpc).await?
+            else {
                 continue;
             };
+            let present: HashSet<Hash256> = ids.iter().copied().collect();
+            let unvetted = lock(&self.ours).unvetted(&present, tip.tip);
+            let vettings = match vetting::ask(rpc, &unvetted, &fees).await {
+                // A restricted login need not have these methods: then nothing counts without a block.
+                Err(CallError::Refused(_)) => Vec::new(),
+                said => said?,
+            };
+            lock(&self.ours).note(tip.tip, vettings);
+            let absent = bodies.extract_if(|id, _| !present.contains(id));
+            gone.extend(absent.map(|(id, body)| (id, body.to_vec())));
             let left = fetch_bodies(rpc, &ids, &mut bodies).await?;
             if !left.is_empty() && rpc.chain_info().await?.tip != tip.tip {
                 continue;
@@ -109,6 +136,8 @@ impl PoolMemory {
                     hash: BlockHash::new(&tip.tip.to_string()),
                 },
                 age,
+                left: gone,
+                ours: Arc::clone(&self.ours),
                 transactions: Arc::new(Transactions(transactions)),
             });
         }
@@ -118,15 +147,12 @@ impl PoolMemory {
     }
 }
 
-/// Asks for the bodies that are not known and forgets those that are not in the list; the ids that the
-/// node says have left since.
+/// Asks for the bodies that are not known; the ids that the node says have left since.
 async fn fetch_bodies(
     rpc: &Rpc,
     ids: &[Hash256],
     bodies: &mut Bodies,
 ) -> Result<HashSet<Hash256>, CallError> {
-    let present: HashSet<Hash256> = ids.iter().copied().collect();
-    bodies.retain(|id, _| present.contains(id));
     let new = ids.iter().filter(|id| !bodies.contains_key(*id));
     let new: Vec<Hash256> = new.copied().collect();
     let mut left = HashSet::new();
@@ -190,6 +216,7 @@ struct List {
     /// How long the node has been running, by its own steady clock.
     age: Duration,
     ids: Vec<Hash256>,
+    fees: Fees,
 }
 
 /// The ids in the mempool and the tip that they belong to; `None` when the tip changed meanwhile.
@@ -216,6 +243,7 @@ async fn list(rpc: &Rpc) -> Result<Option<List>, CallError> {
     };
     let malformed = |detail: String| CallError::Malformed(format!("mempool: {detail}"));
     let info: ChainInfo = read(info).map_err(malformed)?;
+    let fees: Fees = read(mempool).map_err(malformed)?;
     let mempool: MempoolInfo = read(mempool).map_err(malformed)?;
     if !mempool.loaded {
         return Err(CallError::Unreachable(
@@ -230,6 +258,7 @@ async fn list(rpc: &Rpc) -> Result<Option<List>, CallError> {
         // The second that has begun is not counted by the node.
         age: Duration::from_secs(uptime_s.saturating_add(1)),
         ids,
+        fees,
     }))
 }
 
@@ -245,14 +274,22 @@ fn read_body(id: Hash256, raw: &serde_json::value::RawValue) -> Option<Arc<[u8]>
 impl RawPool {
     /// The credits to watched keys of everything in the mempool.
     pub(crate) fn scan(&self, asset: &AssetName, watched: &WatchTable) -> Pool {
-        let credits = self.transactions.0.iter().flat_map(|transaction| {
+        let (mut found, mut credits_found) = (Vec::new(), Vec::new());
+        for transaction in &self.transactions.0 {
             let hits = hits(&transaction.body, watched);
-            credits(asset, transaction.id, &transaction.body, hits)
-        });
+            if !hits.is_empty() {
+                found.push((transaction.id, &*transaction.body));
+                credits_found.extend(credits(asset, transaction.id, &transaction.body, hits));
+            }
+        }
+        let mut ours = lock(&self.ours);
+        ours.found(&found, &self.left);
         Pool {
             tip: self.tip.clone(),
             age: self.age,
-            credits: credits.collect(),
+            credits: credits_found,
+            vettings: ours.vettings(),
+            conflicts: ours.conflicts(),
             spenders: Arc::clone(&self.transactions) as Arc<dyn Spenders>,
         }
     }

@@ -55,6 +55,20 @@ pub trait Spenders: fmt::Debug + Send + Sync {
     fn spenders(&self, outpoints: &BTreeSet<&str>) -> BTreeMap<String, TxId>;
 }
 
+/// What a node says of an unconfirmed transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vetting {
+    /// Which transaction.
+    pub tx_id: TxId,
+    /// It spends money that is not confirmed itself.
+    pub has_parents: bool,
+    /// What it pays itself, in atomic units for 1,000 units of size.
+    pub fee_rate: u64,
+    /// What a transaction must pay to be in the next block, in the same unit; `None` when the node does
+    /// not know.
+    pub fee_rate_next: Option<u64>,
+}
+
 /// The whole set of unconfirmed credits to watched keys.
 #[derive(Clone, Debug)]
 pub struct Pool {
@@ -66,6 +80,11 @@ pub struct Pool {
     pub age: Duration,
     /// Every unconfirmed credit to a watched key.
     pub credits: Vec<Credit>,
+    /// What the node says of the transactions of these credits; one that is new is missing at first.
+    pub vettings: Vec<Vetting>,
+    /// Other transactions that were seen to spend what the transactions of these credits spend, each with
+    /// the outpoint in the text form of [`Credit::spends`].
+    pub conflicts: Vec<(TxId, String)>,
     /// What every unconfirmed transaction spends.
     pub spenders: Arc<dyn Spenders>,
 }

@@ -10,7 +10,7 @@ pub mod error;
 pub mod source;
 pub mod watch;
 
-pub use block::{Block, Credit, Pool, Spenders};
+pub use block::{Block, Credit, Pool, Spenders, Vetting};
 pub use compute::Compute;
 pub use derivation::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 pub use error::{Retry, SourceError};

@@ -1,10 +1,11 @@
 //! The port itself: what the engine asks of a chain.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use paywatch_domain::{BlockHash, BlockHint, BlockRef, ChainName, TxId};
+use paywatch_domain::{BlockHash, BlockHint, BlockRef, ChainName, Mark, TxId};
 
 use crate::block::{Block, Pool};
 use crate::error::SourceError;
@@ -104,6 +105,13 @@ pub trait Source: Send + Sync + 'static {
     /// Keeps the credits to watched keys of everything that is in the mempool now. May remember what
     /// it has decoded, so that only new transactions cost anything.
     fn scan_pool(&self, raw: Self::RawPool, watched: &WatchTable) -> Result<Pool, SourceError>;
+
+    /// Up to which blocks the node says that its chain will not go back: the tags of an EVM node, the
+    /// commitments of Solana. Asked once per poll that has read everything; nothing for a chain without
+    /// marks.
+    fn marks(&self) -> BoxFuture<'_, Result<BTreeMap<Mark, BlockRef>, SourceError>> {
+        Box::pin(async { Ok(BTreeMap::new()) })
+    }
 
     /// Waits until the node's tip is not `tip` any more, `timeout` at the longest. A hint: the caller
     /// polls afterwards whatever this returned, errors included.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use paywatch_domain::{
-    Await, Certainty, ChainName, Dossier, Folded, UnixMillis, Views, Violation, fold,
+    Await, Certainty, ChainName, Dossier, Folded, Marks, UnixMillis, Views, Violation, fold,
 };
 use paywatch_store::invoices::{self, Loaded};
 use paywatch_store::{
@@ -113,6 +113,8 @@ pub(crate) struct Due<'a> {
     pub(crate) height: Option<u64>,
     /// The time up to which the chain is covered, when that changed.
     pub(crate) covered: Option<UnixMillis>,
+    /// The marks of the chain, when they changed.
+    pub(crate) marks: Marks,
 }
 
 /// Folds the invoices that were touched and then, in portions, those that are due. Folding takes an
@@ -128,7 +130,7 @@ pub(crate) async fn refold_all(
     let mut events = 0;
     loop {
         events += refold(tx, &portion, pass).await?;
-        portion = awaited::due(tx, due.chain, due.height, due.covered).await?;
+        portion = awaited::due(tx, due.chain, due.height, due.covered, due.marks).await?;
         portion.retain(|invoice| folded.insert(*invoice));
         if portion.is_empty() {
             return Ok(events);

@@ -1,6 +1,6 @@
 //! What invoices wait for, so that a block costs what it touches and not what is open.
 
-use paywatch_domain::{Await, ChainName, UnixMillis};
+use paywatch_domain::{Await, ChainName, Mark, Marks, UnixMillis};
 use serde::Serialize;
 
 use crate::column::{ids, int, list};
@@ -18,8 +18,11 @@ statements! {
         ON CONFLICT (invoice, chain, kind, position) DO NOTHING";
     DUE = "SELECT invoice FROM
             (SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'height' AND position <= $2
-            UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'covered' AND position < $3) AS due
-        ORDER BY invoice LIMIT $4";
+            UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'covered' AND position < $3
+            UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'safe' AND position <= $4
+            UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'confirmed' AND position <= $5
+            UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'finalized' AND position <= $6) AS due
+        ORDER BY invoice LIMIT $7";
     OVERDUE = "SELECT invoice, position FROM awaited
         WHERE chain = $1 AND kind = 'covered' AND position < $2 AND (position, invoice) > ($3, $4)
         ORDER BY position, invoice LIMIT $5";
@@ -70,19 +73,24 @@ fn row(invoice: InvoiceKey, one: &Await) -> Row<'_> {
     }
 }
 
-/// The invoices for which a tip at `height`, or coverage up to `covered`, changes something: a tip is
-/// awaited up to and including itself, a time must have passed. At most [`DUE_MAX`] of them, in the
+/// The invoices for which a tip at `height`, coverage up to `covered`, or these marks change something: a
+/// tip and a mark are awaited up to and including themselves, a time must have passed. At most [`DUE_MAX`] of them, in the
 /// order of their keys; fold them, replace what they wait for, and ask again.
 pub async fn due(
     conn: &mut Conn,
     chain: &ChainName,
     height: Option<u64>,
     covered: Option<UnixMillis>,
+    marks: Marks,
 ) -> Result<Vec<InvoiceKey>, StoreError> {
+    let at = |mark| marks.get(mark).map_or(-1, int);
     let binds = [
         chain.as_str().into(),
         height.map_or(-1, int).into(),
         covered.map_or(i64::MIN, |until| until.0).into(),
+        at(Mark::Safe).into(),
+        at(Mark::Confirmed).into(),
+        at(Mark::Finalized).into(),
         DUE_MAX.into(),
     ];
     let rows = conn.fetch::<(i64,)>(DUE, &binds).await?;

@@ -28,8 +28,8 @@ statements! {
     REPORT = "UPDATE chains SET tip_height = COALESCE($3, tip_height), problem_code = $4, problem = $5,
             updated_at = $6, blocks_per_minute = $7
         WHERE chain = $1 AND fence = $2";
-    ALL = "SELECT chain, height, hash, fence, holder, lease_until, covered_until, tip_height, halted,
-            problem_code, problem, blocks_per_minute, updated_at,
+    ALL = "SELECT chain, height, hash, fence, holder, lease_until, covered_until, tip_height,
+            safe_height, confirmed_height, finalized_height, halted, problem_code, problem, blocks_per_minute, updated_at,
             (SELECT MIN(b.height) FROM blocks AS b WHERE b.chain = chains.chain) AS first_height
         FROM chains ORDER BY chain";
 }
@@ -207,7 +207,7 @@ pub async fn resume(
     Ok(tx.execute(RESUME, &binds).await? == 1)
 }
 
-/// What keeps a follower from reading on.
+/// What is wrong with a node: it cannot be read, or contradicts itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// A stable name.
@@ -277,6 +277,8 @@ pub struct ChainRow {
     pub covered_until: Option<UnixMillis>,
     /// The node's tip, as last read.
     pub tip_height: Option<u64>,
+    /// Up to which blocks the chain says that it will not go back.
+    pub marks: Marks,
     /// Why nothing is applied.
     pub halted: Option<String>,
     /// What keeps the follower from reading on.
@@ -296,6 +298,9 @@ struct Raw {
     lease_until: i64,
     covered_until: Option<i64>,
     tip_height: Option<i64>,
+    safe_height: Option<i64>,
+    confirmed_height: Option<i64>,
+    finalized_height: Option<i64>,
     halted: Option<String>,
     problem_code: Option<String>,
     problem: Option<String>,
@@ -315,6 +320,11 @@ impl Raw {
             lease_until: UnixMillis(self.lease_until),
             covered_until: optional_time(self.covered_until),
             tip_height: optional_count("chains.tip_height", self.tip_height)?,
+            marks: Marks {
+                safe: optional_count("chains.safe_height", self.safe_height)?,
+                confirmed: optional_count("chains.confirmed_height", self.confirmed_height)?,
+                finalized: optional_count("chains.finalized_height", self.finalized_height)?,
+            },
             halted: self.halted,
             problem: problem.map(|(code, text)| Problem { code, text }),
             blocks_per_minute: optional_count("chains.blocks_per_minute", self.blocks_per_minute)?,
@@ -338,7 +348,7 @@ pub async fn views(conn: &mut Conn) -> Result<Views, StoreError> {
             let view = ChainView {
                 tip: row.cursor.map(|block| block.height),
                 covered_until: row.covered_until,
-                marks: Marks::default(),
+                marks: row.marks,
             };
             (row.chain, view)
         })

@@ -25,6 +25,7 @@ pub mod handed_out;
 pub mod idempotency;
 pub mod invoices;
 pub mod keys;
+pub mod marks;
 pub mod merchants;
 mod migrate;
 pub mod page;
@@ -39,6 +40,7 @@ mod store;
 mod tests;
 pub mod transfers;
 mod unit;
+pub mod vettings;
 pub mod wallets;
 pub mod watched;
 mod writer;
@@ -75,6 +77,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         handed_out::STATEMENTS,
         idempotency::STATEMENTS,
         invoices::STATEMENTS,
+        marks::STATEMENTS,
         merchants::STATEMENTS,
         migrate::STATEMENTS,
         placements::STATEMENTS,
@@ -82,6 +85,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         restored::STATEMENTS,
         settings::STATEMENTS,
         transfers::STATEMENTS,
+        vettings::STATEMENTS,
         wallets::STATEMENTS,
         watched::STATEMENTS,
     ];

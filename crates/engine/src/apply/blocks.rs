@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use paywatch_domain::{
-    BlockRef, Cause, CauseKind, ChainName, Family, Place, TxId, UnixMillis, limits,
+    BlockRef, Cause, CauseKind, ChainName, Family, Marks, Place, TxId, UnixMillis, limits,
 };
 use paywatch_store::placements::{self, LeftReason, OpenInMempool};
-use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, blocks, chains};
+use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, blocks, chains, marks, transfers};
 
 use super::Applied;
 use super::credits::{Placed, Placing, place};
 use crate::error::EngineError;
-use crate::follower::ChainEvent;
+use crate::follower::{ChainEvent, Halt};
 use crate::ids::Ids;
 use crate::pass::Pass;
 use crate::refold::{Due, refold_all};
@@ -52,6 +52,7 @@ impl Unit for ApplyBlocks {
         let Some(to) = self.event.to() else {
             return Ok(Applied::default());
         };
+        self.cut_marks(tx).await?;
         self.move_cursor(tx, to).await?;
         let mut ids = Ids::new(self.seed);
         let mut touched = self.disconnect(tx).await?;
@@ -83,6 +84,7 @@ impl Unit for ApplyBlocks {
             chain: &self.chain,
             height: Some(to.height),
             covered: None,
+            marks: Marks::default(),
         };
         let events = refold_all(tx, touched, &due, &mut pass).await?;
         Ok(Applied {
@@ -93,6 +95,19 @@ impl Unit for ApplyBlocks {
 }
 
 impl ApplyBlocks {
+    /// What was said of blocks that leave the chain holds for no others. That blocks leave which the node
+    /// called final is for a person to look at.
+    async fn cut_marks(&self, tx: &mut Tx) -> Result<(), EngineError> {
+        let Some(fork) = self.event.fork.as_ref().filter(|_| self.event.undoes()) else {
+            return Ok(());
+        };
+        let undone = marks::cut(tx, &self.chain, self.fence, fork.height).await?;
+        undone.map_or(Ok(()), |finalized| {
+            let fork = fork.height;
+            Err(EngineError::Halt(Halt::Final { fork, finalized }))
+        })
+    }
+
     async fn move_cursor(&self, tx: &mut Tx, to: &BlockRef) -> Result<(), EngineError> {
         let from = self.event.from.as_ref();
         chains::advance(tx, &self.chain, self.fence, from, to, self.now).await?;
@@ -158,6 +173,14 @@ impl ApplyBlocks {
             .map(|one| (one.transfer, LeftReason::Conflicted))
             .collect();
         placements::close(tx, &leaving, self.now).await?;
+        let spends = conflicting.iter().flat_map(|one| &one.spends);
+        let rivals = spends.filter_map(|outpoint| {
+            let spender = spent.get(outpoint.as_str())?;
+            Some(((*spender).clone(), outpoint.clone()))
+        });
+        let rivals: BTreeSet<(TxId, String)> = rivals.collect();
+        let rivals: Vec<_> = rivals.into_iter().collect();
+        transfers::spends_insert(tx, &self.chain, &rivals).await?;
         Ok(conflicting.iter().map(|one| one.invoice).collect())
     }
 

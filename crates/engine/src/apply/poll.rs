@@ -4,9 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use paywatch_chain::{Credit, Pool};
-use paywatch_domain::{Cause, CauseKind, ChainName, Family, Place, TxId, UnixMillis, limits};
+use paywatch_domain::{
+    BlockRef, Cause, CauseKind, ChainName, Family, Mark, Marks, Place, TxId, UnixMillis, limits,
+};
+use paywatch_store::chains::{News, Problem};
 use paywatch_store::placements::{self, LeftReason, OpenInMempool};
-use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, chains};
+use paywatch_store::vettings::NewVetting;
+use paywatch_store::{
+    InvoiceKey, MasterKey, TransferKey, Tx, Unit, blocks, chains, marks, transfers, vettings,
+};
 
 use super::Applied;
 use super::credits::{Placed, Placing, place};
@@ -30,6 +36,8 @@ pub struct ApplyPoll {
     pub begun_at: UnixMillis,
     /// The mempool; `None` for a chain without one.
     pub pool: Option<Pool>,
+    /// Up to which blocks the node says that its chain will not go back.
+    pub marks: BTreeMap<Mark, BlockRef>,
     /// The time.
     pub now: UnixMillis,
     /// Where new ids come from.
@@ -45,6 +53,7 @@ impl Unit for ApplyPoll {
 
     async fn run(&self, tx: &mut Tx) -> Result<Applied, EngineError> {
         chains::cover(tx, &self.chain, self.fence, self.begun_at, self.tip_height).await?;
+        let marks = self.raise_marks(tx).await?;
         let mut ids = Ids::new(self.seed);
         let (touched, credits) = match &self.pool {
             Some(pool) => self.compare(tx, pool, &mut ids).await?,
@@ -56,6 +65,7 @@ impl Unit for ApplyPoll {
             height: Some(self.tip_height),
         };
         let (mempool, expiry) = (cause(CauseKind::Mempool), cause(CauseKind::Expiry));
+        let block = cause(CauseKind::Block);
         let mut pass = Pass {
             master: &self.master,
             now: self.now,
@@ -64,13 +74,20 @@ impl Unit for ApplyPoll {
         };
         let touched: Vec<InvoiceKey> = touched.into_iter().collect();
         let told = refold(tx, &touched, &mut pass).await?;
-        pass.cause = &expiry;
-        let due = Due {
+        let mut due = Due {
             chain: &self.chain,
             height: None,
-            covered: Some(self.begun_at),
+            covered: None,
+            marks,
         };
-        let events = told + refold_all(tx, BTreeSet::new(), &due, &mut pass).await?;
+        let mut events = told;
+        if marks != Marks::default() {
+            pass.cause = &block;
+            events += refold_all(tx, BTreeSet::new(), &due, &mut pass).await?;
+        }
+        pass.cause = &expiry;
+        due.covered = Some(self.begun_at);
+        events += refold_all(tx, BTreeSet::new(), &due, &mut pass).await?;
         Ok(Applied { events, credits })
     }
 }
@@ -123,7 +140,83 @@ impl ApplyPoll {
         };
         let mut touched = place(tx, &new, &mut placing).await?;
         touched.extend(leaving.iter().map(|(one, _)| one.invoice));
+        let leaves: BTreeSet<TransferKey> = closing.iter().map(|(transfer, _)| *transfer).collect();
+        let forgotten = gone.iter().filter(|one| !leaves.contains(&one.transfer));
+        let forgotten: Vec<&TxId> = forgotten.map(|one| &one.tx_id).collect();
+        vettings::missing(tx, &self.chain, &forgotten, self.begun_at).await?;
+        let rivals = rivals(&gone, &spenders, pool);
+        transfers::spends_insert(tx, &self.chain, &rivals).await?;
+        touched.extend(self.vet(tx, pool).await?);
         Ok((touched, new.len()))
+    }
+
+    /// Records what the node says of the transactions that are in its mempool.
+    async fn vet(&self, tx: &mut Tx, pool: &Pool) -> Result<Vec<InvoiceKey>, EngineError> {
+        let said = pool.vettings.iter().map(|said| NewVetting {
+            tx_id: &said.tx_id,
+            has_parents: said.has_parents,
+            fee_rate: said.fee_rate,
+            fee_rate_next: said.fee_rate_next,
+        });
+        let said: Vec<_> = said.collect();
+        Ok(vettings::record(tx, &self.chain, &said, self.now).await?)
+    }
+
+    /// Raises the marks of the chain to what the node says, and answers where they stand now. A mark that
+    /// is said of a block of another chain, or lower than before, changes nothing but the problem that is
+    /// shown: what was said to be final stays so for as long as its blocks stand.
+    async fn raise_marks(&self, tx: &mut Tx) -> Result<Marks, EngineError> {
+        if self.marks.is_empty() {
+            return Ok(Marks::default());
+        }
+        let (mut said, mut problem) = (Marks::default(), None);
+        for (mark, block) in &self.marks {
+            let height = block.height;
+            let kept = blocks::between(tx, &self.chain, height, height).await?;
+            if self.tip_height < height || kept.iter().any(|kept| kept != block) {
+                let text = format!(
+                    "the node calls block {} at height {height} {mark}, which is not on the chain that it gave; \
+                     nothing is final by this mark before the node agrees with itself",
+                    block.hash
+                );
+                problem = Some(("mark_elsewhere", text));
+            } else {
+                said = said.with(*mark, height);
+            }
+        }
+        let rows = chains::all(tx).await?;
+        let stood = rows.into_iter().find(|row| row.chain == self.chain);
+        let stood = stood.map_or(Marks::default(), |row| row.marks);
+        for mark in Mark::ALL {
+            if let (Some(said), Some(stood)) = (said.get(mark), stood.get(mark))
+                && said < stood
+            {
+                let text = format!(
+                    "the node says that its chain is {mark} up to height {said}, and has said {stood} before; \
+                     what was final stays final, and nothing more becomes so before it says more again"
+                );
+                problem = Some(("mark_lowered", text));
+            }
+        }
+        marks::raise(tx, &self.chain, self.fence, said).await?;
+        if let Some((code, text)) = problem {
+            tracing::warn!(chain = %self.chain, code, text, "the node contradicts itself");
+            self.show(tx, code, text).await?;
+        }
+        Ok(stood.raised_to(said))
+    }
+
+    /// Shows people what is wrong with the node, until a poll finds nothing.
+    async fn show(&self, tx: &mut Tx, code: &str, text: String) -> Result<(), EngineError> {
+        let news = News {
+            tip_height: Some(self.tip_height),
+            problem: Some(Problem {
+                code: code.into(),
+                text,
+            }),
+            blocks_per_minute: None,
+        };
+        Ok(chains::report(tx, &self.chain, self.fence, &news, self.now).await?)
     }
 
     /// When the node began to collect this pool, by our clock.
@@ -152,6 +245,23 @@ impl ApplyPoll {
         let is_recent = self.begun_at.ms_since(began_at) < limits::FORGOTTEN_KEPT_MS;
         (!was_forgotten || !is_recent).then_some(LeftReason::Evicted)
     }
+}
+
+/// Transactions that spend what payments to us spend, with what they spend: what took the place of a
+/// payment that has gone, and what the adapter saw.
+fn rivals(
+    gone: &[&OpenInMempool],
+    spenders: &BTreeMap<String, TxId>,
+    pool: &Pool,
+) -> Vec<(TxId, String)> {
+    let replacing = gone.iter().flat_map(|one| {
+        one.spends.iter().filter_map(|outpoint| {
+            let spender = spenders.get(outpoint)?;
+            (*spender != one.tx_id).then(|| (spender.clone(), outpoint.clone()))
+        })
+    });
+    let rivals: BTreeSet<_> = replacing.chain(pool.conflicts.iter().cloned()).collect();
+    rivals.into_iter().collect()
 }
 
 fn identity(credit: &Credit) -> (&str, &str) {

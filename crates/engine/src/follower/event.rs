@@ -69,6 +69,17 @@ pub enum Halt {
         /// The lowest height down to which a common block was looked for.
         lowest: u64,
     },
+    /// Blocks that the node had called final left the chain.
+    #[error(
+        "the chain was reorganised down to height {fork}, and the node had called it final up to {finalized}; \
+         compare the node with another one, then `paywatch chains resume CHAIN` takes what it says"
+    )]
+    Final {
+        /// The highest block that stays.
+        fork: u64,
+        /// Up to where the chain was final.
+        finalized: u64,
+    },
     /// A rule of the follower itself does not hold.
     #[error("the follower's own state is broken: {0}")]
     Broken(&'static str),

@@ -1,11 +1,12 @@
 //! Requests to a node, and their answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use paywatch_chain::source::{BoxFuture, Health};
 use paywatch_chain::{Located, Source, SourceError};
-use paywatch_domain::{BlockHash, BlockHint, BlockRef, TxId, UnixMillis};
+use paywatch_domain::{BlockHash, BlockHint, BlockRef, Mark, TxId, UnixMillis};
 use paywatch_store::RequestKey;
 use tokio::sync::Semaphore;
 
@@ -19,6 +20,14 @@ pub(super) struct Answer<S: Source> {
     pub(super) round: u64,
     /// What was asked, and the answer.
     pub(super) what: What<S>,
+}
+
+/// What is read once all blocks are.
+pub(super) struct Polled<S: Source> {
+    /// The mempool; `None` for a chain without one.
+    pub(super) pool: Option<S::RawPool>,
+    /// Up to which blocks the node says that its chain will not go back.
+    pub(super) marks: BTreeMap<Mark, BlockRef>,
 }
 
 /// The answers by kind.
@@ -35,8 +44,8 @@ pub(super) enum What<S: Source> {
     Reread(u64, Result<Option<(BlockRef, S::Raw)>, SourceError>),
     /// Where the transaction of a request is.
     Located(RequestKey, Result<Located, SourceError>),
-    /// The mempool, for the poll begun at this time.
-    Pool(UnixMillis, Result<Option<S::RawPool>, SourceError>),
+    /// The mempool and the marks, for the poll begun at this time.
+    Pool(UnixMillis, Result<Polled<S>, SourceError>),
     /// The wait for a new block is over.
     Woken,
     /// A block that was not asked for any more when its turn came.
@@ -130,9 +139,15 @@ pub(super) fn locate<S: Source>(
 pub(super) fn pool<S: Source>(source: &Arc<S>, round: u64, begun_at: UnixMillis) -> Request<S> {
     let source = Arc::clone(source);
     Box::pin(async move {
+        let read = async {
+            Ok(Polled {
+                marks: source.marks().await?,
+                pool: source.fetch_pool().await?,
+            })
+        };
         Answer {
             round,
-            what: What::Pool(begun_at, source.fetch_pool().await),
+            what: What::Pool(begun_at, read.await),
         }
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use paywatch_chain::{Credit, Source, WatchTable};
+use paywatch_chain::{Source, WatchTable};
 use paywatch_domain::{BlockHash, BlockRef, Entropy, UnixMillis, limits};
 use paywatch_store::chains::Lease;
 use paywatch_store::watched::WatchMark;
@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::ask::{self, Answer, Request, What};
 use super::attach::Locating;
+use super::poll::Said;
 use super::reading::Reading;
 use super::speed::Speed;
 use super::{Fault, Pace, Parts, patience};
@@ -60,8 +61,8 @@ pub(super) struct Following<S: Source> {
     pub(super) covered_at: UnixMillis,
     /// When the last poll began that found everything read, recorded or not.
     pub(super) seen_at: UnixMillis,
-    /// What was last recorded of the mempool; `None` when it must be compared again.
-    pub(super) pool: Option<Vec<Credit>>,
+    /// What was last recorded of the mempool and the marks; `None` when it must be compared again.
+    pub(super) said: Option<Said>,
     pub(super) waiting_since: Option<UnixMillis>,
     /// Whether something was recorded since this was last asked.
     pub(super) has_advanced: bool,
@@ -249,7 +250,7 @@ impl<S: Source> Following<S> {
         let applied = parts.store.write(unit).await?;
         self.follower.applied(&event)?;
         self.has_advanced = true;
-        self.pool = None;
+        self.said = None;
         let label = chain.as_str().to_owned();
         metrics::counter!("pw_chain_blocks_total", "chain" => label.clone())
             .increment(u64::try_from(count).unwrap_or(0));

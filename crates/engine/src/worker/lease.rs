@@ -117,7 +117,7 @@ impl<S: Source> Following<S> {
             asked: Asked::default(),
             poll_at: now,
             polled_at: None,
-            pool: None,
+            said: None,
             waiting_since: None,
             has_advanced: false,
             reported: None,

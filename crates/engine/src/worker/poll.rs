@@ -1,18 +1,29 @@
 //! Polls that found everything read: the mempool, and how far the chain is covered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use paywatch_chain::Source;
-use paywatch_domain::{Family, UnixMillis};
+use paywatch_chain::{Credit, Source, Vetting};
+use paywatch_domain::{BlockRef, Family, Mark, TxId, UnixMillis};
 use paywatch_store::watched;
 use paywatch_store::{Store, StoreError, awaited, placements};
 
+use super::ask::Polled;
 use super::following::{Following, seed};
 use super::{Fault, Parts};
 use crate::apply::ApplyPoll;
 
 /// Coverage is written at least this often, in milliseconds, when nothing waits for it.
 const COVER_MS: i64 = 5_000;
+
+/// What a poll said of money that may change what is said of invoices.
+#[derive(PartialEq)]
+pub(super) struct Said {
+    credits: Option<Vec<Credit>>,
+    vettings: Option<Vec<Vetting>>,
+    conflicts: Option<Vec<(TxId, String)>>,
+    marks: BTreeMap<Mark, BlockRef>,
+}
 
 impl<S: Source> Following<S> {
     /// Records a poll that found everything read: the mempool and how far the chain is covered.
@@ -21,12 +32,13 @@ impl<S: Source> Following<S> {
         source: &Arc<S>,
         parts: &mut Parts,
         begun_at: UnixMillis,
-        raw: Option<S::RawPool>,
+        polled: Polled<S>,
         now: UnixMillis,
     ) -> Result<bool, Fault> {
         self.refresh_watched(&parts.store, parts.spec.family)
             .await?;
-        let pool = match raw {
+        let marks = polled.marks;
+        let pool = match polled.pool {
             Some(raw) => Some(source.scan_pool(raw, &self.watched)?),
             None => None,
         };
@@ -40,8 +52,14 @@ impl<S: Source> Following<S> {
         }
         self.seen_at = begun_at;
         self.has_advanced = true;
-        let credits = pool.as_ref().map(|pool| pool.credits.clone());
-        let same = credits.is_none() || credits == self.pool;
+        let said = Said {
+            credits: pool.as_ref().map(|pool| pool.credits.clone()),
+            vettings: pool.as_ref().map(|pool| pool.vettings.clone()),
+            conflicts: pool.as_ref().map(|pool| pool.conflicts.clone()),
+            marks: marks.clone(),
+        };
+        let is_silent = said.credits.is_none() && said.marks.is_empty();
+        let same = is_silent || self.said.as_ref() == Some(&said);
         let next = awaited::next_covered(&mut parts.store.read().await?, &parts.spec.name).await?;
         let due = next.is_some_and(|until| until < begun_at);
         if same && !due && begun_at.ms_since(self.covered_at) < COVER_MS {
@@ -56,13 +74,14 @@ impl<S: Source> Following<S> {
             // Compared with every write, also when it holds the same payments: what the node forgot may
             // be spent by a transaction that does not pay us.
             pool,
+            marks,
             now,
             seed: seed(&mut *parts.entropy),
             master: Arc::clone(&parts.master),
         };
         parts.store.write(unit).await?;
         self.covered_at = begun_at;
-        self.pool = credits;
+        self.said = Some(said);
         Ok(true)
     }
 

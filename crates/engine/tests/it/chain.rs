@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use paywatch_chain::source::{BoxFuture, Health};
-use paywatch_chain::{Block, Credit, Located, Pool, Source, SourceError, Spenders, WatchTable};
+use paywatch_chain::{
+    Block, Credit, Located, Pool, Source, SourceError, Spenders, Vetting, WatchTable,
+};
 use paywatch_domain::{
-    Amount, AssetName, BlockHash, BlockHint, BlockRef, ChainName, Position, TxId, UnixMillis,
+    Amount, AssetName, BlockHash, BlockHint, BlockRef, ChainName, Mark, Position, TxId, UnixMillis,
 };
 use tokio::sync::watch;
 
@@ -19,6 +21,12 @@ pub(crate) struct Node {
     pub(crate) blocks: Vec<Block>,
     /// Its mempool.
     pub(crate) pool: Vec<Credit>,
+    /// What it says of the transactions of its mempool.
+    pub(crate) vettings: Vec<Vetting>,
+    /// What it has seen to be replaced by them.
+    pub(crate) conflicts: Vec<(TxId, String)>,
+    /// Up to which blocks it says that its chain will not go back.
+    pub(crate) marks: BTreeMap<Mark, BlockRef>,
     /// Heights of blocks that it has lost.
     lost: BTreeSet<u64>,
     /// Heights of blocks that it has deleted and says so, at once.
@@ -149,6 +157,9 @@ impl MemoryChain {
         let node = Node {
             blocks: Vec::new(),
             pool: Vec::new(),
+            vettings: Vec::new(),
+            conflicts: Vec::new(),
+            marks: BTreeMap::new(),
             lost: BTreeSet::new(),
             pruned: BTreeSet::new(),
             is_down: false,
@@ -299,6 +310,8 @@ impl Source for MemoryChain {
                 tip: tip(node),
                 age: node.pool_age,
                 credits: node.pool.clone(),
+                vettings: node.vettings.clone(),
+                conflicts: node.conflicts.clone(),
                 spenders: Arc::new(Everything(node.pool.clone())),
             })
         });
@@ -309,6 +322,11 @@ impl Source for MemoryChain {
         raw.credits
             .retain(|credit| watched.may_contain(&credit.key));
         Ok(raw)
+    }
+
+    fn marks(&self) -> BoxFuture<'_, Result<BTreeMap<Mark, BlockRef>, SourceError>> {
+        let marks = self.answer(|node| node.marks.clone());
+        Box::pin(async { marks })
     }
 
     fn wait_for_change<'a>(&'a self, _: &'a BlockRef, _: Duration) -> BoxFuture<'a, ()> {

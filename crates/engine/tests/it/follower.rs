@@ -214,7 +214,7 @@ impl Shallow {
                 self.follower = None;
                 self.halts += 1;
             }
-            Err(Halt::Broken(why)) => panic!("{why}"),
+            Err(halt @ (Halt::Broken(_) | Halt::Final { .. })) => panic!("{halt}"),
         }
     }
 

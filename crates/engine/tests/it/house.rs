@@ -223,17 +223,8 @@ impl House {
     async fn furnish(url: &str, store: Store) -> Self {
         let spec = spec(asset());
         let master = Arc::new(MasterKey::from_bytes([7; 32]));
-        let derivation: Arc<dyn Derivation> = Arc::new(PlainDerivation::default());
         let marks = Arc::new(Marks::default());
-        let commands = Commands::new(CommandParts {
-            store: store.clone(),
-            catalogue: Arc::new(Catalogue::new(specs())),
-            derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
-            policies: NamedPolicies::default(),
-            master: Arc::clone(&master),
-            high_water: Arc::clone(&marks) as Arc<dyn HighWater>,
-            url_check: Arc::new(|_| Ok(())),
-        });
+        let commands = office(&store, &spec, &master, &marks);
         let merchant_id = MerchantId::from_bits(1);
         let merchant = store.write(AddMerchant(merchant_id)).await.unwrap();
         let caller = Caller {
@@ -268,6 +259,12 @@ impl House {
         house.open_wallet().await;
         house.settle().await;
         house
+    }
+
+    /// Makes this what the chain itself asks for from now on.
+    pub(crate) fn adopt(&mut self, finality: Finality) {
+        self.spec.finality = finality;
+        self.commands = office(&self.store, &self.spec, &self.master, &self.marks);
     }
 
     async fn open_wallet(&mut self) {
@@ -606,6 +603,24 @@ async fn rest(worker: &mut ChainWorker<MemoryChain>, now: UnixMillis) {
         }
     }
     panic!("the worker does not come to rest");
+}
+
+fn office(
+    store: &Store,
+    spec: &ChainSpec,
+    master: &Arc<MasterKey>,
+    marks: &Arc<Marks>,
+) -> Commands {
+    let derivation: Arc<dyn Derivation> = Arc::new(PlainDerivation::default());
+    Commands::new(CommandParts {
+        store: store.clone(),
+        catalogue: Arc::new(Catalogue::new(specs().into_iter().chain([spec.clone()]))),
+        derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
+        policies: NamedPolicies::default(),
+        master: Arc::clone(master),
+        high_water: Arc::clone(marks) as Arc<dyn HighWater>,
+        url_check: Arc::new(|_| Ok(())),
+    })
 }
 
 fn worker(

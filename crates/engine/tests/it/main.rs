@@ -4,6 +4,7 @@
 mod attach;
 mod audit;
 mod chain;
+mod finality;
 mod follower;
 mod house;
 mod options;

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{
     Amount, Dossier, Exception, ExceptionKind, Finding, LeftReason, OperatorFact, PaymentPlace,
-    Place, Position, Subject, Transfer, TxId, UnixMillis,
+    Place, Position, Subject, Transfer, TxId, UnixMillis, Vetting,
 };
 use paywatch_wire::stored::{operator_fact_from_json, said_from_json, terms_from_json};
 
-use crate::column::{block, count, damaged, ids, mode, optional_time, parsed, role, word};
+use crate::column::{
+    block, count, damaged, ids, mode, optional_count, optional_time, parsed, role, word,
+};
 use crate::keys::{InvoiceKey, MerchantKey, TransferKey};
 use crate::sql::statements;
 use crate::{Conn, StoreError};
@@ -27,9 +29,14 @@ statements! {
             t.position, t.maturity, t.sibling_form, t.sibling_address, t.origin, t.sighted_at,
             t.final_at, p.id AS placement, p.height, p.block_hash,
             CASE WHEN p.id IS NULL THEN (SELECT l.left_reason FROM placements AS l WHERE l.transfer = t.id
-                ORDER BY l.id DESC LIMIT 1) END AS left_reason
+                ORDER BY l.id DESC LIMIT 1) END AS left_reason,
+            v.vetted_at, v.has_parents, v.fee_rate, v.fee_rate_next, v.missing_since,
+            CAST(CASE WHEN v.id IS NOT NULL AND EXISTS (SELECT 1 FROM spends AS own JOIN spends AS other
+                ON other.chain = own.chain AND other.outpoint = own.outpoint AND other.tx_id <> own.tx_id
+                WHERE own.chain = t.chain AND own.tx_id = t.tx_id) THEN 1 ELSE 0 END AS BIGINT) AS has_conflict
         FROM transfers AS t JOIN options AS o ON o.id = t.option
         LEFT JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
+        LEFT JOIN vettings AS v ON v.chain = t.chain AND v.tx_id = t.tx_id
         WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
         ORDER BY t.invoice, t.id";
     EXCEPTIONS = "SELECT e.invoice, e.public_id, e.kind, o.public_id AS option_id, e.form, e.address, e.amount,
@@ -110,6 +117,12 @@ struct TransferRow {
     height: Option<i64>,
     block_hash: Option<String>,
     left_reason: Option<String>,
+    vetted_at: Option<i64>,
+    has_parents: Option<i64>,
+    fee_rate: Option<i64>,
+    fee_rate_next: Option<i64>,
+    missing_since: Option<i64>,
+    has_conflict: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -270,11 +283,25 @@ fn transfer(row: &TransferRow) -> Result<Transfer, StoreError> {
         maturity: count("transfers.maturity", row.maturity)?,
         sighted_at: UnixMillis(row.sighted_at),
         place,
-        vetting: None,
         left: left.transpose()?,
         origin: TxId::new(&row.origin),
         final_at: optional_time(row.final_at),
+        vetting: vetting(row)?,
     })
+}
+
+fn vetting(row: &TransferRow) -> Result<Option<Vetting>, StoreError> {
+    let (Some(vetted_at), Some(fee_rate)) = (row.vetted_at, row.fee_rate) else {
+        return Ok(None);
+    };
+    Ok(Some(Vetting {
+        vetted_at: UnixMillis(vetted_at),
+        has_parents: row.has_parents != Some(0),
+        fee_rate: count("vettings.fee_rate", fee_rate)?,
+        fee_rate_next: optional_count("vettings.fee_rate_next", row.fee_rate_next)?,
+        has_conflict: row.has_conflict != 0,
+        missing_since: optional_time(row.missing_since),
+    }))
 }
 
 fn exception(row: &ExceptionRow) -> Result<Exception, StoreError> {

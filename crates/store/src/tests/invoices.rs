@@ -1,7 +1,7 @@
 //! Invoices: stored whole, read back equal, listed by every filter.
 
 use paywatch_domain::{
-    Await, Dossier, InvoiceId, MerchantId, Mode, OperatorFact, OptionId, Status,
+    Await, Dossier, InvoiceId, Marks, MerchantId, Mode, OperatorFact, OptionId, Status,
 };
 
 use super::bed::{Bed, NOW, on_both, unit};
@@ -290,14 +290,14 @@ async fn what_is_awaited_is_due_when_it_is_passed(_: &Bed, store: Store) {
     ];
     for (height, covered, expected) in cases {
         let covered = covered.map(|ms| NOW.plus_ms(ms));
-        let due = awaited::due(&mut conn, &chain, height, covered)
+        let due = awaited::due(&mut conn, &chain, height, covered, Marks::default())
             .await
             .unwrap();
         assert_eq!(due, expected, "{height:?} {covered:?}");
     }
     let elsewhere = "bitcoin".parse().unwrap();
     assert!(
-        awaited::due(&mut conn, &elsewhere, Some(500), None)
+        awaited::due(&mut conn, &elsewhere, Some(500), None, Marks::default())
             .await
             .unwrap()
             .is_empty()
@@ -308,7 +308,14 @@ async fn what_is_awaited_is_due_when_it_is_passed(_: &Bed, store: Store) {
     unit!(store, [list], |tx| awaited::replace(tx, &list).await)
         .await
         .unwrap();
-    let due = awaited::due(&mut conn, &chain, Some(300), Some(NOW.plus_s(1))).await;
+    let due = awaited::due(
+        &mut conn,
+        &chain,
+        Some(300),
+        Some(NOW.plus_s(1)),
+        Marks::default(),
+    )
+    .await;
     assert_eq!(due.unwrap(), [keys[0]]);
     assert_eq!(
         awaited::next_covered(&mut conn, &chain).await.unwrap(),

@@ -1,0 +1,262 @@
+//! Marks and money without a block, on both databases.
+//!
+//! Goal: what is said to be final follows the marks that the node gives and the rules of unconfirmed
+//! acceptance, and nothing that a node says later takes it back while its blocks stand.
+
+use paywatch_chain::{Credit, Vetting};
+use paywatch_domain::{
+    BlockRef, Commitment, Finality, InvoiceId, Mark, Price, Tag, TxId, Unconfirmed,
+};
+
+use crate::chain::payment;
+use crate::house::House;
+use crate::scenarios::{expect, stories};
+
+stories!(
+    a_tag_makes_final_what_it_has_reached,
+    each_commitment_has_its_own_mark,
+    a_lower_mark_takes_nothing_back_and_is_shown,
+    a_mark_of_another_chain_is_not_believed,
+    a_mark_holds_for_no_other_branch,
+    a_chain_that_loses_final_blocks_halts,
+    money_without_a_block_is_final_after_its_time_although_nothing_happens,
+    a_rule_that_is_not_kept_is_asked_about_again,
+    money_that_replaced_another_payment_waits_for_a_block,
+    a_double_spend_after_acceptance_reverts_the_invoice,
+    what_a_node_forgets_too_early_is_not_accepted,
+);
+
+const CONFIRMING: [&str; 2] = ["created", "confirming"];
+const PAID: [&str; 3] = ["created", "confirming", "paid"];
+
+fn tip(house: &House) -> BlockRef {
+    house.chain.node().blocks.last().unwrap().at.clone()
+}
+
+/// The node puts a mark on one of its blocks.
+async fn mark(house: &mut House, mark: Mark, at: BlockRef) {
+    house.chain.node().marks.insert(mark, at);
+    house.poll().await;
+}
+
+/// An invoice that was paid in the last block.
+async fn mined(house: &mut House, finality: Finality) -> (InvoiceId, BlockRef) {
+    house.adopt(finality);
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    (id, tip(house))
+}
+
+async fn problem(house: &House) -> Option<String> {
+    house.row().await.problem.map(|problem| problem.code)
+}
+
+async fn a_tag_makes_final_what_it_has_reached(mut house: House) {
+    let below = tip(&house);
+    let (id, block) = mined(&mut house, Finality::Tag(Tag::Safe)).await;
+    mark(&mut house, Mark::Safe, below).await;
+    house.mine(Vec::new()).await;
+    expect(&house, id, "confirming", &CONFIRMING).await;
+    mark(&mut house, Mark::Safe, block).await;
+    expect(&house, id, "paid", &PAID).await;
+    assert_eq!(house.last_cause(id).await, "block");
+    assert_eq!(problem(&house).await, None);
+    house.restart().await;
+    expect(&house, id, "paid", &PAID).await;
+}
+
+async fn each_commitment_has_its_own_mark(mut house: House) {
+    let finalized = Finality::Commitment(Commitment::Finalized);
+    let (slow, block) = mined(&mut house, finalized).await;
+    house.adopt(Finality::Commitment(Commitment::Confirmed));
+    let (fast, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("b", &key, 100_000, "in:1")]).await;
+    let above = tip(&house);
+    mark(&mut house, Mark::Confirmed, above).await;
+    expect(&house, slow, "confirming", &CONFIRMING).await;
+    expect(&house, fast, "paid", &PAID).await;
+    mark(&mut house, Mark::Finalized, block).await;
+    expect(&house, slow, "paid", &PAID).await;
+}
+
+async fn a_lower_mark_takes_nothing_back_and_is_shown(mut house: House) {
+    let below = tip(&house);
+    let (id, block) = mined(&mut house, Finality::Tag(Tag::Finalized)).await;
+    mark(&mut house, Mark::Finalized, block.clone()).await;
+    expect(&house, id, "paid", &PAID).await;
+    mark(&mut house, Mark::Finalized, below).await;
+    assert_eq!(problem(&house).await.as_deref(), Some("mark_lowered"));
+    expect(&house, id, "paid", &PAID).await;
+    assert_eq!(house.row().await.marks.finalized, Some(block.height));
+    // Following goes on, and the problem ends with the contradiction.
+    let covered = house.row().await.covered_until;
+    mark(&mut house, Mark::Finalized, block).await;
+    assert_eq!(problem(&house).await, None);
+    assert!(covered < house.row().await.covered_until);
+}
+
+async fn a_mark_of_another_chain_is_not_believed(mut house: House) {
+    let (id, block) = mined(&mut house, Finality::Tag(Tag::Safe)).await;
+    let elsewhere = BlockRef {
+        hash: paywatch_domain::BlockHash::new("elsewhere"),
+        ..block.clone()
+    };
+    mark(&mut house, Mark::Safe, elsewhere).await;
+    assert_eq!(problem(&house).await.as_deref(), Some("mark_elsewhere"));
+    expect(&house, id, "confirming", &CONFIRMING).await;
+    let above = BlockRef {
+        height: block.height + 5,
+        ..block.clone()
+    };
+    mark(&mut house, Mark::Safe, above).await;
+    assert_eq!(problem(&house).await.as_deref(), Some("mark_elsewhere"));
+    expect(&house, id, "confirming", &CONFIRMING).await;
+    mark(&mut house, Mark::Safe, block).await;
+    expect(&house, id, "paid", &PAID).await;
+}
+
+async fn a_mark_holds_for_no_other_branch(mut house: House) {
+    let (id, block) = mined(&mut house, Finality::Tag(Tag::Safe)).await;
+    mark(&mut house, Mark::Safe, block).await;
+    expect(&house, id, "paid", &PAID).await;
+    let paid = {
+        let mut node = house.chain.node();
+        node.marks.clear();
+        node.drop_blocks(1).remove(0).credits
+    };
+    let now = house.now;
+    house.chain.node().mine(paid, now);
+    house.mine(Vec::new()).await;
+    let said = ["created", "confirming", "paid", "reverted"];
+    expect(&house, id, "confirming", &said).await;
+}
+
+async fn a_chain_that_loses_final_blocks_halts(mut house: House) {
+    let (id, block) = mined(&mut house, Finality::Tag(Tag::Finalized)).await;
+    mark(&mut house, Mark::Finalized, block).await;
+    expect(&house, id, "paid", &PAID).await;
+    let now = house.now;
+    {
+        let mut node = house.chain.node();
+        node.drop_blocks(1);
+        node.mine(Vec::new(), now);
+        node.mine(Vec::new(), now);
+    }
+    house.poll().await;
+    let halted = house.row().await.halted.unwrap();
+    assert!(halted.contains("called it final"), "{halted}");
+    expect(&house, id, "paid", &PAID).await;
+    house.resume().await.unwrap();
+    house.pass(3_000).await;
+    assert_eq!(house.row().await.halted, None);
+    let said = ["created", "confirming", "paid", "reverted"];
+    expect(&house, id, "created", &said).await;
+}
+
+/// Up to 0.0015 without a block after ten seconds, else two blocks.
+fn small() -> Finality {
+    let rule = Unconfirmed {
+        max: Price {
+            amount: "0.0015".into(),
+            currency: "BTC".into(),
+        },
+        seen_s: 10,
+    };
+    Finality::Any(vec![Finality::Unconfirmed(rule), Finality::Depth(2)])
+}
+
+fn good(tx: &str) -> Vetting {
+    Vetting {
+        tx_id: TxId::new(tx),
+        has_parents: false,
+        fee_rate: 2_000,
+        fee_rate_next: Some(1_000),
+    }
+}
+
+/// An invoice with a payment in the mempool, of which the node says this.
+async fn waiting(house: &mut House, vetting: Vetting) -> (InvoiceId, Credit) {
+    house.adopt(small());
+    let (id, key) = house.invoice(100_000, 900).await;
+    let paid = payment("a", &key, 100_000, "in:0");
+    house.chain.node().pool.push(paid.clone());
+    house.chain.node().vettings.push(vetting);
+    house.poll().await;
+    expect(house, id, "detected", &["created", "detected"]).await;
+    (id, paid)
+}
+
+const ACCEPTED: [&str; 3] = ["created", "detected", "paid"];
+
+async fn money_without_a_block_is_final_after_its_time_although_nothing_happens(mut house: House) {
+    let (id, paid) = waiting(&mut house, good("a")).await;
+    house.pass(9_000).await;
+    expect(&house, id, "detected", &["created", "detected"]).await;
+    house.pass(2_000).await;
+    expect(&house, id, "paid", &ACCEPTED).await;
+    assert_eq!(house.last_cause(id).await, "expiry");
+    // Its block is no news, and neither is a rise of what blocks cost.
+    house.chain.node().vettings[0].fee_rate_next = Some(9_000);
+    house.poll().await;
+    house.mine(vec![paid]).await;
+    expect(&house, id, "paid", &ACCEPTED).await;
+    house.mine(Vec::new()).await;
+    expect(&house, id, "paid", &ACCEPTED).await;
+}
+
+async fn a_rule_that_is_not_kept_is_asked_about_again(mut house: House) {
+    let poor = Vetting {
+        has_parents: true,
+        ..good("a")
+    };
+    let (id, _) = waiting(&mut house, poor).await;
+    house.pass(60_000).await;
+    expect(&house, id, "detected", &["created", "detected"]).await;
+    house.chain.node().vettings[0].has_parents = false;
+    house.poll().await;
+    expect(&house, id, "paid", &ACCEPTED).await;
+}
+
+async fn money_that_replaced_another_payment_waits_for_a_block(mut house: House) {
+    house.adopt(small());
+    let (id, key) = house.invoice(100_000, 900).await;
+    {
+        let mut node = house.chain.node();
+        node.pool.push(payment("a", &key, 100_000, "in:0"));
+        node.vettings.push(good("a"));
+        node.conflicts.push((TxId::new("other"), "in:0".into()));
+    }
+    house.poll().await;
+    house.pass(60_000).await;
+    expect(&house, id, "detected", &["created", "detected"]).await;
+}
+
+async fn a_double_spend_after_acceptance_reverts_the_invoice(mut house: House) {
+    let (id, paid) = waiting(&mut house, good("a")).await;
+    house.pass(11_000).await;
+    expect(&house, id, "paid", &ACCEPTED).await;
+    let theft = payment("theft", b"elsewhere", 100_000, "in:0");
+    house.chain.node().pool = vec![theft];
+    house.poll().await;
+    let said = ["created", "detected", "paid", "reverted"];
+    expect(&house, id, "created", &said).await;
+    // It comes back, and is not trusted again before it has its blocks.
+    house.chain.node().pool = vec![paid.clone()];
+    house.poll().await;
+    house.pass(60_000).await;
+    let said = ["created", "detected", "paid", "reverted", "detected"];
+    expect(&house, id, "detected", &said).await;
+}
+
+async fn what_a_node_forgets_too_early_is_not_accepted(mut house: House) {
+    let (id, _) = waiting(&mut house, good("a")).await;
+    {
+        let mut node = house.chain.node();
+        node.pool.clear();
+        node.vettings.clear();
+        node.pool_age = std::time::Duration::from_secs(1);
+    }
+    house.poll().await;
+    house.pass(60_000).await;
+    expect(&house, id, "detected", &["created", "detected"]).await;
+}

@@ -1,0 +1,97 @@
+//! Vettings: what nodes said of transactions that pay us, before they had a block.
+
+use paywatch_domain::{ChainName, TxId, UnixMillis};
+use serde::Serialize;
+
+use crate::column::list;
+use crate::keys::InvoiceKey;
+use crate::sql::statements;
+use crate::{StoreError, Tx};
+
+statements! {
+    /// What keeps every rule is not asked about again: the row stays.
+    RECORD = "INSERT INTO vettings (chain, tx_id, vetted_at, has_parents, fee_rate, fee_rate_next)
+        SELECT CAST($1 AS TEXT), value->>'tx', CAST($2 AS BIGINT), CAST(value->>'parents' AS BIGINT),
+            CAST(value->>'rate' AS BIGINT), CAST(value->>'next' AS BIGINT)
+        FROM json_each($3) WHERE EXISTS (SELECT 1 FROM transfers AS t
+            WHERE t.chain = $1 AND t.tx_id = value->>'tx')
+        ON CONFLICT (chain, tx_id) DO UPDATE SET vetted_at = excluded.vetted_at,
+            has_parents = excluded.has_parents, fee_rate = excluded.fee_rate, fee_rate_next = excluded.fee_rate_next
+        WHERE vettings.has_parents = 1 OR vettings.fee_rate < COALESCE(vettings.fee_rate_next, vettings.fee_rate + 1)";
+    MISSING = "UPDATE vettings SET missing_since = $2
+        WHERE chain = $1 AND missing_since IS NULL
+            AND tx_id IN (SELECT value->>'tx' FROM json_each($3))";
+    PAID = "SELECT DISTINCT t.invoice FROM json_each($2) AS j CROSS JOIN transfers AS t
+        WHERE t.chain = $1 AND t.tx_id = j.value->>'tx' ORDER BY t.invoice";
+}
+
+/// What a node says of one transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct NewVetting<'a> {
+    /// The transaction.
+    pub tx_id: &'a TxId,
+    /// It spends money that is not confirmed itself.
+    pub has_parents: bool,
+    /// What it pays, in atomic units for 1,000 units of size.
+    pub fee_rate: u64,
+    /// What the next block costs, in the same unit.
+    pub fee_rate_next: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    tx: &'a str,
+    parents: u8,
+    rate: u64,
+    next: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct OfTransaction<'a> {
+    tx: &'a str,
+}
+
+/// Records what a node says of transactions that pay us; answers the invoices that they pay. What is said
+/// of other transactions is not kept.
+pub async fn record(
+    tx: &mut Tx,
+    chain: &ChainName,
+    vettings: &[NewVetting<'_>],
+    at: UnixMillis,
+) -> Result<Vec<InvoiceKey>, StoreError> {
+    if vettings.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = list(vettings.iter().map(|new| Row {
+        tx: new.tx_id.as_str(),
+        parents: u8::from(new.has_parents),
+        rate: new.fee_rate,
+        next: new.fee_rate_next,
+    }));
+    let binds = [chain.as_str().into(), at.into(), (&rows).into()];
+    if tx.execute(RECORD, &binds).await? == 0 {
+        return Ok(Vec::new());
+    }
+    let binds = [chain.as_str().into(), (&rows).into()];
+    let paid = tx.fetch::<(i64,)>(PAID, &binds).await?;
+    Ok(paid.into_iter().map(|(key,)| InvoiceKey(key)).collect())
+}
+
+/// Notes since when a node that began anew does not have these transactions any more.
+pub async fn missing(
+    tx: &mut Tx,
+    chain: &ChainName,
+    transactions: &[&TxId],
+    since: UnixMillis,
+) -> Result<(), StoreError> {
+    if transactions.is_empty() {
+        return Ok(());
+    }
+    let rows = transactions
+        .iter()
+        .map(|tx_id| OfTransaction { tx: tx_id.as_str() });
+    let rows = list(rows);
+    let binds = [chain.as_str().into(), since.into(), (&rows).into()];
+    tx.execute(MISSING, &binds).await?;
+    Ok(())
+}
