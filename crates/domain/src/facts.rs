@@ -236,3 +236,16 @@ pub struct ChainView {
 
 /// How far each chain was read.
 pub type Views = BTreeMap<ChainName, ChainView>;
+
+/// Where a transfer stood or stands, from when to when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// Where.
+    pub place: Place,
+    /// Since when.
+    pub entered_at: UnixMillis,
+    /// Until when, and why it left; `None` while it stands there.
+    pub left: Option<(UnixMillis, LeftReason)>,
+}

@@ -41,7 +41,8 @@ pub use dossier::{Dossier, PaymentPlace};
 pub use event::{Cause, CauseKind, EventType, Said};
 pub use exception::{Action, Exception, ExceptionKind, ExceptionNews, Finding, Subject};
 pub use facts::{
-    ChainView, LeftReason, OperatorFact, Place, Refund, Role, Settlement, Transfer, Vetting, Views,
+    ChainView, LeftReason, OperatorFact, Place, Placement, Refund, Role, Settlement, Transfer,
+    Vetting, Views,
 };
 pub use finality::{Commitment, Finality, FinalityError, FinalityFault, Tag, Unconfirmed};
 pub use fold::{Await, Folded, OptionTally, Progress, Refusal, TransferView, fold, refunds};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 pub use paywatch_domain::LeftReason;
-use paywatch_domain::{BlockHash, ChainName, Place, Position, TxId, UnixMillis};
+use paywatch_domain::{BlockHash, ChainName, Place, Placement, Position, TxId, UnixMillis};
 use serde::Serialize;
 
-use crate::column::{int, list};
+use crate::column::{block, int, list, optional_time, parsed, word};
 use crate::keys::{InvoiceKey, OptionKey, TransferKey};
 use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
@@ -39,6 +39,9 @@ statements! {
             FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
             WHERE p.chain = $1 AND p.left_at IS NULL AND p.height IS NULL)
         ORDER BY s.id";
+    HISTORY = "SELECT t.public_id, p.height, p.block_hash, p.entered_at, p.left_at, p.left_reason
+        FROM transfers AS t JOIN placements AS p ON p.transfer = t.id
+        WHERE t.invoice = $1 ORDER BY p.id";
 }
 
 /// A transfer that stands in the mempool.
@@ -239,4 +242,31 @@ pub async fn open_in_mempool(
             },
         )
         .collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct HistoryRow {
+    public_id: String,
+    height: Option<i64>,
+    block_hash: Option<String>,
+    entered_at: i64,
+    left_at: Option<i64>,
+    left_reason: Option<String>,
+}
+
+/// Where the transfers of an invoice stand and have stood, oldest first.
+pub async fn history(conn: &mut Conn, invoice: InvoiceKey) -> Result<Vec<Placement>, StoreError> {
+    let rows = conn.fetch::<HistoryRow>(HISTORY, &[invoice.into()]).await?;
+    let placements = rows.into_iter().map(|row| {
+        let at = block(row.height, row.block_hash.as_deref())?;
+        let reason = row.left_reason.as_deref();
+        let reason = reason.map(|text| word("placements.left_reason", text, LeftReason::parse));
+        Ok(Placement {
+            transfer: parsed("transfers.public_id", &row.public_id)?,
+            place: at.map_or(Place::Mempool, Place::Block),
+            entered_at: UnixMillis(row.entered_at),
+            left: optional_time(row.left_at).zip(reason.transpose()?),
+        })
+    });
+    placements.collect()
 }

@@ -208,24 +208,7 @@ impl Invoice {
             };
             options.push(InvoiceOption::render(option, place, tally)?);
         }
-        let mut transfers = Vec::with_capacity(dossier.transfers.len());
-        for transfer in &dossier.transfers {
-            let option = terms
-                .options
-                .iter()
-                .find(|option| option.id == transfer.option);
-            let view = folded.transfers.iter().find(|view| view.id == transfer.id);
-            let (Some(option), Some(view)) = (option, view) else {
-                let transfer = transfer.id;
-                return Err(Violation::Foreign { transfer });
-            };
-            let place = dossier
-                .places
-                .iter()
-                .find(|place| place.option == option.id);
-            let address = place.map_or("", |place| &place.address);
-            transfers.push(InvoiceTransfer::render(option, address, transfer, view));
-        }
+        let transfers = InvoiceTransfer::all(dossier, folded)?;
         let exceptions = dossier.exceptions.iter();
         let exceptions = exceptions.map(|exception| ExceptionForm::render(dossier, exception));
         let metadata = Metadata::parse(&dossier.metadata)
@@ -300,6 +283,30 @@ impl Tally {
 }
 
 impl InvoiceTransfer {
+    /// Every transfer of an invoice, in the order of the facts.
+    pub(crate) fn all(dossier: &Dossier, folded: &Folded) -> Result<Vec<Self>, Violation> {
+        let terms = &dossier.terms;
+        let mut transfers = Vec::with_capacity(dossier.transfers.len());
+        for transfer in &dossier.transfers {
+            let option = terms
+                .options
+                .iter()
+                .find(|option| option.id == transfer.option);
+            let view = folded.transfers.iter().find(|view| view.id == transfer.id);
+            let (Some(option), Some(view)) = (option, view) else {
+                let transfer = transfer.id;
+                return Err(Violation::Foreign { transfer });
+            };
+            let place = dossier
+                .places
+                .iter()
+                .find(|place| place.option == option.id);
+            let address = place.map_or("", |place| &place.address);
+            transfers.push(InvoiceTransfer::render(option, address, transfer, view));
+        }
+        Ok(transfers)
+    }
+
     fn render(
         option: &OptionTerms,
         own_address: &str,

@@ -5,12 +5,12 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use paywatch_domain::{InvoiceId, Status, UnixMillis};
 use paywatch_store::invoices::By;
-use paywatch_wire::{CreateInvoice, Invoice, NoFields, Page};
+use paywatch_wire::{CreateInvoice, ExplainedTransfer, Explanation, Invoice, NoFields, Page};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
 use crate::fault::{Fault, Thing};
-use crate::page::page;
+use crate::page::{page, within};
 use crate::post::{Post, answer};
 use crate::query::Query;
 use crate::scope::Scope;
@@ -41,6 +41,39 @@ pub(super) async fn one(
     let id = known::<InvoiceId>(id, Thing::Invoice)?;
     let invoice = state.commands.invoice(&caller, id, state.now()).await?;
     invoice.map(Json).ok_or(Fault::NotFound(Thing::Invoice))
+}
+
+pub(super) async fn explain(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+) -> Result<Json<Explanation>, Fault> {
+    let caller = auth.may(Scope::InvoicesRead)?;
+    let id = known::<InvoiceId>(id, Thing::Invoice)?;
+    let explained = state.commands.explain_invoice(&caller, id, state.now());
+    explained
+        .await?
+        .map(Json)
+        .ok_or(Fault::NotFound(Thing::Invoice))
+}
+
+pub(super) async fn transfers(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Page<ExplainedTransfer>>, Fault> {
+    let caller = auth.may(Scope::InvoicesRead)?;
+    let id = known::<InvoiceId>(id, Thing::Invoice)?;
+    let mut query = Query::new(query.as_deref());
+    let window = query.window("a transfer");
+    query.finish()?;
+    let found = state.commands.invoice_transfers(&caller, id, state.now());
+    let mut found = found.await?.ok_or(Fault::NotFound(Thing::Invoice))?;
+    found.reverse();
+    let (cursor, limit) = (&window.cursor, window.limit);
+    let listed = within(found, cursor, limit, |one| one.transfer.id.clone());
+    Ok(Json(page(listed, cursor, |one| one.transfer.id.clone())))
 }
 
 pub(super) async fn list(

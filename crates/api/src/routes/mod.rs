@@ -49,7 +49,11 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/invoices", get(invoices::list).post(invoices::create))
         .route("/v1/invoices/{id}", get(invoices::one))
         .route("/v1/invoices/{id}/cancel", post(invoices::cancel))
-        .route("/v1/invoices/{id}/transfers", post(requests::attach))
+        .route("/v1/invoices/{id}/explain", get(invoices::explain))
+        .route(
+            "/v1/invoices/{id}/transfers",
+            get(invoices::transfers).post(requests::attach),
+        )
         .route("/v1/invoices/{id}/check", post(requests::check))
         .route("/v1/invoices/{id}/events", get(events::of_invoice))
         .route(

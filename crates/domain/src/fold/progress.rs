@@ -1,6 +1,7 @@
 //! How far a transfer is from final: its option's finality against its place and its chain's tips.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::Await;
 use crate::facts::{ChainView, Place, Role, Transfer, Vetting};
@@ -88,6 +89,25 @@ impl Refusal {
             Self::FeeUnknown => "fee_unknown",
             Self::NotVetted => "not_vetted",
             Self::Forgotten => "forgotten",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AboveCap => {
+                f.write_str("it is above the cap, alone or with what was accepted before it")
+            }
+            Self::Conflict => f.write_str("another transaction that spends the same was seen"),
+            Self::UnconfirmedParents => f.write_str("it spends money that is not confirmed itself"),
+            Self::LowFee { rate, next } => write!(
+                f,
+                "it pays {rate} atomic units for 1,000 units of size, and the next block costs {next}"
+            ),
+            Self::FeeUnknown => f.write_str("the node does not know what the next block costs"),
+            Self::NotVetted => f.write_str("the node has not said anything about it yet"),
+            Self::Forgotten => f.write_str("the node has forgotten it"),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod create;
+mod explain;
 mod payee;
 mod read;
 

@@ -1,0 +1,449 @@
+//! Why an invoice says what it says: in words, and as data.
+
+use paywatch_domain::{
+    Await, Basis, Certainty, Dossier, Finality, Folded, LeftReason, OptionTerms, Place, Placement,
+    Progress, Role, Status, Transfer, TransferView, UnixMillis, Violation,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::forms::{FinalityForm, PriceForm};
+use crate::invoice::InvoiceTransfer;
+use crate::time::rfc3339;
+
+/// Why an invoice says what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// `inv_…`.
+    pub invoice_id: String,
+    /// Always `explanation`.
+    pub object: String,
+    /// The status by the table of states.
+    pub status: String,
+    /// What the merchant does next.
+    pub next_action: Reason,
+    /// Which rule of the policy holds for each way to pay.
+    pub rules: Vec<ExplainedRule>,
+    /// What was counted, what was not, and why.
+    pub transfers: Vec<ExplainedTransfer>,
+    /// What may change something.
+    pub awaited: Vec<Awaited>,
+}
+
+/// A stable word and a sentence that says the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Stable, for programs.
+    pub code: String,
+    /// For people.
+    pub text: String,
+}
+
+/// Which rule of the policy holds for an option.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedRule {
+    /// The option.
+    pub option_id: String,
+    /// `symbol@chain`.
+    pub asset: String,
+    /// The policy's name; `null` when it was given with the request.
+    pub policy: Option<String>,
+    /// The place of the tier, from 1; `null` when the policy has none and the chain's own rule holds.
+    pub tier: Option<usize>,
+    /// `price`, `due`, or `nothing` when there is only one tier: what the limits were held against.
+    pub basis: String,
+    /// The largest amount that the tier is for; `null` in the last one.
+    pub up_to: Option<PriceForm>,
+    /// What makes a transfer final, as it was fixed at creation.
+    pub finality: FinalityForm,
+    /// The same in words.
+    pub text: String,
+}
+
+/// One transfer, where it has stood, and what it counts for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedTransfer {
+    /// The transfer.
+    #[serde(flatten)]
+    pub transfer: InvoiceTransfer,
+    /// Why it counts, or why it does not.
+    pub reason: Reason,
+    /// Where it stands and has stood, oldest first.
+    pub placements: Vec<PlacementForm>,
+}
+
+/// Where a transfer stood, from when to when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementForm {
+    /// `mempool` or `block`.
+    pub place: String,
+    /// The height of the block.
+    pub block_height: Option<u64>,
+    /// The hash of the block.
+    pub block_hash: Option<String>,
+    /// Since when.
+    pub entered_at: String,
+    /// Until when; `null` while it stands there.
+    pub left_at: Option<String>,
+    /// `mined`, `replaced`, `evicted`, `conflicted` or `reorged`.
+    pub left_reason: Option<String>,
+}
+
+/// What may change something about an invoice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// Which chain.
+    pub chain: String,
+    /// `height`, `covered`, `safe`, `confirmed` or `finalized`.
+    pub kind: String,
+    /// The height of the tip or of the mark.
+    pub height: Option<u64>,
+    /// The time up to which the chain must have been read.
+    pub until: Option<String>,
+    /// The same in words.
+    pub text: String,
+}
+
+fn reason(code: &str, text: impl Into<String>) -> Reason {
+    Reason {
+        code: code.into(),
+        text: text.into(),
+    }
+}
+
+impl Explanation {
+    /// Explains an invoice, as its fold says it. `history` holds the placements of all its transfers.
+    ///
+    /// # Errors
+    /// A [`Violation`] when the dossier contradicts itself.
+    pub fn render(
+        dossier: &Dossier,
+        folded: &Folded,
+        history: &[Placement],
+    ) -> Result<Self, Violation> {
+        let options = dossier.terms.options.iter();
+        Ok(Self {
+            invoice_id: dossier.id.to_string(),
+            object: "explanation".into(),
+            status: folded.status.as_str().into(),
+            next_action: next_action(folded),
+            rules: options.map(|option| rule(dossier, option)).collect(),
+            transfers: transfers(dossier, folded, history)?,
+            awaited: folded.awaits.iter().map(awaited).collect(),
+        })
+    }
+}
+
+/// What the merchant does next: by the status alone, and by whether more money may come in time.
+fn next_action(folded: &Folded) -> Reason {
+    match folded.status {
+        Status::Created => reason("show", "Show the payer how to pay."),
+        Status::Detected => reason("wait", "Wait: the money has no block yet."),
+        Status::Confirming => reason("wait", "Wait: the money is not final yet."),
+        Status::Paid => reason("fulfil", "Fulfil the order."),
+        Status::Overpaid => reason(
+            "fulfil_and_decide",
+            "Fulfil the order, and decide what to do with what was paid too much.",
+        ),
+        Status::Underpaid if folded.payable => reason(
+            "ask_for_more",
+            "Ask the payer for what is missing, or decide to take less.",
+        ),
+        Status::Underpaid => reason("decide", "Decide: take what came, or send it back."),
+        Status::LatePaid => reason(
+            "decide",
+            "Decide: everything has come, but a part of it late.",
+        ),
+        Status::Expired => reason("cancel", "Cancel the order: nothing came in time."),
+        Status::Canceled => reason("nothing", "Nothing: the invoice is canceled."),
+        Status::Refunded => reason("close", "Close the order: everything was sent back."),
+    }
+}
+
+/// Which rule holds for an option, and why.
+fn rule(dossier: &Dossier, option: &OptionTerms) -> ExplainedRule {
+    let (terms, policy) = (&dossier.terms, &dossier.terms.policy);
+    let found = policy.rule(
+        &option.asset,
+        option.decimals,
+        option.due,
+        terms.price.as_ref(),
+    );
+    let found = found.ok().flatten();
+    let named = policy.name.as_deref();
+    let whose = named.map_or("the invoice's own policy".into(), |name| {
+        format!("the policy {name}")
+    });
+    let due = format!(
+        "{} {}",
+        option.due.decimal(option.decimals),
+        option.asset.symbol()
+    );
+    let (tier, basis) = found.map_or((None, Basis::Nothing), |rule| (Some(rule.tier), rule.basis));
+    let held = match (basis, &terms.price) {
+        (Basis::Price, Some(price)) => format!("the price {} {}", price.amount, price.currency),
+        (Basis::Price | Basis::Due, _) => format!("what is due, {due},"),
+        (Basis::Nothing, _) => String::new(),
+    };
+    let limit = |tier: usize| policy.tiers.get(tier).and_then(|tier| tier.up_to.as_ref());
+    let up_to = tier.and_then(limit);
+    let below = tier.and_then(|tier| tier.checked_sub(1)).and_then(limit);
+    let why = match (tier, up_to, below) {
+        (None, ..) => format!(
+            "As {whose} has no tiers, the rule of the chain {} holds",
+            option.asset.chain()
+        ),
+        (Some(tier), Some(limit), _) => format!(
+            "Tier {} of {whose} holds, because {held} is not above {} {}",
+            tier.saturating_add(1),
+            limit.amount,
+            limit.currency
+        ),
+        (Some(tier), None, Some(limit)) => format!(
+            "Tier {} of {whose} holds, because {held} is above {} {}",
+            tier.saturating_add(1),
+            limit.amount,
+            limit.currency
+        ),
+        (Some(_), None, None) => format!("The only tier of {whose} holds"),
+    };
+    ExplainedRule {
+        option_id: option.id.to_string(),
+        asset: option.asset.to_string(),
+        policy: named.map(Into::into),
+        tier: tier.map(|tier| tier.saturating_add(1)),
+        basis: match basis {
+            Basis::Price => "price",
+            Basis::Due => "due",
+            Basis::Nothing => "nothing",
+        }
+        .into(),
+        up_to: up_to.map(Into::into),
+        finality: (&option.finality).into(),
+        text: format!("{why}: a payment is final {}.", when(&option.finality)),
+    }
+}
+
+/// When a payment is final, in words.
+fn when(finality: &Finality) -> String {
+    match finality {
+        Finality::Depth(1) => "with 1 block".into(),
+        Finality::Depth(depth) => format!("with {depth} blocks"),
+        Finality::Tag(tag) => format!("when the tag {} reaches its block", tag.as_str()),
+        Finality::Commitment(commitment) => {
+            format!(
+                "when the commitment {} reaches its block",
+                commitment.as_str()
+            )
+        }
+        Finality::Unconfirmed(rule) => format!(
+            "without a block up to {} {} after {} seconds in the mempool, when its transaction keeps the \
+             rules for that",
+            rule.max.amount, rule.max.currency, rule.seen_s
+        ),
+        Finality::Any(alternatives) => {
+            let words: Vec<String> = alternatives.iter().map(when).collect();
+            words.join(", or ")
+        }
+    }
+}
+
+/// Every transfer with its reason and its history, in the order of the facts.
+///
+/// # Errors
+/// A [`Violation`] when the dossier contradicts itself.
+pub fn transfers(
+    dossier: &Dossier,
+    folded: &Folded,
+    history: &[Placement],
+) -> Result<Vec<ExplainedTransfer>, Violation> {
+    let shown = InvoiceTransfer::all(dossier, folded)?;
+    let facts = dossier.transfers.iter().zip(&folded.transfers).zip(shown);
+    let explained = facts.map(|((transfer, view), shown)| {
+        let own = history
+            .iter()
+            .filter(|placement| placement.transfer == transfer.id);
+        let own: Vec<&Placement> = own.collect();
+        let mut options = dossier.terms.options.iter();
+        let option = options.find(|option| option.id == transfer.option);
+        let option = option.ok_or(Violation::Foreign {
+            transfer: transfer.id,
+        })?;
+        Ok(ExplainedTransfer {
+            transfer: shown,
+            reason: why(dossier, option, transfer, view, own.last().copied()),
+            placements: own.into_iter().map(Into::into).collect(),
+        })
+    });
+    explained.collect()
+}
+
+/// Why a transfer counts, or why it does not.
+fn why(
+    dossier: &Dossier,
+    option: &OptionTerms,
+    transfer: &Transfer,
+    view: &TransferView,
+    last: Option<&Placement>,
+) -> Reason {
+    if let Role::Sibling { form, .. } = &transfer.role {
+        let text = format!(
+            "Not counted: it went to another form of the key ({form}), which is never credited."
+        );
+        return reason("other_form", text);
+    }
+    let (sighted, terms) = (rfc3339(transfer.sighted_at), &dossier.terms);
+    match (&transfer.place, view.certainty) {
+        (None, _) | (_, Certainty::Gone) => return gone(last),
+        (Some(Place::Block(block)), _) if !view.stands => {
+            let (at, from) = (block.height, option.created_height);
+            let text = format!(
+                "Not counted: its block {at} is below height {from}, from which the invoice counts."
+            );
+            return reason("below_creation", text);
+        }
+        (Some(_), _) if !view.counted => {
+            let until = rfc3339(terms.late_until);
+            let text = format!(
+                "Not counted: it was first seen at {sighted}, after the late window ended at {until}."
+            );
+            return reason("after_window", text);
+        }
+        (Some(_), Certainty::Seen | Certainty::Confirming | Certainty::Final) => {}
+    }
+    let late = if view.in_time {
+        String::new()
+    } else {
+        format!(
+            " It is late: first seen at {sighted}, after the expiry at {}.",
+            rfc3339(terms.expires_at)
+        )
+    };
+    let dust = if transfer.amount < option.dust {
+        let dust = option.dust.decimal(option.decimals);
+        format!(" It is below {dust}, so it changes no status by itself.")
+    } else {
+        String::new()
+    };
+    let state = match view.certainty {
+        Certainty::Final => "final".to_owned(),
+        Certainty::Gone | Certainty::Seen | Certainty::Confirming => {
+            format!("not final: {}", so_far(&view.progress))
+        }
+    };
+    let code = match (view.in_time, dust.is_empty(), view.certainty) {
+        (_, false, _) => "dust",
+        (false, ..) => "late",
+        (true, true, Certainty::Final) => "final",
+        (true, true, Certainty::Gone | Certainty::Seen | Certainty::Confirming) => "not_final",
+    };
+    reason(code, format!("Counted, and {state}.{late}{dust}"))
+}
+
+/// Why a transfer stands nowhere.
+fn gone(last: Option<&Placement>) -> Reason {
+    match last.and_then(|placement| placement.left) {
+        Some((_, LeftReason::Replaced)) => reason(
+            "replaced",
+            "Not counted: another transaction spends the same money and took its place.",
+        ),
+        Some((_, LeftReason::Conflicted)) => reason(
+            "conflicted",
+            "Not counted: a block holds another transaction that spends the same money.",
+        ),
+        Some((_, LeftReason::Evicted)) => reason(
+            "evicted",
+            "Not counted: the node dropped it from its mempool.",
+        ),
+        Some((_, LeftReason::Reorged)) => reason(
+            "reorged",
+            "Not counted: its block left the chain, and it stands in no other.",
+        ),
+        Some((_, LeftReason::Mined)) | None => reason("gone", "Not counted: it stands nowhere."),
+    }
+}
+
+/// How far a transfer is from final, in words.
+fn so_far(progress: &Progress) -> String {
+    let mark = |name: &str, have: &Option<u64>, need: &Option<u64>| match (have, need) {
+        (_, None) => "it has no block".to_owned(),
+        (None, Some(need)) => format!("{name} is not known, and its block is {need}"),
+        (Some(have), Some(need)) => format!("{name} is at {have}, and its block is {need}"),
+    };
+    match progress {
+        Progress::Depth { have, need } => format!("it has {have} of {need} blocks"),
+        Progress::Tag { tag, have, need } => mark(&format!("the tag {}", tag.as_str()), have, need),
+        Progress::Commitment {
+            commitment,
+            have,
+            need,
+        } => mark(
+            &format!("the commitment {}", commitment.as_str()),
+            have,
+            need,
+        ),
+        Progress::Unconfirmed {
+            have_s,
+            need_s,
+            refusals,
+        } if refusals.is_empty() => {
+            format!("it has been seen for {have_s} of {need_s} seconds")
+        }
+        Progress::Unconfirmed { refusals, .. } => {
+            let words: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+            format!(
+                "it is not accepted without a block, because {}",
+                words.join(" and ")
+            )
+        }
+        Progress::Any(alternatives) => {
+            let words: Vec<String> = alternatives.iter().map(so_far).collect();
+            words.join(", and ")
+        }
+    }
+}
+
+fn awaited(one: &Await) -> Awaited {
+    let (chain, kind, height, until) = match one {
+        Await::Height { chain, height } => (chain, "height", Some(*height), None),
+        Await::Mark {
+            chain,
+            mark,
+            height,
+        } => (chain, mark.as_str(), Some(*height), None),
+        Await::Covered { chain, until } => (chain, "covered", None, Some(rfc3339(*until))),
+    };
+    let text = match (kind, height, &until) {
+        ("height", Some(height), _) => format!("Block {height} of {chain}."),
+        (mark, Some(height), _) => format!("The mark {mark} of {chain} at height {height}."),
+        (_, None, until) => format!(
+            "A complete reading of {chain} after {}.",
+            until.as_deref().unwrap_or_default()
+        ),
+    };
+    Awaited {
+        chain: chain.to_string(),
+        kind: kind.into(),
+        height,
+        until,
+        text,
+    }
+}
+
+impl From<&Placement> for PlacementForm {
+    fn from(placement: &Placement) -> Self {
+        let block = match &placement.place {
+            Place::Mempool => None,
+            Place::Block(block) => Some(block),
+        };
+        let left = placement.left;
+        let time = |(at, _): (UnixMillis, LeftReason)| rfc3339(at);
+        Self {
+            place: block.map_or("mempool", |_| "block").into(),
+            block_height: block.map(|block| block.height),
+            block_hash: block.map(|block| block.hash.to_string()),
+            entered_at: rfc3339(placement.entered_at),
+            left_at: left.map(time),
+            left_reason: left.map(|(_, reason)| reason.as_str().into()),
+        }
+    }
+}
