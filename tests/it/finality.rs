@@ -31,6 +31,34 @@ async fn refused(house: &House, invoice: &Invoice, reason: &str) -> Result<()> {
     Ok(())
 }
 
+/// The explanations of a payment that was accepted and of one that was not, by API and command line.
+async fn explained(house: &House, good: &Invoice, large: &Invoice) -> Result<()> {
+    let path = format!("/v1/invoices/{}/explain", large.id);
+    let shown = house.api.get(&path).await?.value()?;
+    assert_eq!(shown["next_action"]["code"], "wait");
+    let rule = shown["rules"][0]["text"].as_str().context("words")?;
+    ensure!(
+        rule.starts_with(
+            "The only tier of the invoice's own policy holds: a payment is final without a block"
+        ),
+        "{rule}"
+    );
+    let why = shown["transfers"][0]["reason"]["text"]
+        .as_str()
+        .context("words")?;
+    ensure!(why.contains("it is above the cap"), "{why}");
+    let place = &shown["transfers"][0]["placements"][0];
+    assert_eq!(
+        (&place["place"], &place["left_at"]),
+        (&json!("mempool"), &Value::Null)
+    );
+    let path = format!("/v1/invoices/{}/explain", good.id);
+    let shown = house.api.get(&path).await?.value()?;
+    assert_eq!(shown["next_action"]["code"], "fulfil");
+    assert_eq!(shown["transfers"][0]["reason"]["code"], "final");
+    Ok(())
+}
+
 /// Goal: a small payment is paid without a block when its transaction keeps every rule, and only then;
 /// the others wait for their blocks; and a double spend afterwards is told as `reverted`.
 #[tokio::test(flavor = "multi_thread")]
@@ -72,6 +100,7 @@ async fn small_money_counts_without_a_block_when_it_keeps_every_rule() -> Result
     assert_eq!(transfer["certainty"], "final");
     ensure!(transfer["block_height"].is_null(), "no block yet: {paid}");
     refused(&house, &large, "above_cap").await?;
+    explained(&house, &good, &large).await?;
     refused(&house, &child, "unconfirmed_parents").await?;
     refused(&house, &poor, "low_fee").await?;
 
@@ -88,6 +117,12 @@ async fn small_money_counts_without_a_block_when_it_keeps_every_rule() -> Result
         "invoice.reverted",
     ];
     assert!(said.context("types")?.starts_with(&expected), "{events:?}");
+
+    let path = format!("/v1/invoices/{}/transfers", good.id);
+    let listed = house.api.get(&path).await?.value()?;
+    let history = &listed["data"][0]["placements"][0];
+    assert_eq!(history["left_reason"], "replaced", "{listed}");
+    ensure!(history["left_at"].is_string(), "closed: {listed}");
 
     house.mine(2).await?;
     for invoice in [&child, &poor] {

@@ -41,6 +41,11 @@ enum Action {
         /// The invoice's id.
         id: String,
     },
+    /// Say why an invoice is what it is: which rule holds, what counts, what is awaited.
+    Explain {
+        /// The invoice's id.
+        id: String,
+    },
     /// List the newest invoices.
     List {
         /// Only those of this status.
@@ -108,6 +113,10 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             let invoice = client.get(&format!("/v1/invoices/{id}")).await?;
             output.say(&invoice, || describe(&invoice));
         }
+        Action::Explain { id } => {
+            let explained = client.get(&format!("/v1/invoices/{id}/explain")).await?;
+            output.say(&explained, || in_words(&explained));
+        }
         Action::List { status } => {
             let filter = status.map_or_else(String::new, |status| format!("?status={status}"));
             let page = client.get(&format!("/v1/invoices{filter}")).await?;
@@ -163,6 +172,44 @@ async fn tell(output: Output, client: &Client, id: &str, no_wait: bool) -> anyho
     let invoice = client.get(&format!("/v1/invoices/{id}")).await?;
     output.note(&format!("the invoice is {}", text(&invoice, "/status")));
     Ok(())
+}
+
+/// An explanation as people read it.
+fn in_words(explained: &Value) -> String {
+    let mut lines = vec![
+        format!(
+            "{} is {}.",
+            text(explained, "/invoice_id"),
+            text(explained, "/status")
+        ),
+        format!("Next: {}", text(explained, "/next_action/text")),
+    ];
+    for rule in explained["rules"].as_array().into_iter().flatten() {
+        lines.push(format!("{}: {}", text(rule, "/asset"), text(rule, "/text")));
+    }
+    for transfer in explained["transfers"].as_array().into_iter().flatten() {
+        let (amount, asset) = (text(transfer, "/amount"), text(transfer, "/asset"));
+        let (tx_id, reason) = (text(transfer, "/tx_id"), text(transfer, "/reason/text"));
+        lines.push(format!("{amount} {asset} in {tx_id}: {reason}"));
+        for stood in transfer["placements"].as_array().into_iter().flatten() {
+            let place = match stood["block_height"].as_u64() {
+                Some(height) => format!("block {height}"),
+                None => "mempool".to_owned(),
+            };
+            let left = match stood["left_at"].as_str() {
+                Some(left) => format!("until {left} ({})", text(stood, "/left_reason")),
+                None => "until now".to_owned(),
+            };
+            lines.push(format!(
+                "  {place} from {} {left}",
+                text(stood, "/entered_at")
+            ));
+        }
+    }
+    for awaited in explained["awaited"].as_array().into_iter().flatten() {
+        lines.push(format!("Awaited: {}", text(awaited, "/text")));
+    }
+    lines.join("\n")
 }
 
 async fn watch(output: Output, client: &Client, id: &str) -> anyhow::Result<()> {
@@ -246,13 +293,19 @@ fn describe(invoice: &Value) -> String {
         ));
     }
     for transfer in invoice["transfers"].as_array().into_iter().flatten() {
+        let progress = match transfer["finality"]["kind"].as_str() {
+            Some("depth") => format!(
+                " ({} of {})",
+                text(transfer, "/finality/have"),
+                text(transfer, "/finality/need")
+            ),
+            Some(_) | None => String::new(),
+        };
         lines.push(format!(
-            "  {} {} in {} ({} of {})",
+            "  {} {} in {}{progress}",
             text(transfer, "/certainty"),
             text(transfer, "/amount"),
             text(transfer, "/tx_id"),
-            text(transfer, "/finality/have"),
-            text(transfer, "/finality/need")
         ));
     }
     for exception in invoice["exceptions"].as_array().into_iter().flatten() {

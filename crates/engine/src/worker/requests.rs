@@ -181,7 +181,7 @@ impl<S: Source> Following<S> {
         if matches!(request.task, Task::Check { .. }) {
             // The mempool is read at once, and recorded even if it is what it was.
             self.poll_at = now;
-            self.pool = None;
+            self.said = None;
         }
         match heights {
             Some(heights) => {

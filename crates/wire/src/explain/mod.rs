@@ -1,14 +1,17 @@
 //! Why an invoice says what it says: in words, and as data.
 
+mod words;
+
 use paywatch_domain::{
-    Await, Basis, Certainty, Dossier, Finality, Folded, LeftReason, OptionTerms, Place, Placement,
-    Progress, Role, Status, Transfer, TransferView, UnixMillis, Violation,
+    Await, Basis, Certainty, Dossier, Folded, LeftReason, OptionTerms, Place, Placement, Role,
+    Status, Transfer, TransferView, UnixMillis, Violation,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::forms::{FinalityForm, PriceForm};
 use crate::invoice::InvoiceTransfer;
 use crate::time::rfc3339;
+use words::{so_far, when};
 
 /// Why an invoice says what it says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,30 +226,6 @@ fn rule(dossier: &Dossier, option: &OptionTerms) -> ExplainedRule {
     }
 }
 
-/// When a payment is final, in words.
-fn when(finality: &Finality) -> String {
-    match finality {
-        Finality::Depth(1) => "with 1 block".into(),
-        Finality::Depth(depth) => format!("with {depth} blocks"),
-        Finality::Tag(tag) => format!("when the tag {} reaches its block", tag.as_str()),
-        Finality::Commitment(commitment) => {
-            format!(
-                "when the commitment {} reaches its block",
-                commitment.as_str()
-            )
-        }
-        Finality::Unconfirmed(rule) => format!(
-            "without a block up to {} {} after {} seconds in the mempool, when its transaction keeps the \
-             rules for that",
-            rule.max.amount, rule.max.currency, rule.seen_s
-        ),
-        Finality::Any(alternatives) => {
-            let words: Vec<String> = alternatives.iter().map(when).collect();
-            words.join(", or ")
-        }
-    }
-}
-
 /// Every transfer with its reason and its history, in the order of the facts.
 ///
 /// # Errors
@@ -359,46 +338,6 @@ fn gone(last: Option<&Placement>) -> Reason {
             "Not counted: its block left the chain, and it stands in no other.",
         ),
         Some((_, LeftReason::Mined)) | None => reason("gone", "Not counted: it stands nowhere."),
-    }
-}
-
-/// How far a transfer is from final, in words.
-fn so_far(progress: &Progress) -> String {
-    let mark = |name: &str, have: &Option<u64>, need: &Option<u64>| match (have, need) {
-        (_, None) => "it has no block".to_owned(),
-        (None, Some(need)) => format!("{name} is not known, and its block is {need}"),
-        (Some(have), Some(need)) => format!("{name} is at {have}, and its block is {need}"),
-    };
-    match progress {
-        Progress::Depth { have, need } => format!("it has {have} of {need} blocks"),
-        Progress::Tag { tag, have, need } => mark(&format!("the tag {}", tag.as_str()), have, need),
-        Progress::Commitment {
-            commitment,
-            have,
-            need,
-        } => mark(
-            &format!("the commitment {}", commitment.as_str()),
-            have,
-            need,
-        ),
-        Progress::Unconfirmed {
-            have_s,
-            need_s,
-            refusals,
-        } if refusals.is_empty() => {
-            format!("it has been seen for {have_s} of {need_s} seconds")
-        }
-        Progress::Unconfirmed { refusals, .. } => {
-            let words: Vec<String> = refusals.iter().map(ToString::to_string).collect();
-            format!(
-                "it is not accepted without a block, because {}",
-                words.join(" and ")
-            )
-        }
-        Progress::Any(alternatives) => {
-            let words: Vec<String> = alternatives.iter().map(so_far).collect();
-            words.join(", and ")
-        }
     }
 }
 

@@ -1,0 +1,67 @@
+//! Finality and how far a transfer is from it, in words.
+
+use paywatch_domain::{Finality, Progress};
+
+/// When a payment is final, in words.
+pub(super) fn when(finality: &Finality) -> String {
+    match finality {
+        Finality::Depth(1) => "with 1 block".into(),
+        Finality::Depth(depth) => format!("with {depth} blocks"),
+        Finality::Tag(tag) => format!("when the tag {} reaches its block", tag.as_str()),
+        Finality::Commitment(commitment) => {
+            format!(
+                "when the commitment {} reaches its block",
+                commitment.as_str()
+            )
+        }
+        Finality::Unconfirmed(rule) => format!(
+            "without a block up to {} {} after {} seconds in the mempool, when its transaction keeps the \
+             rules for that",
+            rule.max.amount, rule.max.currency, rule.seen_s
+        ),
+        Finality::Any(alternatives) => {
+            let words: Vec<String> = alternatives.iter().map(when).collect();
+            words.join(", or ")
+        }
+    }
+}
+
+/// How far a transfer is from final, in words.
+pub(super) fn so_far(progress: &Progress) -> String {
+    let mark = |name: &str, have: &Option<u64>, need: &Option<u64>| match (have, need) {
+        (_, None) => "it has no block".to_owned(),
+        (None, Some(need)) => format!("{name} is not known, and its block is {need}"),
+        (Some(have), Some(need)) => format!("{name} is at {have}, and its block is {need}"),
+    };
+    match progress {
+        Progress::Depth { have, need } => format!("it has {have} of {need} blocks"),
+        Progress::Tag { tag, have, need } => mark(&format!("the tag {}", tag.as_str()), have, need),
+        Progress::Commitment {
+            commitment,
+            have,
+            need,
+        } => mark(
+            &format!("the commitment {}", commitment.as_str()),
+            have,
+            need,
+        ),
+        Progress::Unconfirmed {
+            have_s,
+            need_s,
+            refusals,
+        } if refusals.is_empty() => {
+            format!("it has been seen for {have_s} of {need_s} seconds")
+        }
+        Progress::Unconfirmed { refusals, .. } => {
+            let words: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+            format!(
+                "it is not accepted without a block, because {}",
+                words.join(" and ")
+            )
+        }
+        Progress::Any(alternatives) => {
+            let words: Vec<String> = alternatives.iter().map(so_far).collect();
+            words.join(", and ")
+        }
+    }
+}
