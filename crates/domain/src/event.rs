@@ -3,8 +3,10 @@
 use crate::chain::ChainName;
 use crate::fold::Folded;
 use crate::id::OptionId;
+use crate::limits;
 use crate::status::Status;
 use crate::sums::Sums;
+use crate::time::UnixMillis;
 
 /// The type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,6 +167,41 @@ pub struct Said {
     pub waiting_for: Vec<ChainName>,
     /// The sums of each option by time and certainty.
     pub options: Vec<(OptionId, Sums)>,
+    /// How much of it the mempool alone made lately; no news by itself.
+    pub pool: Option<PoolNews>,
+}
+
+/// How often the mempool alone made news of an invoice: a payment that is replaced again and again must
+/// not become a flood of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolNews {
+    /// When the first of them was told.
+    pub since: UnixMillis,
+    /// How many were told since.
+    pub count: u32,
+}
+
+impl PoolNews {
+    /// The count with one more told now, or until when that must wait.
+    pub fn one_more(before: Option<Self>, now: UnixMillis) -> Result<Self, UnixMillis> {
+        let Some(before) = before.filter(|before| now <= before.until()) else {
+            return Ok(Self {
+                since: now,
+                count: 1,
+            });
+        };
+        if limits::POOL_NEWS_MAX <= before.count {
+            return Err(before.until());
+        }
+        Ok(Self {
+            count: before.count.saturating_add(1),
+            ..before
+        })
+    }
+
+    fn until(self) -> UnixMillis {
+        self.since.plus_ms(limits::POOL_NEWS_MS)
+    }
 }
 
 impl Said {
@@ -179,12 +216,21 @@ impl Said {
                 .iter()
                 .map(|option| (option.id, option.news))
                 .collect(),
+            pool: None,
         }
+    }
+
+    /// Whether a merchant who knows one knows the other.
+    fn is_same(&self, other: &Self) -> bool {
+        self.status == other.status
+            && self.closed == other.closed
+            && self.waiting_for == other.waiting_for
+            && self.options == other.options
     }
 
     /// The event that tells a merchant who knows `self` about `now`; `None` when nothing changed.
     pub fn news(&self, now: &Self) -> Option<EventType> {
-        if self == now {
+        if self.is_same(now) {
             return None;
         }
         if self.status == now.status {

@@ -38,7 +38,7 @@ pub use asset::{Asset, AssetKind, AssetName};
 pub use catalogue::{Catalogue, ChainSpec};
 pub use chain::{BlockHash, BlockRef, ChainName, Family, Mode, Position, TxId};
 pub use dossier::{Dossier, PaymentPlace};
-pub use event::{Cause, CauseKind, EventType, Said};
+pub use event::{Cause, CauseKind, EventType, PoolNews, Said};
 pub use exception::{Action, Exception, ExceptionKind, ExceptionNews, Finding, Subject};
 pub use facts::{
     ChainView, LeftReason, OperatorFact, Place, Placement, Refund, Role, Settlement, Transfer,

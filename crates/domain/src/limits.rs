@@ -78,6 +78,11 @@ pub const STUCK_AFTER_MS: i64 = 6 * 3600 * 1000;
 /// hours, the longest that a sender's wallet waits before it sends an unconfirmed transaction again
 /// (Bitcoin Core, `CWallet::ResubmitWalletTransactions`).
 pub const FORGOTTEN_KEPT_MS: i64 = 36 * 3600 * 1000;
+/// Events of one invoice that the mempool alone causes in [`POOL_NEWS_MS`]; what is more waits for the end
+/// of that time, for a block, or for anything else that is told.
+pub const POOL_NEWS_MAX: u32 = 10;
+/// Milliseconds in which events that the mempool alone causes are counted.
+pub const POOL_NEWS_MS: i64 = 10 * 60 * 1000;
 
 const _: () = {
     assert!(METADATA_BYTES_MAX < BODY_BYTES_MAX);

@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 
 use paywatch_domain::{
-    Amount, Dossier, EventId, EventType, Exception, ExceptionId, ExceptionNews, Folded, Said,
-    UnixMillis, Violation,
+    Amount, CauseKind, Dossier, EventId, EventType, Exception, ExceptionId, ExceptionNews, Folded,
+    PoolNews, Said, UnixMillis, Violation,
 };
 use paywatch_store::events::{self, NewEvent};
 use paywatch_store::invoices::{self, Loaded, Spoken};
@@ -13,6 +13,19 @@ use paywatch_store::{InvoiceKey, StoreError, Tx, exceptions};
 use paywatch_wire::{EventHead, Invoice, exception_event, invoice_event};
 
 use crate::pass::Pass;
+
+/// What a fold leads to.
+pub(crate) enum Outcome {
+    /// Nothing has changed.
+    Nothing,
+    /// The mempool alone changed something, and has been told of often enough.
+    Held {
+        /// Until when.
+        until: UnixMillis,
+    },
+    /// There is something to tell.
+    News(Box<News>),
+}
 
 /// What is told about one invoice.
 pub(crate) struct News {
@@ -26,7 +39,7 @@ pub(crate) struct News {
 }
 
 impl News {
-    /// Compares a fold with what was last said; `None` when there is nothing to tell.
+    /// Compares a fold with what was last said.
     ///
     /// A change of what is said comes first, then what a person has to decide. All events of one fold
     /// show the same state.
@@ -35,15 +48,22 @@ impl News {
         dossier: &Dossier,
         folded: &Folded,
         pass: &mut Pass<'_>,
-    ) -> Result<Option<Self>, Violation> {
-        let said = Said::of(folded);
+    ) -> Result<Outcome, Violation> {
+        let mut said = Said::of(folded);
+        said.pool = dossier.said.as_ref().and_then(|before| before.pool);
         let change = match &dossier.said {
             None => Some(EventType::Created),
             Some(before) => before.news(&said),
         };
         let exceptions = ExceptionNews::between(&dossier.exceptions, &folded.exceptions);
         if change.is_none() && exceptions.is_empty() {
-            return Ok(None);
+            return Ok(Outcome::Nothing);
+        }
+        if pass.cause.kind == CauseKind::Mempool && may_wait(change) {
+            match PoolNews::one_more(said.pool, pass.now) {
+                Ok(pool) => said.pool = Some(pool),
+                Err(until) => return Ok(Outcome::Held { until }),
+            }
         }
         // An open exception about more or less than was told is a change of the invoice.
         let amended = !exceptions.amended.is_empty();
@@ -84,15 +104,23 @@ impl News {
         for id in &exceptions.resolved {
             telling.say(EventType::ExceptionResolved, Some(*id))?;
         }
-        Ok(Some(Self {
+        Ok(Outcome::News(Box::new(Self {
             invoice: loaded.key,
             said,
             events: telling.events,
             opened,
             amended: exceptions.amended,
             resolved: exceptions.resolved,
-        }))
+        })))
     }
+}
+
+/// Whether a merchant loses nothing by hearing of it minutes later: nothing of it is final, or was.
+fn may_wait(change: Option<EventType>) -> bool {
+    matches!(
+        change,
+        None | Some(EventType::Updated | EventType::Detected)
+    )
 }
 
 /// The exceptions of an invoice as they are after the news.

@@ -13,7 +13,7 @@ use paywatch_store::{
     InvoiceKey, MasterKey, StoreError, TransferKey, Tx, awaited, chains, transfers,
 };
 
-use crate::news::{self, News};
+use crate::news::{self, News, Outcome};
 use crate::pass::Pass;
 use crate::seal;
 
@@ -147,7 +147,7 @@ fn review(loaded: &Loaded, views: &Views, pass: &mut Pass<'_>) -> Result<Review,
             news: None,
         });
     }
-    let folded = folded(dossier, views, pass.now)?;
+    let mut folded = folded(dossier, views, pass.now)?;
     let facts = dossier.transfers.iter().zip(&folded.transfers);
     let finalized = facts
         .zip(&loaded.transfer_keys)
@@ -157,7 +157,17 @@ fn review(loaded: &Loaded, views: &Views, pass: &mut Pass<'_>) -> Result<Review,
         })
         .map(|(_, key)| *key);
     let finalized = finalized.collect();
-    let news = News::of(loaded, dossier, &folded, pass)?;
+    let news = match News::of(loaded, dossier, &folded, pass)? {
+        Outcome::Nothing => None,
+        Outcome::Held { until } => {
+            let chain = pass.cause.chain.clone();
+            folded
+                .awaits
+                .extend(chain.map(|chain| Await::Covered { chain, until }));
+            None
+        }
+        Outcome::News(news) => Some(*news),
+    };
     Ok(Review {
         awaits: folded.awaits,
         finalized,

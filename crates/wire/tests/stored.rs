@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{
     Amount, AssetName, ChainName, Commitment, Finality, Margin, OperatorFact, OptionId,
-    OptionTerms, Policy, Price, Said, Status, Sums, Tag, Terms, Tier, Tolerance, Unconfirmed,
-    UnixMillis,
+    OptionTerms, Policy, PoolNews, Price, Said, Status, Sums, Tag, Terms, Tier, Tolerance,
+    Unconfirmed, UnixMillis,
 };
 use paywatch_wire::stored::{
     StoredError, finality_from_json, finality_to_json, operator_fact_from_json,
@@ -126,8 +126,10 @@ prop_compose! {
         status in proptest::sample::select(Status::ALL.to_vec()), closed in any::<bool>(),
         waiting_for in vec(chain(), 0..3),
         options in vec((any::<u128>().prop_map(OptionId::from_bits), sums()), 0..3),
+        pool in proptest::option::of((any::<i64>().prop_map(UnixMillis), any::<u32>())),
     ) -> Said {
-        Said { status, closed, waiting_for, options }
+        let pool = pool.map(|(since, count)| PoolNews { since, count });
+        Said { status, closed, waiting_for, options, pool }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Goal: from what was last said and what is true now follows exactly one event, or none. Method: every
 //! pair of statuses is listed in a text matrix.
 
-use paywatch_domain::{Amount, ChainName, EventType, OptionId, Said, Status, Sums};
+use paywatch_domain::{
+    Amount, ChainName, EventType, OptionId, PoolNews, Said, Status, Sums, UnixMillis, limits,
+};
 
 fn said(status: Status) -> Said {
     let option = OptionId::from_bits(1);
@@ -10,6 +12,7 @@ fn said(status: Status) -> Said {
         closed: false,
         waiting_for: Vec::new(),
         options: vec![(option, Sums::default())],
+        pool: None,
     }
 }
 
@@ -72,4 +75,28 @@ fn changed_sums_a_closed_window_and_a_silent_chain_are_news() {
             Some("invoice.updated")
         );
     }
+}
+
+#[test]
+fn the_mempool_alone_makes_news_a_few_times() {
+    let at = |ms| UnixMillis(limits::POOL_NEWS_MS * 3 + ms);
+    let mut told = None;
+    for number in 0..limits::POOL_NEWS_MAX {
+        told = Some(PoolNews::one_more(told, at(i64::from(number))).unwrap());
+    }
+    let end = at(limits::POOL_NEWS_MS);
+    assert_eq!(PoolNews::one_more(told, at(50)), Err(end));
+    assert_eq!(PoolNews::one_more(told, end), Err(end));
+    let (since, count) = (end.plus_ms(1), 1);
+    assert_eq!(
+        PoolNews::one_more(told, since),
+        Ok(PoolNews { since, count })
+    );
+    // What was counted is no news itself.
+    let before = said(Status::Detected);
+    let after = Said {
+        pool: told,
+        ..before.clone()
+    };
+    assert_eq!(before.news(&after), None);
 }

@@ -535,15 +535,27 @@ impl House {
 
     /// What caused the last event of an invoice.
     pub(crate) async fn last_cause(&self, id: InvoiceId) -> String {
+        let data = self.last_told(id).await;
+        data["cause"]["kind"].as_str().unwrap().into()
+    }
+
+    /// What the last event of an invoice says was seen at its first option.
+    pub(crate) async fn last_seen(&self, id: InvoiceId) -> String {
+        let data = self.last_told(id).await;
+        let tally = &data["invoice"]["options"][0]["tally"];
+        tally["seen"].as_str().unwrap().into()
+    }
+
+    async fn last_told(&self, id: InvoiceId) -> Value {
         let mut conn = self.store.read().await.unwrap();
         let (merchant, mode) = (self.caller.merchant, self.caller.mode);
         let rows = events::after(&mut conn, merchant, mode, 0, 100).await;
         let mut bodies = rows.unwrap().into_iter().filter_map(|row| {
-            let body: Value = serde_json::from_str(&row.body).unwrap();
-            (body["data"]["invoice"]["id"] == json!(id.to_string())).then_some(body)
+            let mut body: Value = serde_json::from_str(&row.body).unwrap();
+            let is_own = body["data"]["invoice"]["id"] == json!(id.to_string());
+            is_own.then(|| body["data"].take())
         });
-        let last = bodies.next_back().unwrap();
-        last["data"]["cause"]["kind"].as_str().unwrap().into()
+        bodies.next_back().unwrap()
     }
 
     /// The chain as it is stored.

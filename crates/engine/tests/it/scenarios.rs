@@ -47,6 +47,7 @@ stories!(
     a_payment_mined_during_downtime_is_in_time_by_its_block,
     a_fee_bump_after_expiry_inherits_when_the_money_was_first_seen,
     an_evicted_payment_is_told_and_can_come_back,
+    a_flood_of_replacements_is_told_a_few_times,
     money_to_another_form_of_the_key_is_an_exception_until_it_goes_away,
     a_block_reward_is_final_when_it_can_be_spent,
     a_replacement_that_pays_us_nothing_is_kept_as_one,
@@ -336,6 +337,41 @@ async fn an_evicted_payment_is_told_and_can_come_back(mut house: House) {
         &["created", "detected", "updated", "detected"],
     )
     .await;
+}
+
+/// Goal: a payer who replaces a payment again and again makes no flood of events, and hides nothing.
+async fn a_flood_of_replacements_is_told_a_few_times(mut house: House) {
+    let (id, key) = house.invoice(100_000, 9_000).await;
+    let replace = |house: &mut House, number: u64| {
+        let paid = payment(&format!("t{number}"), &key, 20_000 + number, "in:0");
+        house.chain.node().pool = vec![paid];
+    };
+    let most = usize::try_from(limits::POOL_NEWS_MAX).unwrap();
+    for number in 0..25 {
+        replace(&mut house, number);
+        house.poll().await;
+    }
+    let mut said = vec!["created", "detected"];
+    said.resize(1 + most, "updated");
+    expect(&house, id, "detected", &said).await;
+    assert_eq!(house.last_seen(id).await, "0.00020009");
+    // When the time has passed the last state is told, though nothing happens any more.
+    house.pass(limits::POOL_NEWS_MS).await;
+    house.poll().await;
+    said.push("updated");
+    expect(&house, id, "detected", &said).await;
+    assert_eq!(house.last_seen(id).await, "0.00020024");
+    // A new flood; what a block says is told at once.
+    for number in 25..50 {
+        replace(&mut house, number);
+        house.poll().await;
+    }
+    said.resize(2 + 2 * most, "updated");
+    expect(&house, id, "detected", &said).await;
+    let paid = payment("t50", &key, 100_000, "in:0");
+    house.mine(vec![paid]).await;
+    said.push("confirming");
+    expect(&house, id, "confirming", &said).await;
 }
 
 async fn money_to_another_form_of_the_key_is_an_exception_until_it_goes_away(mut house: House) {

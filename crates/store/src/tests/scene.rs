@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use paywatch_domain::{
     Amount, Dossier, EndpointId, EventId, EventType, Family, Finality, InvoiceId, MerchantId, Mode,
-    OptionId, OptionTerms, PaymentPlace, Policy, Price, Said, Status, Sums, Terms, Tolerance,
-    WalletId,
+    OptionId, OptionTerms, PaymentPlace, Policy, PoolNews, Price, Said, Status, Sums, Terms,
+    Tolerance, UnixMillis, WalletId,
 };
 
 use super::bed::{NOW, unit};
@@ -225,5 +225,9 @@ pub(crate) fn said(number: u8, status: Status, closed: bool) -> Said {
         closed,
         waiting_for: vec!["bitcoin-regtest".parse().unwrap()],
         options: vec![(OptionId::from_bits(u128::from(number)), sums)],
+        pool: Some(PoolNews {
+            since: UnixMillis(5),
+            count: 3,
+        }),
     }
 }

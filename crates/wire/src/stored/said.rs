@@ -1,6 +1,6 @@
 //! The stored form of what was last said about an invoice.
 
-use paywatch_domain::{OptionId, Said, Status, Sums};
+use paywatch_domain::{OptionId, PoolNews, Said, Status, Sums, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use super::{StoredError, Values};
@@ -16,6 +16,15 @@ pub(super) struct SaidForm {
     closed: bool,
     waiting_for: Vec<String>,
     options: Vec<SumsForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pool: Option<PoolForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolForm {
+    since: i64,
+    count: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -39,6 +48,10 @@ impl From<&Said> for SaidForm {
             closed: said.closed,
             waiting_for: said.waiting_for.iter().map(ToString::to_string).collect(),
             options: options.map(|(id, sums)| SumsForm::of(*id, sums)).collect(),
+            pool: said.pool.map(|pool| PoolForm {
+                since: pool.since.0,
+                count: pool.count,
+            }),
         }
     }
 }
@@ -58,6 +71,10 @@ impl SaidForm {
                 .iter()
                 .map(SumsForm::to_domain)
                 .collect::<Result<_, _>>()?,
+            pool: self.pool.map(|pool| PoolNews {
+                since: UnixMillis(pool.since),
+                count: pool.count,
+            }),
         })
     }
 }
