@@ -220,6 +220,8 @@ CREATE TABLE exceptions (
     id          INTEGER PRIMARY KEY,          -- internal key
     public_id   TEXT NOT NULL UNIQUE,        -- exc_..
     invoice     BIGINT NOT NULL REFERENCES invoices (id), -- whose
+    merchant    BIGINT NOT NULL REFERENCES merchants (id), -- of the invoice; leads the indexes of lists
+    mode        TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- of the invoice
     kind        TEXT NOT NULL,               -- what there is to decide, for example recoverable
     option      BIGINT NOT NULL REFERENCES options (id), -- the option that it is about
     form        TEXT,                        -- the other form of the option's key that was paid, for example p2tr; NULL for its own address
@@ -231,6 +233,16 @@ CREATE TABLE exceptions (
 );
 -- Serves the fold of an invoice.
 CREATE INDEX exceptions_by_invoice ON exceptions (invoice, id);
+-- Serves the list of a merchant's exceptions, newest first.
+CREATE INDEX exceptions_by_merchant ON exceptions (merchant, mode, id);
+-- Serves the list of one kind.
+CREATE INDEX exceptions_by_kind ON exceptions (merchant, mode, kind, id);
+-- Serves the list of what is to be decided.
+CREATE INDEX exceptions_undecided ON exceptions (merchant, mode, id) WHERE resolved_at IS NULL;
+-- Serves the list of what is to be decided of one kind.
+CREATE INDEX exceptions_undecided_by_kind ON exceptions (merchant, mode, kind, id) WHERE resolved_at IS NULL;
+-- Serves the list of invoices about which something is to be decided.
+CREATE INDEX exceptions_undecided_by_invoice ON exceptions (merchant, mode, invoice) WHERE resolved_at IS NULL;
 -- However many transfers went to an address, there is at most one open exception of a kind about it.
 CREATE UNIQUE INDEX exceptions_open ON exceptions (option, kind, COALESCE(address, '')) WHERE resolved_at IS NULL;
 

@@ -20,6 +20,8 @@ pub enum Thing {
     Endpoint,
     /// `dlv_…`.
     Delivery,
+    /// `exc_…`.
+    Exception,
     /// A chain by its name.
     Chain,
     /// `req_…`.
@@ -33,6 +35,7 @@ impl Thing {
             Self::Wallet => "wallet",
             Self::Endpoint => "webhook endpoint",
             Self::Delivery => "delivery",
+            Self::Exception => "exception",
             Self::Chain => "chain",
             Self::Request => "request",
         }
@@ -44,6 +47,7 @@ impl Thing {
             Self::Wallet => "wallet_unknown",
             Self::Endpoint => "endpoint_unknown",
             Self::Delivery => "delivery_unknown",
+            Self::Exception => "exception_unknown",
             Self::Chain => "chain_unknown",
             Self::Request => "request_unknown",
         }

@@ -19,13 +19,17 @@ pub enum Scope {
     EventsRead,
     /// Read chains and assets.
     ChainsRead,
+    /// Read what has to be decided.
+    ExceptionsRead,
+    /// Decide it, and record refunds.
+    ExceptionsWrite,
     /// Everything that operators do.
     Admin,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::InvoicesRead,
         Self::InvoicesWrite,
         Self::WalletsRead,
@@ -34,11 +38,13 @@ impl Scope {
         Self::EndpointsWrite,
         Self::EventsRead,
         Self::ChainsRead,
+        Self::ExceptionsRead,
+        Self::ExceptionsWrite,
         Self::Admin,
     ];
 
     /// What a merchant's backend gets when nothing else is asked for: all but `admin`.
-    pub const MERCHANT: [Self; 8] = [
+    pub const MERCHANT: [Self; 10] = [
         Self::InvoicesRead,
         Self::InvoicesWrite,
         Self::WalletsRead,
@@ -47,6 +53,8 @@ impl Scope {
         Self::EndpointsWrite,
         Self::EventsRead,
         Self::ChainsRead,
+        Self::ExceptionsRead,
+        Self::ExceptionsWrite,
     ];
 
     /// The name in keys, answers and the database.
@@ -60,6 +68,8 @@ impl Scope {
             Self::EndpointsWrite => "endpoints.write",
             Self::EventsRead => "events.read",
             Self::ChainsRead => "chains.read",
+            Self::ExceptionsRead => "exceptions.read",
+            Self::ExceptionsWrite => "exceptions.write",
             Self::Admin => "admin",
         }
     }

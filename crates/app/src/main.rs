@@ -58,6 +58,8 @@ enum Command {
     Wallet(commands::wallet::Arguments),
     /// Chains: how far they were read; resume a halted one, read blocks again.
     Chains(commands::chains::Arguments),
+    /// What a person has to decide.
+    Exceptions(commands::exceptions::Arguments),
     /// Invoices.
     Invoice(commands::invoice::Arguments),
     /// What was asked of chains and takes time: how far it is; withdraw it.
@@ -108,6 +110,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Audit(arguments) => commands::audit::run(output, load, arguments).await,
         Command::Wallet(arguments) => commands::wallet::run(output, arguments).await,
         Command::Chains(arguments) => commands::chains::run(output, arguments).await,
+        Command::Exceptions(arguments) => commands::exceptions::run(output, arguments).await,
         Command::Invoice(arguments) => commands::invoice::run(output, arguments).await,
         Command::Request(arguments) => commands::request::run(output, arguments).await,
     }

@@ -221,6 +221,8 @@ pub struct Settlement {
     pub reason: Box<str>,
     /// Anything else.
     pub note: Box<str>,
+    /// The transaction that sent it back, where there is one.
+    pub tx_id: Option<TxId>,
 }
 
 /// How far one chain was read.

@@ -10,6 +10,8 @@ pub const METADATA_BYTES_MAX: usize = 8 * 1024;
 pub const OPTIONS_MAX: usize = 16;
 /// Characters of an order id, a label and similar short texts.
 pub const TEXT_CHARS_MAX: usize = 255;
+/// Characters of a note.
+pub const NOTE_CHARS_MAX: usize = 2000;
 /// Characters of a URL.
 pub const URL_CHARS_MAX: usize = 2048;
 /// Characters of an extended key or output descriptor; 20 keys with their origins fit.

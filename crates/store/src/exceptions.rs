@@ -1,16 +1,44 @@
 //! Exceptions: what a person has or had to decide. Opened and resolved, never deleted.
 
-use paywatch_domain::{Amount, Exception, ExceptionId, Subject, UnixMillis};
+use paywatch_domain::{Amount, Exception, ExceptionId, ExceptionKind, Mode, Subject, UnixMillis};
 use serde::Serialize;
 
-use crate::column::list;
-use crate::keys::InvoiceKey;
+use crate::column::{list, parsed};
+use crate::keys::{InvoiceKey, MerchantKey};
+use crate::page::{Cursor, Listed, Window};
 use crate::sql::statements;
-use crate::{StoreError, Tx};
+use crate::{Bind, Conn, StoreError, Tx};
 
-statements! {
-    OPEN = "INSERT INTO exceptions (public_id, invoice, kind, option, form, address, amount, opened_at)
-        SELECT j.value->>'id', o.invoice, j.value->>'kind', o.id, j.value->>'form', j.value->>'address',
+/// Two statements for each filter: pages downwards and upwards from a row.
+macro_rules! pages {
+    ({ $($older:ident $newer:ident $filter:literal;)+ } $($more:tt)+) => {
+        statements! {
+            $(
+                $older = "SELECT e.invoice, e.public_id FROM exceptions AS e
+                    WHERE e.merchant = $1 AND e.mode = $2 AND e.id < $3",
+                    $filter, " ORDER BY e.id DESC LIMIT $4";
+                $newer = "SELECT e.invoice, e.public_id FROM exceptions AS e
+                    WHERE e.merchant = $1 AND e.mode = $2 AND e.id > $3",
+                    $filter, " ORDER BY e.id LIMIT $4";
+            )+
+            $($more)+
+        }
+    };
+}
+
+pages! {
+    {
+        ALL_OLDER ALL_NEWER "";
+        OPEN_OLDER OPEN_NEWER " AND e.resolved_at IS NULL";
+        RESOLVED_OLDER RESOLVED_NEWER " AND e.resolved_at IS NOT NULL";
+        KIND_OLDER KIND_NEWER " AND e.kind = $5";
+        KIND_OPEN_OLDER KIND_OPEN_NEWER " AND e.kind = $5 AND e.resolved_at IS NULL";
+        KIND_RESOLVED_OLDER KIND_RESOLVED_NEWER " AND e.kind = $5 AND e.resolved_at IS NOT NULL";
+    }
+    CURSOR = "SELECT id FROM exceptions WHERE merchant = $1 AND mode = $2 AND public_id = $3";
+    FIND = "SELECT invoice FROM exceptions WHERE merchant = $1 AND mode = $2 AND public_id = $3";
+    OPEN = "INSERT INTO exceptions (public_id, invoice, merchant, mode, kind, option, form, address, amount, opened_at)
+        SELECT j.value->>'id', o.invoice, o.merchant, o.mode, j.value->>'kind', o.id, j.value->>'form', j.value->>'address',
             j.value->>'amount', CAST(j.value->>'opened_at' AS BIGINT)
         FROM json_each($1) AS j CROSS JOIN options AS o
         WHERE o.public_id = j.value->>'option' AND o.invoice = CAST(j.value->>'invoice' AS BIGINT)";
@@ -19,6 +47,58 @@ statements! {
         WHERE exceptions.public_id = n.id";
     RESOLVE = "UPDATE exceptions SET resolved_at = $2
         WHERE public_id IN (SELECT value->>'id' FROM json_each($1)) AND resolved_at IS NULL";
+}
+
+/// Which exceptions a list holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those of this kind; `None` for every kind.
+    pub kind: Option<ExceptionKind>,
+    /// Those that are open, or resolved; `None` for both.
+    pub is_open: Option<bool>,
+}
+
+/// The invoice of a merchant's exception.
+pub async fn find(
+    conn: &mut Conn,
+    merchant: MerchantKey,
+    mode: Mode,
+    id: ExceptionId,
+) -> Result<Option<InvoiceKey>, StoreError> {
+    let id = id.to_string();
+    let binds = [merchant.into(), mode.as_str().into(), (&id).into()];
+    let row = conn.fetch_optional::<(i64,)>(FIND, &binds).await?;
+    Ok(row.map(|(invoice,)| InvoiceKey(invoice)))
+}
+
+/// A page of exceptions with their invoices, newest first.
+///
+/// # Errors
+///
+/// [`StoreError::NoSuchCursor`] when the cursor is no exception of this merchant and mode.
+pub async fn page(
+    conn: &mut Conn,
+    (merchant, mode): (MerchantKey, Mode),
+    filter: Filter,
+    cursor: &Cursor<ExceptionId>,
+    limit: u32,
+) -> Result<Listed<(InvoiceKey, ExceptionId)>, StoreError> {
+    let scope = [merchant.into(), mode.as_str().into()];
+    let window = Window::find(conn, cursor, limit, CURSOR, &scope).await?;
+    let kind: Option<Bind<'_>> = filter.kind.map(|kind| kind.as_str().into());
+    let statements = match (filter.kind, filter.is_open) {
+        (None, None) => (ALL_OLDER, ALL_NEWER),
+        (None, Some(true)) => (OPEN_OLDER, OPEN_NEWER),
+        (None, Some(false)) => (RESOLVED_OLDER, RESOLVED_NEWER),
+        (Some(_), None) => (KIND_OLDER, KIND_NEWER),
+        (Some(_), Some(true)) => (KIND_OPEN_OLDER, KIND_OPEN_NEWER),
+        (Some(_), Some(false)) => (KIND_RESOLVED_OLDER, KIND_RESOLVED_NEWER),
+    };
+    let filter: Vec<Bind<'_>> = kind.into_iter().collect();
+    let page = window
+        .fetch::<(i64, String)>(conn, statements, &scope, &filter)
+        .await?;
+    page.try_map(|(invoice, id)| Ok((InvoiceKey(invoice), parsed("exceptions.public_id", &id)?)))
 }
 
 #[derive(Serialize)]

@@ -1,7 +1,8 @@
 //! Exceptions as merchants see them: what a person has to decide about an invoice.
 
 use paywatch_domain::{
-    Dossier, Exception, ExceptionKind, Finding, OptionTerms, PaymentPlace, Subject, Violation,
+    Dossier, Exception, ExceptionKind, Finding, OperatorFact, OptionTerms, PaymentPlace, Subject,
+    Violation,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ pub struct ExceptionForm {
     pub id: String,
     /// Always `exception`.
     pub object: String,
-    /// What there is to decide: `recoverable` for money that went to another form of the same key.
+    /// What there is to decide, for example `underpaid`.
     pub kind: String,
     /// `open`, or `resolved` when there is nothing to decide any more.
     pub state: String,
@@ -36,13 +37,83 @@ pub struct ExceptionForm {
     pub detail: String,
     /// When it was told.
     pub opened_at: String,
+    /// What may be decided: `accept`, `accept_partial`, `refund`, `ignore`.
+    pub actions: Vec<String>,
+    /// Who takes care of it; `null` when nobody said so.
+    pub owner: Option<String>,
     /// When it was told that nothing has to be decided any more; `null` while it is open.
     pub resolved_at: Option<String>,
+    /// What was decided last; `null` when nothing was, or when it closed because its reason went away.
+    pub resolution: Option<Resolution>,
+}
+
+/// A decision about an exception.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// `accept`, `accept_partial`, `refund` or `ignore`.
+    pub action: String,
+    /// How much it is about, in the asset's own unit.
+    pub amount: String,
+    /// Why, in a word of the merchant's own; may be empty.
+    pub reason: String,
+    /// Anything else; may be empty.
+    pub note: String,
+    /// The transaction that sent it back; `null` where there is none.
+    pub tx_id: Option<String>,
+    /// Who decided, for example `key_…`.
+    pub actor: String,
+    /// When.
+    pub at: String,
+}
+
+/// Money that was sent back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundForm {
+    /// The option whose money it was.
+    pub option_id: String,
+    /// How much, in the asset's own unit.
+    pub amount: String,
+    /// The same in atomic units.
+    pub amount_atomic: String,
+    /// The transaction; `null` when it was set off in another way.
+    pub tx_id: Option<String>,
+    /// What the merchant wrote to it; may be empty.
+    pub note: String,
+    /// Who recorded it, for example `key_…`.
+    pub actor: String,
+    /// When.
+    pub at: String,
+}
+
+impl RefundForm {
+    /// Shows the refunds of an invoice, in the order in which they were recorded.
+    pub(crate) fn all(dossier: &Dossier) -> Vec<Self> {
+        let shown = dossier.decisions.iter().filter_map(|fact| {
+            let OperatorFact::Refunded(refund) = fact else {
+                return None;
+            };
+            let mut options = dossier.terms.options.iter();
+            let option = options.find(|option| option.id == refund.option)?;
+            Some(Self {
+                option_id: option.id.to_string(),
+                amount: refund.amount.decimal(option.decimals),
+                amount_atomic: refund.amount.to_string(),
+                tx_id: refund.tx_id.as_ref().map(ToString::to_string),
+                note: refund.note.to_string(),
+                actor: refund.actor.to_string(),
+                at: rfc3339(refund.at),
+            })
+        });
+        shown.collect()
+    }
 }
 
 impl ExceptionForm {
     /// Shows an exception of an invoice.
-    pub(crate) fn render(dossier: &Dossier, exception: &Exception) -> Result<Self, Violation> {
+    ///
+    /// # Errors
+    /// A [`Violation`] when it is about no option of the invoice.
+    pub fn render(dossier: &Dossier, exception: &Exception) -> Result<Self, Violation> {
         let finding = &exception.finding;
         let mut options = dossier.terms.options.iter();
         let option = options
@@ -77,9 +148,51 @@ impl ExceptionForm {
             amount_atomic: finding.amount.to_string(),
             detail: detail(place, option, finding, address, form.unwrap_or_default()),
             opened_at: rfc3339(exception.opened_at),
+            actions: finding
+                .kind
+                .actions()
+                .iter()
+                .map(|action| action.as_str().into())
+                .collect(),
+            owner: owner(dossier, exception).map(Into::into),
             resolved_at: exception.resolved_at.map(rfc3339),
+            resolution: resolution(dossier, option, exception),
         })
     }
+}
+
+/// Who was last said to take care of it.
+fn owner<'a>(dossier: &'a Dossier, exception: &Exception) -> Option<&'a str> {
+    let mut owners = dossier.decisions.iter().filter_map(|fact| match fact {
+        OperatorFact::Assigned {
+            exception: id,
+            owner,
+            ..
+        } if *id == exception.id => Some(&**owner),
+        _ => None,
+    });
+    owners.next_back()
+}
+
+fn resolution(
+    dossier: &Dossier,
+    option: &OptionTerms,
+    exception: &Exception,
+) -> Option<Resolution> {
+    let mut settled = dossier.decisions.iter().filter_map(|fact| match fact {
+        OperatorFact::Settled(settled) if settled.exception == exception.id => Some(settled),
+        _ => None,
+    });
+    let settled = settled.next_back()?;
+    Some(Resolution {
+        action: settled.action.as_str().into(),
+        amount: settled.amount.decimal(option.decimals),
+        reason: settled.reason.to_string(),
+        note: settled.note.to_string(),
+        tx_id: settled.tx_id.as_ref().map(ToString::to_string),
+        actor: settled.actor.to_string(),
+        at: rfc3339(settled.at),
+    })
 }
 
 fn detail(

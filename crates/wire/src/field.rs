@@ -136,6 +136,8 @@ codes! {
     FinalityNeedsBlock = "finality_needs_block",
     /// Not an id of the kind that belongs here.
     IdInvalid = "id_invalid",
+    /// Not one of the words that are possible here.
+    WordUnknown = "word_unknown",
     /// Not an `http` or `https` address, or one that this installation does not send to.
     UrlInvalid = "url_invalid",
     /// More bytes of metadata than are kept.

@@ -7,7 +7,7 @@ use paywatch_domain::{
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::exception::ExceptionForm;
+use crate::exception::{ExceptionForm, RefundForm};
 use crate::forms::{FinalityForm, PolicyForm, PriceForm};
 use crate::progress::ProgressForm;
 use crate::time::rfc3339;
@@ -47,6 +47,8 @@ pub struct Invoice {
     pub transfers: Vec<InvoiceTransfer>,
     /// What a person has or had to decide, in the order in which it was told.
     pub exceptions: Vec<ExceptionForm>,
+    /// What the merchant sent back, in the order in which it was recorded.
+    pub refunds: Vec<RefundForm>,
     /// The policy as it was at creation.
     pub policy: PolicyForm,
     /// Where a payer goes after paying.
@@ -230,6 +232,7 @@ impl Invoice {
             options,
             transfers,
             exceptions: exceptions.collect::<Result<_, _>>()?,
+            refunds: RefundForm::all(dossier),
             policy: (&terms.policy).into(),
             success_url: terms.success_url.as_deref().map(Into::into),
             cancel_url: terms.cancel_url.as_deref().map(Into::into),

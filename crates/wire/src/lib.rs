@@ -28,7 +28,7 @@ pub use chain::{AssetForm, CatchUp, Chain, ChainCursor, ChainProblem};
 pub use delivery::{Attempt, Delivery};
 pub use endpoint::Endpoint;
 pub use event::{API_VERSION, EventHead, endpoint_event, exception_event, invoice_event};
-pub use exception::ExceptionForm;
+pub use exception::{ExceptionForm, RefundForm, Resolution};
 pub use explain::{ExplainedTransfer, Explanation};
 pub use export::ExportForm;
 pub use field::{Code, FieldError};

@@ -174,7 +174,7 @@ fn expected_invoice() -> String {
         OPTION,
         r#"],"transfers":["#,
         TRANSFERS,
-        r#"],"exceptions":[],"policy":{"name":"default","tiers":[{"finality":"#,
+        r#"],"exceptions":[],"refunds":[],"policy":{"name":"default","tiers":[{"finality":"#,
         r#"{"base":{"depth":12},"btc@bitcoin-regtest":{"depth":3}}}]},"#,
         r#""success_url":"https://shop.example/ok","cancel_url":null,"#,
         r#""metadata":{"b": 1.10, "a": [18446744073709551616]},"version":3,"checkout_url":null}"#,
@@ -279,7 +279,8 @@ fn an_exception_comes_with_its_invoice() {
         r#""detail":"0.00050000 btc went to bcrt1pexample, the p2tr form of the same key "#,
         r#"(m/84h/1h/0h/0/7). It does not count for this invoice. Your wallet can spend it when it "#,
         r#"is given the key in that form.","#,
-        r#""opened_at":"2026-12-01T09:31:00.000Z","resolved_at":null},"invoice":{"id":"inv_"#,
+        r#""opened_at":"2026-12-01T09:31:00.000Z","actions":["refund","ignore"],"owner":null,"#,
+        r#""resolved_at":null,"resolution":null},"invoice":{"id":"inv_"#,
     );
     assert!(body.contains(expected), "{body}");
     let read: Event<ExceptionData> = serde_json::from_str(&body).unwrap();

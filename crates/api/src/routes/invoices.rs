@@ -108,12 +108,16 @@ fn filter(query: &mut Query) -> By {
         );
         By::CreatedBetween(from, to)
     });
+    let has_exception = query.word("has_exception", "true", |text| {
+        (text == "true").then_some(())
+    });
     let named = [
         status.map(By::Status),
         query.text("order_id").map(By::OrderId),
         asset.map(By::Asset),
         query.text("tx_id").map(By::TxId),
         query.text("address").map(By::Address),
+        has_exception.map(|()| By::HasException),
         created,
     ];
     let mut named = named.into_iter().flatten();

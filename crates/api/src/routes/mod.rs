@@ -5,6 +5,7 @@ mod chains;
 mod deliveries;
 mod endpoints;
 mod events;
+mod exceptions;
 mod health;
 mod invoices;
 mod requests;
@@ -55,6 +56,10 @@ pub fn router(state: ApiState) -> Router {
             get(invoices::transfers).post(requests::attach),
         )
         .route("/v1/invoices/{id}/check", post(requests::check))
+        .route("/v1/invoices/{id}/refunds", post(exceptions::refund))
+        .route("/v1/exceptions", get(exceptions::list))
+        .route("/v1/exceptions/{id}", get(exceptions::one))
+        .route("/v1/exceptions/{id}/resolve", post(exceptions::resolve))
         .route("/v1/invoices/{id}/events", get(events::of_invoice))
         .route(
             "/v1/webhook-endpoints",

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod chains;
 pub(crate) mod check;
 pub(crate) mod doctor;
+pub(crate) mod exceptions;
 pub(crate) mod init;
 pub(crate) mod invoice;
 pub(crate) mod keys;

@@ -31,6 +31,7 @@ fn decisions(text: &str) -> Vec<OperatorFact> {
             action: Action::Ignore,
             reason: "test".into(),
             note: "".into(),
+            tx_id: None,
         }),
         (word, None) if word.starts_with('A') => OperatorFact::Accepted {
             at,
@@ -239,6 +240,7 @@ proptest! {
             action: Action::Ignore,
             reason: "test".into(),
             note: "".into(),
+            tx_id: None,
         })).collect();
         let after = fold(&terms(), &facts, &settled, &views, UnixMillis(now)).unwrap();
         prop_assert_eq!(&after.exceptions, &Vec::new());

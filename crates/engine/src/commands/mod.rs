@@ -6,6 +6,7 @@
 mod answer;
 mod chain;
 mod endpoint;
+mod exception;
 mod invoice;
 mod wallet;
 

@@ -375,6 +375,31 @@ impl House {
         answer.map(answer_json)
     }
 
+    /// Decides about an exception.
+    pub(crate) async fn resolve(&mut self, id: &str, body: &Value) -> Result<Value, CommandError> {
+        let request = decode(body.to_string().as_bytes()).unwrap();
+        let (commands, caller) = (&self.commands, &self.caller);
+        let (id, now) = (id.parse().unwrap(), self.now);
+        let answer = commands
+            .resolve_exception(caller, id, request, None, now, &mut self.entropy)
+            .await;
+        answer.map(answer_json)
+    }
+
+    /// Records a refund.
+    pub(crate) async fn refund(
+        &mut self,
+        id: InvoiceId,
+        body: &Value,
+    ) -> Result<Value, CommandError> {
+        let request = decode(body.to_string().as_bytes()).unwrap();
+        let (commands, caller) = (&self.commands, &self.caller);
+        let answer = commands
+            .record_refund(caller, id, request, None, self.now, &mut self.entropy)
+            .await;
+        answer.map(answer_json)
+    }
+
     /// Lets the worker do everything that it can do at this time.
     pub(crate) async fn settle(&mut self) {
         let (first, now) = (&mut self.worker, self.now);

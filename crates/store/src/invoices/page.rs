@@ -38,6 +38,13 @@ pages! {
     ASSET_NEWER = "SELECT o.invoice FROM options AS o
         WHERE o.merchant = $1 AND o.mode = $2 AND o.asset = $5 AND o.invoice > $3
         ORDER BY o.invoice LIMIT $4";
+    /// An invoice may have several exceptions.
+    EXCEPTION_OLDER = "SELECT DISTINCT e.invoice FROM exceptions AS e
+        WHERE e.merchant = $1 AND e.mode = $2 AND e.resolved_at IS NULL AND e.invoice < $3
+        ORDER BY e.invoice DESC LIMIT $4";
+    EXCEPTION_NEWER = "SELECT DISTINCT e.invoice FROM exceptions AS e
+        WHERE e.merchant = $1 AND e.mode = $2 AND e.resolved_at IS NULL AND e.invoice > $3
+        ORDER BY e.invoice LIMIT $4";
     CREATED_AT = "SELECT created_at FROM invoices WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     CREATED_OLDER = "SELECT i.id FROM invoices AS i WHERE i.merchant = $1 AND i.mode = $2
             AND i.created_at >= $5 AND i.created_at < $6 AND (i.created_at < $7 OR i.id < $3)
@@ -62,6 +69,8 @@ pub enum By {
     TxId(String),
     /// Those that can be paid with this asset.
     Asset(AssetName),
+    /// Those about which a person has to decide something.
+    HasException,
     /// Those created at or after the first and before the second time, in the order of these times.
     CreatedBetween(UnixMillis, UnixMillis),
 }
@@ -97,6 +106,7 @@ pub async fn page(
         | By::OrderId(_)
         | By::Address(_)
         | By::TxId(_)
+        | By::HasException
         | By::CreatedBetween(..) => String::new(),
     };
     let one = |text| vec![Bind::Text(text)];
@@ -106,6 +116,7 @@ pub async fn page(
         By::OrderId(order) => ((ORDER_OLDER, ORDER_NEWER), one(order)),
         By::Address(address) => ((ADDRESS_OLDER, ADDRESS_NEWER), one(address)),
         By::TxId(tx_id) => ((TRANSACTION_OLDER, TRANSACTION_NEWER), one(tx_id)),
+        By::HasException => ((EXCEPTION_OLDER, EXCEPTION_NEWER), Vec::new()),
         By::Asset(_) => ((ASSET_OLDER, ASSET_NEWER), one(&asset)),
         By::CreatedBetween(from, to) => (
             (CREATED_OLDER, CREATED_NEWER),

@@ -3,6 +3,7 @@
 mod create_invoice;
 mod draft;
 mod endpoint;
+mod exception;
 mod fields;
 mod options;
 mod policy;
@@ -18,6 +19,7 @@ pub use draft::{
     Draft, DraftOption, EXPIRES_IN_S_DEFAULT, LATE_WINDOW_S_DEFAULT, NamedPolicies, POLICY_DEFAULT,
 };
 pub use endpoint::CreateEndpoint;
+pub use exception::{RecordRefund, ResolveException};
 pub use policy::{PolicyRequest, TierRequest};
 pub use task::{AttachTransaction, CheckInvoice, Rescan, ScanWallet};
 pub use tolerance::ToleranceRequest;

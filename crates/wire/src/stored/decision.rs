@@ -44,6 +44,7 @@ enum DecisionForm {
         action: String,
         reason: String,
         note: String,
+        tx_id: Option<String>,
     },
     Assigned {
         v: u32,
@@ -111,6 +112,7 @@ pub fn operator_fact_to_json(fact: &OperatorFact) -> String {
             action: settled.action.as_str().into(),
             reason: settled.reason.to_string(),
             note: settled.note.to_string(),
+            tx_id: settled.tx_id.as_ref().map(ToString::to_string),
         },
         OperatorFact::Assigned {
             exception, owner, ..
@@ -165,6 +167,7 @@ pub fn operator_fact_from_json(text: &str) -> Result<OperatorFact, StoredError> 
             action,
             reason,
             note,
+            tx_id,
             ..
         } => OperatorFact::Settled(Settlement {
             at: UnixMillis(at),
@@ -176,6 +179,7 @@ pub fn operator_fact_from_json(text: &str) -> Result<OperatorFact, StoredError> 
             action: known("action", &action, Action::parse)?,
             reason: reason.into(),
             note: note.into(),
+            tx_id: tx_id.map(|id| TxId::new(&id)),
         }),
         DecisionForm::Assigned {
             at,

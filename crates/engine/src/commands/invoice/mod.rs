@@ -1,10 +1,13 @@
-//! Invoices: made, shown and canceled.
+//! Invoices: made, shown, canceled and refunded.
 
 mod cancel;
 mod create;
 mod explain;
 mod payee;
 mod read;
+mod refund;
+
+pub(super) use refund::{Standing, record_refund, refund_amount};
 
 use paywatch_domain::{Cause, CauseKind, UnixMillis, Violation};
 use paywatch_store::{InvoiceKey, Tx};
@@ -36,16 +39,29 @@ async fn conclude(
         chain: None,
         height: None,
     };
-    let mut pass = Pass {
-        master: &parts.master,
-        now,
-        cause: &cause,
-        ids: &mut Ids::new(seed),
-    };
-    refold(tx, &[key], &mut pass).await?;
+    tell(tx, parts, key, &cause, now, seed).await?;
     let shown = read::show_one(tx, parts, key, now).await?;
     Ok(Answer {
         status,
         body: json_text(&shown),
     })
+}
+
+/// Says what changed about an invoice.
+pub(super) async fn tell(
+    tx: &mut Tx,
+    parts: &CommandParts,
+    key: InvoiceKey,
+    cause: &Cause,
+    now: UnixMillis,
+    seed: [u8; 32],
+) -> Result<(), CommandError> {
+    let mut pass = Pass {
+        master: &parts.master,
+        now,
+        cause,
+        ids: &mut Ids::new(seed),
+    };
+    refold(tx, &[key], &mut pass).await?;
+    Ok(())
 }
