@@ -14,6 +14,7 @@ mod paths;
 mod progress;
 mod run;
 mod setup;
+mod sim;
 mod test;
 mod tidy;
 
@@ -28,6 +29,8 @@ cargo xtask COMMAND
   demo [--keep]                 a real node pays real invoices; the backend verifies the webhooks
   test [FILTER] [--full]        every check and every test; with FILTER only the tests whose name holds it
   bench [--quick] [NAME ...]    benchmarks
+  sim [--seeds N] [--seed S] [--jobs J] ...
+                                simulated worlds with faults and crashes, looked at by an auditor
   tidy                          the rules of this repository that no other tool checks
 
 What setup installs lives outside the checkout: $PAYWATCH_CACHE, else $XDG_CACHE_HOME/paywatch,
@@ -59,6 +62,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<ExitCode> {
         "demo" => demo::command(rest),
         "test" => test::command(rest),
         "bench" => bench::command(rest),
+        "sim" => sim::command(rest),
         "tidy" => tidy::command(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

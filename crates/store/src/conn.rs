@@ -1,15 +1,18 @@
 //! A connection to either database, and the only place where statements are run.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Database, Executor, FromRow, Postgres, Sqlite, Transaction};
+use tokio::sync::OwnedMutexGuard;
 
 use crate::bind::{Bind, arguments};
 use crate::dialect::Dialect;
 use crate::error::{StoreError, is_retryable};
+use crate::probe::{Moment, Probe, pass};
 use crate::sql::Sql;
 
 /// A row struct that both databases can fill; `derive(sqlx::FromRow)` makes one.
@@ -22,6 +25,8 @@ impl<T> Row for T where T: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'
 pub(crate) enum Link<DB: Database> {
     /// Opened for this use alone.
     Own(Box<DB::Connection>),
+    /// The only one that reads; every statement is a transaction.
+    Shared(OwnedMutexGuard<DB::Connection>),
     /// On loan from a pool; every statement is a transaction.
     Pooled(PoolConnection<DB>),
     /// On loan from a pool, inside a transaction that ends with it.
@@ -34,6 +39,7 @@ impl<DB: Database> Deref for Link<DB> {
     fn deref(&self) -> &DB::Connection {
         match self {
             Self::Own(conn) => conn,
+            Self::Shared(conn) => conn,
             Self::Pooled(conn) => conn,
             Self::Transaction(conn) => conn,
         }
@@ -44,6 +50,7 @@ impl<DB: Database> DerefMut for Link<DB> {
     fn deref_mut(&mut self) -> &mut DB::Connection {
         match self {
             Self::Own(conn) => conn,
+            Self::Shared(conn) => conn,
             Self::Pooled(conn) => conn,
             Self::Transaction(conn) => conn,
         }
@@ -71,6 +78,7 @@ pub struct Conn {
     pub(crate) failure: Option<Failure>,
     /// Whether deliveries were stored that are due.
     pub(crate) has_deliveries: bool,
+    probe: Option<Arc<dyn Probe>>,
 }
 
 impl std::fmt::Debug for Conn {
@@ -88,7 +96,18 @@ impl Conn {
             inner,
             failure: None,
             has_deliveries: false,
+            probe: None,
         }
+    }
+
+    /// The same, watched by a simulator.
+    pub(crate) fn probed(self, probe: Option<Arc<dyn Probe>>) -> Self {
+        Self { probe, ..self }
+    }
+
+    /// Passes a moment at which a simulator may end the process.
+    pub(crate) async fn pass(&self, moment: Moment) {
+        pass(self.probe.as_ref(), moment).await;
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -101,6 +120,7 @@ impl Conn {
     /// Runs a statement and answers how many rows it wrote.
     pub async fn execute(&mut self, sql: Sql, binds: &[Bind<'_>]) -> Result<u64, StoreError> {
         check(sql, binds)?;
+        self.pass(Moment::Statement(sql.name())).await;
         let text = sql.text(self.dialect());
         let done = match &mut self.inner {
             Either::Lite(conn) => match arguments::<Sqlite>(binds) {
@@ -128,6 +148,7 @@ impl Conn {
         binds: &[Bind<'_>],
     ) -> Result<Vec<R>, StoreError> {
         check(sql, binds)?;
+        self.pass(Moment::Statement(sql.name())).await;
         let text = sql.text(self.dialect());
         let rows = match &mut self.inner {
             Either::Lite(conn) => match arguments::<Sqlite>(binds) {
@@ -185,8 +206,8 @@ impl Conn {
         match self.inner {
             Either::Lite(Link::Transaction(transaction)) => transaction.commit().await,
             Either::Pg(Link::Transaction(transaction)) => transaction.commit().await,
-            Either::Lite(Link::Own(_) | Link::Pooled(_))
-            | Either::Pg(Link::Own(_) | Link::Pooled(_)) => Ok(()),
+            Either::Lite(Link::Own(_) | Link::Shared(_) | Link::Pooled(_))
+            | Either::Pg(Link::Own(_) | Link::Shared(_) | Link::Pooled(_)) => Ok(()),
         }
     }
 
@@ -195,8 +216,8 @@ impl Conn {
         match self.inner {
             Either::Lite(Link::Transaction(transaction)) => transaction.rollback().await,
             Either::Pg(Link::Transaction(transaction)) => transaction.rollback().await,
-            Either::Lite(Link::Own(_) | Link::Pooled(_))
-            | Either::Pg(Link::Own(_) | Link::Pooled(_)) => Ok(()),
+            Either::Lite(Link::Own(_) | Link::Shared(_) | Link::Pooled(_))
+            | Either::Pg(Link::Own(_) | Link::Shared(_) | Link::Pooled(_)) => Ok(()),
         }
     }
 

@@ -61,12 +61,17 @@ impl Place {
 
 /// How each connection to a SQLite file is set up. What a commit answered survives a power cut:
 /// WAL with `synchronous = FULL` flushes the log at every commit (<https://sqlite.org/pragma.html#pragma_synchronous>).
+/// A simulator ends processes and never the power.
 pub(crate) fn lite_options(path: &Path, options: &Options) -> SqliteConnectOptions {
+    let synchronous = match options.probe {
+        None => SqliteSynchronous::Full,
+        Some(_) => SqliteSynchronous::Off,
+    };
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(synchronous)
         .foreign_keys(true)
         .busy_timeout(options.busy_timeout)
         .pragma("journal_size_limit", "67108864")
@@ -79,6 +84,15 @@ pub(crate) async fn lite_writer(
     options: &Options,
 ) -> Result<SqliteConnection, sqlx::Error> {
     lite_options(path, options).connect().await
+}
+
+/// Opens the one connection that reads, for a simulator.
+pub(crate) async fn lite_reader(
+    path: &Path,
+    options: &Options,
+) -> Result<SqliteConnection, sqlx::Error> {
+    let connect = lite_options(path, options).pragma("query_only", "ON");
+    connect.connect().await
 }
 
 /// The pool that reads a SQLite file and cannot write it.

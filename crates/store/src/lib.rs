@@ -30,6 +30,7 @@ pub mod merchants;
 mod migrate;
 pub mod page;
 pub mod placements;
+mod probe;
 pub mod requests;
 mod restored;
 pub mod secrets;
@@ -54,6 +55,7 @@ pub use keys::{
 };
 pub use migrate::{Applied, migrate};
 pub use page::{Cursor, Listed};
+pub use probe::{Moment, Probe};
 pub use secrets::{MasterKey, SecretError};
 pub use sql::Sql;
 pub use store::{Options, Store};

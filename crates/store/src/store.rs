@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{PgPool, SqlitePool};
-use tokio::sync::{Notify, mpsc};
+use sqlx::{PgPool, SqliteConnection, SqlitePool};
+use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::conn::{Conn, Either, Link};
-use crate::dialect::{Dialect, Place, lite_readers, pg_readers, pg_writers};
+use crate::dialect::{Dialect, Place, lite_reader, lite_readers, pg_readers, pg_writers};
 use crate::error::{SchemaError, StoreError};
 use crate::migrate;
+use crate::probe::Probe;
 use crate::unit::{Errand, Job, Unit};
 use crate::writer::{Lite, Pg, QUEUE_MAX, Target, Writer};
 
@@ -25,6 +26,9 @@ pub struct Options {
     pub busy_timeout: Duration,
     /// How long a caller waits for a connection.
     pub acquire_timeout: Duration,
+    /// For the simulator alone, on SQLite: who watches. One connection reads instead of several, and
+    /// nothing waits for the disk.
+    pub probe: Option<Arc<dyn Probe>>,
 }
 
 impl Default for Options {
@@ -34,6 +38,7 @@ impl Default for Options {
             write_connections: 8,
             busy_timeout: Duration::from_secs(10),
             acquire_timeout: Duration::from_secs(10),
+            probe: None,
         }
     }
 }
@@ -44,10 +49,12 @@ pub struct Store {
     readers: Readers,
     jobs: mpsc::Sender<Box<dyn Job>>,
     delivery_stored: Arc<Notify>,
+    probe: Option<Arc<dyn Probe>>,
 }
 
 #[derive(Clone)]
 enum Readers {
+    One(Arc<Mutex<SqliteConnection>>),
     Lite(SqlitePool),
     Pg(PgPool),
 }
@@ -63,10 +70,17 @@ impl Store {
     /// that this program was built with: see [`migrate`](crate::migrate).
     pub async fn open(url: &str, options: Options) -> Result<(Self, Writer), StoreError> {
         let (jobs, received) = mpsc::channel(QUEUE_MAX);
+        let probe = options.probe.clone();
         let (readers, target) = match Place::parse(url)? {
             Place::Lite(path) => {
                 refuse_missing(&path)?;
-                let readers = Readers::Lite(lite_readers(&path, &options));
+                let readers = if probe.is_some() {
+                    let opened = lite_reader(&path, &options).await;
+                    let conn = opened.map_err(|error| StoreError::step("open", error))?;
+                    Readers::One(Arc::new(Mutex::new(conn)))
+                } else {
+                    Readers::Lite(lite_readers(&path, &options))
+                };
                 (readers, Target::Lite(Box::new(Lite::new(path, options))))
             }
             Place::Pg(place) => {
@@ -82,6 +96,7 @@ impl Store {
             readers,
             jobs,
             delivery_stored: Arc::default(),
+            probe,
         };
         migrate::verify(&mut store.read().await?).await?;
         let writer = Writer {
@@ -116,18 +131,21 @@ impl Store {
     /// A connection that can only read. Each statement sees the latest commits.
     pub async fn read(&self) -> Result<Conn, StoreError> {
         let inner = match &self.readers {
+            Readers::One(conn) => Ok(Either::Lite(Link::Shared(
+                Arc::clone(conn).lock_owned().await,
+            ))),
             Readers::Lite(pool) => pool.acquire().await.map(Link::Pooled).map(Either::Lite),
             Readers::Pg(pool) => pool.acquire().await.map(Link::Pooled).map(Either::Pg),
         };
-        inner
-            .map(Conn::new)
-            .map_err(|error| StoreError::step("acquire", error))
+        self.opened(inner, "acquire")
     }
 
     /// A connection that can only read, and whose statements all see the same commits. Drop it soon:
     /// it keeps old rows alive.
     pub async fn snapshot(&self) -> Result<Conn, StoreError> {
         let inner = match &self.readers {
+            // Whoever simulates does one thing at a time.
+            Readers::One(_) => return self.read().await,
             Readers::Lite(pool) => pool
                 .begin_with(Dialect::Lite.begin_snapshot())
                 .await
@@ -137,14 +155,23 @@ impl Store {
                 .await
                 .map(|transaction| Either::Pg(Link::Transaction(transaction))),
         };
+        self.opened(inner, "snapshot")
+    }
+
+    fn opened(
+        &self,
+        inner: Result<Either, sqlx::Error>,
+        step: &'static str,
+    ) -> Result<Conn, StoreError> {
         inner
-            .map(Conn::new)
-            .map_err(|error| StoreError::step("snapshot", error))
+            .map(|inner| Conn::new(inner).probed(self.probe.clone()))
+            .map_err(|error| StoreError::step(step, error))
     }
 
     /// Closes the connections that read. The writer closes its own when it has nothing left to do.
     pub async fn close(&self) {
         match &self.readers {
+            Readers::One(_) => {}
             Readers::Lite(pool) => pool.close().await,
             Readers::Pg(pool) => pool.close().await,
         }

@@ -26,6 +26,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("webhook", &["domain", "wire", "store"]),
     ("api", &["domain", "wire", "chain", "engine", "store"]),
     ("app", ALL),
+    (
+        "sim",
+        &["domain", "wire", "chain", "store", "engine", "webhook"],
+    ),
     ("testkit", &[]),
     ("demo", &["testkit"]),
     (

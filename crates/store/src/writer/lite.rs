@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use crate::conn::{Conn, Either, Link};
 use crate::dialect::{Dialect, lite_writer};
 use crate::error::StoreError;
+use crate::probe::Moment;
 use crate::store::Options;
 use crate::unit::{Job, Tx, Verdict};
 
@@ -96,8 +97,10 @@ impl Lite {
                 }
             }
         }
+        tx.pass(Moment::Commit).await;
         match tx.command("COMMIT").await {
             Ok(()) => {
+                tx.pass(Moment::Committed).await;
                 self.conn = Some(tx);
                 for job in ran {
                     job.answer();
@@ -115,7 +118,8 @@ impl Lite {
             tx
         } else {
             let conn = lite_writer(&self.path, &self.options).await?;
-            Tx(Conn::new(Either::Lite(Link::Own(Box::new(conn)))))
+            let conn = Conn::new(Either::Lite(Link::Own(Box::new(conn))));
+            Tx(conn.probed(self.options.probe.clone()))
         };
         tx.command(Dialect::Lite.begin()).await?;
         Ok(tx)

@@ -1,0 +1,343 @@
+//! Checks of what is stored and shown, against the chains and what was asked for.
+
+use std::collections::BTreeSet;
+
+use paywatch_domain::{Family, UnixMillis};
+use paywatch_wire::time::parse_rfc3339;
+
+use super::rules::{self, Bounds, Certainty, Money};
+use super::scene::Scene;
+use crate::keys;
+use crate::order::{DUST, Made, Order, Wanted, atomic};
+use crate::told::{Shown, ShownOption, ShownTransfer};
+
+/// By how much a first sighting may differ from the truth, in milliseconds: the clock's jumps and the skew
+/// of block times.
+const SLACK_MS: i64 = 1_300_000;
+
+type Verdict = Result<(), String>;
+
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, said: &T, truth: &T) -> Verdict {
+    if said == truth {
+        return Ok(());
+    }
+    Err(format!("{what} is {said:?} and must be {truth:?}"))
+}
+
+pub(super) fn the_cursor_stands_on_a_block(scene: &Scene<'_>) -> Verdict {
+    for chain in 0..scene.plans.len() {
+        let has_cursor = scene.row(chain).is_some_and(|row| row.cursor.is_some());
+        if has_cursor && scene.cursor(chain).is_none() {
+            return Err(format!("{:?}", scene.row(chain)));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn only_depth_halts_a_chain(scene: &Scene<'_>) -> Verdict {
+    for chain in 0..scene.plans.len() {
+        let halted = scene.row(chain).and_then(|row| row.halted.as_deref());
+        if let Some(reason) =
+            halted.filter(|text| !text.starts_with("the chain was reorganised below"))
+        {
+            return Err(reason.to_owned());
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn every_invoice_is_kept(scene: &Scene<'_>) -> Verdict {
+    match scene.made().find(|(_, _, shown)| shown.is_none()) {
+        None => Ok(()),
+        Some((order, made, _)) => Err(format!(
+            "order {}: nothing is said of {}",
+            order.number, made.id
+        )),
+    }
+}
+
+pub(super) fn an_order_is_one_invoice(scene: &Scene<'_>) -> Verdict {
+    let mut known = BTreeSet::new();
+    for invoice in &scene.evidence.invoices {
+        if !known.insert(&invoice.order_id) {
+            return Err(format!("{:?} has two invoices", invoice.order_id));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn terms_are_as_asked_for(scene: &Scene<'_>) -> Verdict {
+    for (order, made, shown) in scene.made() {
+        let Some(shown) = shown else {
+            continue;
+        };
+        same("created_at", &time(&shown.created_at), &made.created_at)?;
+        let expires_at = made.created_at.plus_s(order.expires_in_s);
+        same("expires_at", &time(&shown.expires_at), &expires_at)?;
+        let late_until = expires_at.plus_s(order.late_window_s);
+        same("late_until", &time(&shown.late_until), &late_until)?;
+        let assets = shown.options.iter().map(|option| option.asset.clone());
+        let wanted = order.wanted.iter().map(|one| one.asset.to_string());
+        same("assets", &assets.collect::<Vec<_>>(), &wanted.collect())?;
+        let addresses = shown.options.iter().map(|option| option.address.clone());
+        same("addresses", &addresses.collect::<Vec<_>>(), &made.addresses)?;
+    }
+    Ok(())
+}
+
+fn time(text: &str) -> UnixMillis {
+    parse_rfc3339(text).unwrap_or(UnixMillis(0))
+}
+
+/// Every option that is shown, with what was asked for, and from which height on payments count.
+fn options<'a>(
+    scene: &Scene<'a>,
+) -> impl Iterator<
+    Item = (
+        &'a Order,
+        &'a Made,
+        &'a Shown,
+        &'a Wanted,
+        &'a ShownOption,
+        u64,
+    ),
+> {
+    scene.made().flat_map(|(order, made, shown)| {
+        let parts = shown.into_iter().flat_map(move |shown| {
+            let wanted = order.wanted.iter().zip(&shown.options).zip(&made.heights);
+            wanted.map(move |((wanted, option), height)| {
+                (order, made, shown, wanted, option, *height)
+            })
+        });
+        parts.collect::<Vec<_>>()
+    })
+}
+
+type Credit = (String, String, String, String);
+
+pub(super) fn credits_are_those_of_the_chain(scene: &Scene<'_>) -> Verdict {
+    for (order, _, shown, wanted, option, _) in options(scene) {
+        // Other forms of an address are told on chains that have them.
+        let has_forms = scene
+            .plans
+            .get(wanted.chain)
+            .is_some_and(|plan| plan.family == Family::Bitcoin);
+        let other = if has_forms {
+            keys::sibling(&option.address)
+        } else {
+            String::new()
+        };
+        for (role, address) in [("payment", &option.address), ("sibling", &other)] {
+            let stored = shown.transfers.iter().filter_map(|one| {
+                let is_own = one.option_id == option.id && one.role == role;
+                let hash = one.block_hash.clone().filter(|_| is_own)?;
+                Some((
+                    one.tx_id.clone(),
+                    one.position.clone(),
+                    hash,
+                    one.amount_atomic.clone(),
+                ))
+            });
+            let paid = scene.paid(wanted.chain, &wanted.asset, address).map(|one| {
+                (
+                    one.tx.clone(),
+                    one.position.clone(),
+                    one.hash.clone(),
+                    one.amount.to_string(),
+                )
+            });
+            let stored: BTreeSet<Credit> = stored.collect();
+            let what = format!("what order {} was paid ({role})", order.number);
+            same(&what, &stored, &paid.collect())?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn what_waits_exists(scene: &Scene<'_>) -> Verdict {
+    for (order, _, shown, wanted, option, _) in options(scene) {
+        let Some(node) = scene.nodes.get(wanted.chain) else {
+            continue;
+        };
+        for one in waiting(shown, option) {
+            let tx = node.ledger.tx(&paywatch_domain::TxId::new(&one.tx_id));
+            let pays = tx.into_iter().flat_map(|tx| &tx.pays);
+            let mut pays = pays.filter(|pay| pay.position.as_str() == one.position);
+            let is_real = pays.any(|pay| {
+                *pay.key == *option.address.as_bytes()
+                    && pay.amount.to_string() == one.amount_atomic
+            });
+            if !is_real {
+                return Err(format!("order {}: nobody sent {one:?}", order.number));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The payments of an option that stand in the mempool.
+fn waiting<'a>(
+    shown: &'a Shown,
+    option: &'a ShownOption,
+) -> impl Iterator<Item = &'a ShownTransfer> {
+    let own = shown
+        .transfers
+        .iter()
+        .filter(|one| one.option_id == option.id);
+    own.filter(|one| one.role == "payment" && one.certainty == "seen")
+}
+
+pub(super) fn sightings_are_possible(scene: &Scene<'_>) -> Verdict {
+    for (order, _, shown, wanted, option, _) in options(scene) {
+        let Some(node) = scene.nodes.get(wanted.chain) else {
+            continue;
+        };
+        for one in shown
+            .transfers
+            .iter()
+            .filter(|one| one.option_id == option.id)
+        {
+            let Some(tx) = node.ledger.tx(&paywatch_domain::TxId::new(&one.tx_id)) else {
+                return Err(format!("order {}: nobody sent {one:?}", order.number));
+            };
+            // A replacement inherits from what it replaces.
+            let first = node.ledger.first_sent(tx);
+            let seen = time(&one.sighted_at);
+            if seen < first.plus_ms(-SLACK_MS) || scene.evidence.now.plus_ms(SLACK_MS) < seen {
+                return Err(format!(
+                    "{} was sent at {} and seen at {}",
+                    tx.id, first.0, seen.0
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All money that counts for an option, as the branch of the watcher's cursor and the mempool have it.
+fn money(
+    scene: &Scene<'_>,
+    order: &Order,
+    made: &Made,
+    shown: &Shown,
+    wanted: &Wanted,
+    option: &ShownOption,
+    height: u64,
+) -> Result<Vec<Money>, String> {
+    let expires_at = made.created_at.plus_s(order.expires_in_s);
+    let late_until = expires_at.plus_s(order.late_window_s);
+    let tip = scene.row(wanted.chain).and_then(|row| row.cursor.as_ref());
+    let tip = tip.map_or(0, |cursor| cursor.height);
+    let depth = scene
+        .plans
+        .get(wanted.chain)
+        .map_or(1, |plan| u64::from(plan.depth));
+    let mut all = Vec::new();
+    let mut take = |sighted_at: UnixMillis, amount: u128, certainty| {
+        if sighted_at <= late_until {
+            all.push(Money {
+                amount,
+                certainty,
+                is_in_time: sighted_at <= expires_at,
+            });
+        }
+    };
+    for paid in scene.paid(wanted.chain, &wanted.asset, &option.address) {
+        let mut stored = shown.transfers.iter();
+        let stored = stored.find(|one| one.tx_id == paid.tx && one.position == paid.position);
+        let stored = stored.ok_or_else(|| format!("{} is not stored", paid.tx))?;
+        if paid.height < height {
+            continue;
+        }
+        let certainty = if paid.height + depth <= tip + 1 {
+            Certainty::Final
+        } else {
+            Certainty::Confirming
+        };
+        take(time(&stored.sighted_at), u128::from(paid.amount), certainty);
+    }
+    for one in waiting(shown, option) {
+        let amount = one.amount_atomic.parse().unwrap_or(0);
+        take(time(&one.sighted_at), amount, Certainty::Seen);
+    }
+    Ok(all)
+}
+
+fn bounds(order: &Order, wanted: &Wanted) -> Bounds {
+    rules::bounds(wanted.due, order.under, order.over, DUST)
+}
+
+pub(super) fn sums_are_those_of_the_credits(scene: &Scene<'_>) -> Verdict {
+    for (order, made, shown, wanted, option, height) in options(scene) {
+        let money = money(scene, order, made, shown, wanted, option, height)?;
+        let truth = rules::totals(&money);
+        let what = |name: &str| format!("{name} of order {}", order.number);
+        let tally = &option.tally;
+        same(&what("seen"), &atomic(&tally.seen), &Some(truth.in_time))?;
+        same(
+            &what("confirming"),
+            &atomic(&tally.confirming),
+            &Some(truth.confirming),
+        )?;
+        same(
+            &what("final"),
+            &atomic(&tally.finalized),
+            &Some(truth.finalized),
+        )?;
+        same(&what("late"), &atomic(&tally.late), &Some(truth.late))?;
+    }
+    Ok(())
+}
+
+pub(super) fn the_status_follows_the_rules(scene: &Scene<'_>) -> Verdict {
+    for (order, made, shown) in scene.made() {
+        let Some(shown) = shown else {
+            continue;
+        };
+        let expires_at = made.created_at.plus_s(order.expires_in_s);
+        let is_read = order.wanted.iter().all(|wanted| {
+            let until = scene.row(wanted.chain).and_then(|row| row.covered_until);
+            until.is_some_and(|until| expires_at < until)
+        });
+        let is_closed = expires_at < scene.evidence.now && is_read;
+        let mut statuses = Vec::new();
+        let parts = order.wanted.iter().zip(&shown.options).zip(&made.heights);
+        for ((wanted, option), height) in parts {
+            let money = money(scene, order, made, shown, wanted, option, *height)?;
+            let status = rules::status(bounds(order, wanted), &money, order.is_canceled, is_closed);
+            let what = format!("the status of {} of order {}", option.asset, order.number);
+            same(&what, &option.status.as_str(), &status)?;
+            statuses.push(status);
+        }
+        let what = format!("the status of order {}", order.number);
+        same(&what, &shown.status.as_str(), &rules::best(&statuses))?;
+    }
+    Ok(())
+}
+
+pub(super) fn every_chain_is_read(scene: &Scene<'_>) -> Verdict {
+    for (chain, node) in scene.nodes.iter().enumerate() {
+        same(
+            &format!("the cursor of chain {chain}"),
+            &scene.cursor(chain),
+            &Some(node.ledger.best()),
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn nothing_waits(scene: &Scene<'_>) -> Verdict {
+    for (order, shown) in scene.invoices() {
+        let is_waiting = matches!(shown.status.as_str(), "created" | "detected" | "confirming");
+        let pending = shown.transfers.iter().find(|one| {
+            one.certainty == "seen" || (one.certainty == "confirming" && one.role == "payment")
+        });
+        if is_waiting || pending.is_some() || !shown.waiting_for.is_empty() {
+            return Err(format!(
+                "order {} is {}: {pending:?}",
+                order.number, shown.status
+            ));
+        }
+    }
+    Ok(())
+}

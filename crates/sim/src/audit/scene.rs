@@ -1,0 +1,143 @@
+//! What the auditor sees at one moment: what is said, beside what is true.
+
+use std::sync::MutexGuard;
+
+use paywatch_domain::{AssetName, EndpointId};
+use paywatch_store::chains::ChainRow;
+
+use super::evidence::Evidence;
+use crate::chain::{BlockId, Node};
+use crate::merchant::{Merchants, Shop};
+use crate::order::{Made, Order};
+use crate::scenario::ChainPlan;
+use crate::told::Shown;
+
+/// Money in a block of the branch on which the watcher stands.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    pub(super) tx: String,
+    pub(super) position: String,
+    pub(super) key: Box<[u8]>,
+    pub(super) asset: AssetName,
+    pub(super) amount: u64,
+    pub(super) height: u64,
+    pub(super) hash: String,
+}
+
+/// One moment.
+pub struct Scene<'a> {
+    pub(super) evidence: &'a Evidence,
+    pub(super) orders: &'a [Order],
+    pub(super) plans: &'a [ChainPlan],
+    pub(super) nodes: Vec<MutexGuard<'a, Node>>,
+    pub(super) merchants: MutexGuard<'a, Merchants>,
+    pub(super) endpoints: Vec<(usize, EndpointId)>,
+    /// Whether nothing is under way any more.
+    pub is_settled: bool,
+    /// By chain.
+    placed: Vec<Vec<Placed>>,
+}
+
+impl<'a> Scene<'a> {
+    /// Puts what is said beside what is true.
+    pub fn new(
+        evidence: &'a Evidence,
+        orders: &'a [Order],
+        plans: &'a [ChainPlan],
+        nodes: Vec<MutexGuard<'a, Node>>,
+        merchants: MutexGuard<'a, Merchants>,
+        endpoints: Vec<(usize, EndpointId)>,
+    ) -> Self {
+        let mut scene = Self {
+            evidence,
+            orders,
+            plans,
+            nodes,
+            merchants,
+            endpoints,
+            is_settled: false,
+            placed: Vec::new(),
+        };
+        scene.placed = (0..plans.len()).map(|chain| scene.branch(chain)).collect();
+        scene
+    }
+
+    /// What is stored of a chain.
+    pub(super) fn row(&self, chain: usize) -> Option<&ChainRow> {
+        let name = self.plans.get(chain)?.name;
+        let mut rows = self.evidence.chains.iter();
+        rows.find(|row| row.chain.as_str() == name)
+    }
+
+    /// The block on which the watcher stands.
+    pub(super) fn cursor(&self, chain: usize) -> Option<BlockId> {
+        let cursor = self.row(chain)?.cursor.as_ref()?;
+        self.nodes.get(chain)?.ledger.find(&cursor.hash)
+    }
+
+    /// All money in the branch on which the watcher stands.
+    fn branch(&self, chain: usize) -> Vec<Placed> {
+        let (Some(node), Some(cursor)) = (self.nodes.get(chain), self.cursor(chain)) else {
+            return Vec::new();
+        };
+        let blocks = node.ledger.down_from(cursor);
+        let money = blocks.flat_map(|(_, block)| {
+            let succeeded = block.entries.iter().filter(|entry| entry.has_succeeded);
+            succeeded.flat_map(|entry| {
+                entry.tx.pays.iter().map(|pay| Placed {
+                    tx: entry.tx.id.to_string(),
+                    position: pay.position.to_string(),
+                    key: pay.key.clone(),
+                    asset: pay.asset.clone(),
+                    amount: pay.amount,
+                    height: block.at.height,
+                    hash: block.at.hash.to_string(),
+                })
+            })
+        });
+        money.collect()
+    }
+
+    /// What the branch pays of one asset to one address.
+    pub(super) fn paid<'b>(
+        &'b self,
+        chain: usize,
+        asset: &'b AssetName,
+        address: &'b str,
+    ) -> impl Iterator<Item = &'b Placed> {
+        let all = self.placed.get(chain).into_iter().flatten();
+        all.filter(move |one| one.asset == *asset && *one.key == *address.as_bytes())
+    }
+
+    /// Every order that was made, with what is said of it; `None` when nothing is.
+    pub(super) fn made(&self) -> impl Iterator<Item = (&'a Order, &'a Made, Option<&'a Shown>)> {
+        let made = self
+            .orders
+            .iter()
+            .filter_map(|order| Some((order, order.made.as_ref()?)));
+        let invoices = &self.evidence.invoices;
+        made.map(|(order, made)| {
+            let id = made.id.to_string();
+            (
+                order,
+                made,
+                invoices.iter().find(|invoice| invoice.id == id),
+            )
+        })
+    }
+
+    /// Every invoice that is shown, with its order.
+    pub fn invoices(&self) -> impl Iterator<Item = (&'a Order, &'a Shown)> {
+        self.made()
+            .filter_map(|(order, _, shown)| Some((order, shown?)))
+    }
+
+    /// The merchant's endpoints that never refused everything.
+    pub(super) fn loyal_shops(&self) -> impl Iterator<Item = (&Shop, EndpointId)> {
+        let shops = self.endpoints.iter().filter_map(|(number, id)| {
+            let shop = self.merchants.shops.get(*number)?;
+            Some((shop, *id))
+        });
+        shops.filter(|(shop, _)| !shop.was_gone)
+    }
+}
