@@ -184,7 +184,9 @@ pub struct PoolNews {
 impl PoolNews {
     /// The count with one more told now, or until when that must wait.
     pub fn one_more(before: Option<Self>, now: UnixMillis) -> Result<Self, UnixMillis> {
-        let Some(before) = before.filter(|before| now <= before.until()) else {
+        // A clock that was put back must not make them wait for as long as it jumped.
+        let is_counted = |before: &Self| before.since <= now && now <= before.until();
+        let Some(before) = before.filter(is_counted) else {
             return Ok(Self {
                 since: now,
                 count: 1,
@@ -218,6 +220,16 @@ impl Said {
                 .collect(),
             pool: None,
         }
+    }
+
+    /// Whether both say the same of what is final.
+    pub fn has_same_final(&self, other: &Self) -> bool {
+        let last = |said: &Self| {
+            let sums = said.options.iter();
+            let sums = sums.map(|(id, sums)| (*id, sums.finalized, sums.late_finalized));
+            sums.collect::<Vec<_>>()
+        };
+        last(self) == last(other)
     }
 
     /// Whether a merchant who knows one knows the other.

@@ -76,11 +76,11 @@ impl ExceptionKind {
     pub fn actions(self) -> &'static [Action] {
         use Action::{Accept, AcceptPartial, Ignore, Refund};
         match self {
-            Self::Underpaid | Self::Late | Self::PaidAfterCancel => {
+            Self::Underpaid | Self::Late | Self::PaidAfterCancel | Self::OtherOption => {
                 &[Accept, AcceptPartial, Refund, Ignore]
             }
             Self::Overpaid => &[Accept, Refund, Ignore],
-            Self::AfterWindow | Self::OtherOption | Self::Recoverable => &[Refund, Ignore],
+            Self::AfterWindow | Self::Recoverable => &[Refund, Ignore],
             Self::Reverted | Self::DoubleSpent | Self::Stuck => &[Ignore],
         }
     }

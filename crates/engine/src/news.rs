@@ -59,7 +59,9 @@ impl News {
         if change.is_none() && exceptions.is_empty() {
             return Ok(Outcome::Nothing);
         }
-        if pass.cause.kind == CauseKind::Mempool && may_wait(change) {
+        let before = dossier.said.as_ref();
+        let is_final_news = before.is_none_or(|before| !before.has_same_final(&said));
+        if pass.cause.kind == CauseKind::Mempool && !is_final_news && may_wait(change) {
             match PoolNews::one_more(said.pool, pass.now) {
                 Ok(pool) => said.pool = Some(pool),
                 Err(until) => return Ok(Outcome::Held { until }),
@@ -115,7 +117,7 @@ impl News {
     }
 }
 
-/// Whether a merchant loses nothing by hearing of it minutes later: nothing of it is final, or was.
+/// Whether a merchant loses nothing by hearing of it minutes later, where nothing of it is final or was.
 fn may_wait(change: Option<EventType>) -> bool {
     matches!(
         change,

@@ -92,6 +92,12 @@ fn the_mempool_alone_makes_news_a_few_times() {
         PoolNews::one_more(told, since),
         Ok(PoolNews { since, count })
     );
+    // A clock that was put back counts anew.
+    let since = at(-1);
+    assert_eq!(
+        PoolNews::one_more(told, since),
+        Ok(PoolNews { since, count })
+    );
     // What was counted is no news itself.
     let before = said(Status::Detected);
     let after = Said {

@@ -115,7 +115,11 @@ impl DecideException {
         let mut settled = at_stake;
         match action {
             Action::Accept | Action::AcceptPartial => {
-                facts.extend(self.acceptance(kind, action, option, tally)?);
+                // Money beside what made the invoice paid is only kept.
+                let is_beside = kind == ExceptionKind::OtherOption && standing.is_paid();
+                if !is_beside {
+                    facts.extend(self.acceptance(kind, action, option, tally)?);
+                }
             }
             Action::Refund => {
                 if let Some(text) = &self.request.amount {

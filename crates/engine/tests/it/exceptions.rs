@@ -24,6 +24,7 @@ stories!(
     a_payment_that_stays_pending_is_stuck_until_it_is_final,
     an_acceptance_hides_no_reorganisation,
     everything_sent_back_is_refunded_for_good,
+    the_dust_of_a_stranger_keeps_nothing_from_being_refunded,
     a_stranger_cannot_capture_an_invoice,
     what_cannot_be_decided_is_refused,
 );
@@ -327,6 +328,20 @@ async fn everything_sent_back_is_refunded_for_good(mut house: House) {
         "nothing is wanted any more"
     );
     assert_eq!(open(&house, id).await, one("overpaid", 100_000));
+}
+
+/// Dust is counted and told to nobody, so nobody can know that it must be sent back.
+async fn the_dust_of_a_stranger_keeps_nothing_from_being_refunded(mut house: House) {
+    let (id, key) = paid_of(&mut house, 100_000, 100_000).await;
+    house
+        .mine(vec![payment("stranger", &key, 100, "in:9")])
+        .await;
+    house.mine(Vec::new()).await;
+    house
+        .refund(id, &json!({ "amount": "0.001", "tx_id": "back" }))
+        .await
+        .unwrap();
+    assert_eq!(house.show(id).await.status, "refunded");
 }
 
 async fn a_stranger_cannot_capture_an_invoice(mut house: House) {

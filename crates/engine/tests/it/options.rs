@@ -19,6 +19,7 @@ stories!(
     the_order_in_which_chains_are_read_changes_nothing,
     two_workers_pay_one_invoice_at_the_same_time,
     money_that_came_first_stays_in_the_lead,
+    too_little_beside_next_to_nothing_can_be_accepted,
     one_chain_down_keeps_an_invoice_from_expiring,
     one_chain_down_keeps_no_invoice_from_being_paid,
     a_chain_that_is_not_read_refuses_its_option_and_takes_no_index,
@@ -219,6 +220,33 @@ async fn money_that_came_first_stays_in_the_lead(mut house: House) {
     let said = house.said(id).await;
     let opened = said.iter().filter(|kind| *kind == "exception.opened");
     assert_eq!(opened.count(), 1, "told once: {said:?}");
+}
+
+/// A few satoshi at one option lead, and must not take the merchant's choice about the rest away.
+async fn too_little_beside_next_to_nothing_can_be_accepted(mut house: House) {
+    house.follow_second().await;
+    let (id, keys) = two_ways(&mut house).await;
+    send(&house, 0, &keys[0], 1_000);
+    house.poll().await;
+    send(&house, 1, &keys[1], DUE_SAT - 5_000);
+    for _ in 0..4 {
+        mine(&house, 0);
+        mine(&house, 1);
+        house.poll().await;
+    }
+    house.pass(1_000_000).await;
+    house.poll().await;
+    let invoice = house.show(id).await;
+    let mut open = invoice.exceptions.iter();
+    let beside = open.find(|one| one.kind == "other_option").unwrap();
+    assert_eq!(beside.option_id, invoice.options[1].id, "{invoice:#?}");
+    let accept = serde_json::json!({ "action": "accept_partial", "reason": "close enough" });
+    house.resolve(&beside.id, &accept).await.unwrap();
+    let paid = house.show(id).await;
+    assert_eq!(
+        (&*paid.status, paid.paid_option),
+        ("paid", Some(invoice.options[1].id.clone()))
+    );
 }
 
 async fn one_chain_down_keeps_an_invoice_from_expiring(mut house: House) {

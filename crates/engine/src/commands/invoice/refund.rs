@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use paywatch_domain::{
     Action, Amount, Cause, CauseKind, Dossier, Entropy, ExceptionKind, Folded, InvoiceId,
-    OperatorFact, OptionId, OptionTally, OptionTerms, Refund, Settlement, TxId, UnixMillis,
+    OperatorFact, OptionId, OptionTally, OptionTerms, Refund, Settlement, Sums, TxId, UnixMillis,
     refunds,
 };
 use paywatch_store::{InvoiceKey, Tx, audit, chains, decisions, invoices};
@@ -63,9 +63,14 @@ impl Standing {
         })
     }
 
-    /// What is final at an option and was not sent back.
-    fn left(&self, id: OptionId, tally: &OptionTally) -> Result<Amount, CommandError> {
-        let left = tally.sums.all_finalized().and_then(|all| {
+    /// Whether enough is final, or was accepted, at one of the options.
+    pub(in super::super) fn is_paid(&self) -> bool {
+        self.folded.status.is_paid()
+    }
+
+    /// What of these sums is final at an option and was not sent back.
+    fn left(&self, id: OptionId, sums: &Sums) -> Result<Amount, CommandError> {
+        let left = sums.all_finalized().and_then(|all| {
             let refunds = refunds(&self.dossier.decisions, id)?;
             Ok(all.saturating_sub(refunds))
         });
@@ -104,11 +109,13 @@ pub(in super::super) fn record_refund(
 ) -> Result<Refund, CommandError> {
     let mut rest = Amount::ZERO;
     for tally in &standing.folded.options {
-        let left = standing.left(tally.id, tally)?;
+        // A stranger's dust keeps no invoice from being refunded.
+        let wanted_back = standing.left(tally.id, &tally.news)?;
         if tally.id != option.id {
-            rest = rest.max(left);
+            rest = rest.max(wanted_back);
             continue;
         }
+        let left = standing.left(tally.id, &tally.sums)?;
         if left < amount {
             let detail = format!(
                 "{} {} is final and was not sent back; a refund cannot be above that",
@@ -117,7 +124,7 @@ pub(in super::super) fn record_refund(
             );
             return Err(CommandError::refused(409, "refund_above_final", detail));
         }
-        rest = rest.max(left.saturating_sub(amount));
+        rest = rest.max(wanted_back.saturating_sub(amount));
     }
     Ok(Refund {
         at: standing.now,
@@ -190,7 +197,7 @@ impl AddRefund {
         }
         let mut with_money = Vec::new();
         for tally in &standing.folded.options {
-            if !standing.left(tally.id, tally)?.is_zero() {
+            if !standing.left(tally.id, &tally.sums)?.is_zero() {
                 with_money.push(tally.id);
             }
         }
