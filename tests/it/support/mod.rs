@@ -1,11 +1,14 @@
-//! What the tests share: the house, what it says about an invoice, a cable to cut, chance.
+//! What the tests share: the house, what it says about an invoice, its command
+//! line, a cable to cut, chance.
 
 mod chance;
+mod commands;
 mod house;
 mod relay;
 mod told;
 
 pub(crate) use chance::{Chance, is_full};
+pub(crate) use commands::{command, run, run_json};
 pub(crate) use house::{Database, HOOKS, House, Invoice, PATIENCE};
 pub(crate) use relay::Relay;
 pub(crate) use told::{statuses, tally, tally_of};

@@ -199,6 +199,46 @@ async fn every_route_asks_for_its_scope() {
             "/v1/chains/bitcoin-regtest/rescan".to_owned(),
             Scope::Admin,
         ),
+        (
+            Method::GET,
+            format!("/v1/invoices/inv_{id}/explain"),
+            Scope::InvoicesRead,
+        ),
+        (
+            Method::GET,
+            format!("/v1/invoices/inv_{id}/transfers"),
+            Scope::InvoicesRead,
+        ),
+        (
+            Method::POST,
+            format!("/v1/invoices/inv_{id}/transfers"),
+            Scope::InvoicesWrite,
+        ),
+        (
+            Method::POST,
+            format!("/v1/invoices/inv_{id}/check"),
+            Scope::InvoicesWrite,
+        ),
+        (
+            Method::POST,
+            format!("/v1/invoices/inv_{id}/refunds"),
+            Scope::ExceptionsWrite,
+        ),
+        (
+            Method::GET,
+            "/v1/exceptions".to_owned(),
+            Scope::ExceptionsRead,
+        ),
+        (
+            Method::GET,
+            format!("/v1/exceptions/exc_{id}"),
+            Scope::ExceptionsRead,
+        ),
+        (
+            Method::POST,
+            format!("/v1/exceptions/exc_{id}/resolve"),
+            Scope::ExceptionsWrite,
+        ),
         (Method::GET, "/v1/events".to_owned(), Scope::EventsRead),
         (Method::GET, "/v1/chains".to_owned(), Scope::ChainsRead),
         (Method::GET, "/v1/assets".to_owned(), Scope::ChainsRead),

@@ -3,6 +3,9 @@
 mod audit;
 mod auth;
 mod bad_input;
+mod bank;
+mod exceptions;
+mod explain;
 mod http;
 mod requests;
 mod resources;

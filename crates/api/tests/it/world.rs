@@ -156,6 +156,7 @@ fn chain(name: &str, network: Network) -> ChainSpec {
 }
 
 struct Setup {
+    merchant: MerchantId,
     keys: Vec<(ApiKeyText, Vec<Scope>)>,
 }
 
@@ -165,14 +166,14 @@ impl Unit for Setup {
     const NAME: &'static str = "setup";
 
     async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        let merchant = merchants::ensure(tx, MerchantId::from_bits(1), "Shop", NOW).await?;
+        let merchant = merchants::ensure(tx, self.merchant, "Shop", NOW).await?;
         for (key, scopes) in &self.keys {
             let scopes: Vec<String> = scopes.iter().map(|scope| scope.as_str().into()).collect();
             let key = NewApiKey {
                 id: key.id(),
                 merchant,
                 mode: key.mode(),
-                seal: key.seal(&master(), MerchantId::from_bits(1), &scopes),
+                seal: key.seal(&master(), self.merchant, &scopes),
                 scopes,
                 label: "test".into(),
                 now: NOW,
@@ -341,10 +342,23 @@ impl World {
 
     /// A key of the merchant with these scopes.
     pub(crate) async fn new_key(&mut self, mode: Mode, scopes: &[Scope]) -> String {
+        self.key_of(1, mode, scopes).await
+    }
+
+    /// A key of another merchant of the test mode, with every scope.
+    pub(crate) async fn foreign_key(&mut self) -> String {
+        self.key_of(2, Mode::Test, &Scope::ALL).await
+    }
+
+    async fn key_of(&mut self, merchant: u128, mode: Mode, scopes: &[Scope]) -> String {
         let key = ApiKeyText::generate(mode, &mut self.entropy);
         let text = key.reveal().to_owned();
-        let keys = vec![(key, scopes.to_vec())];
-        self.store.write(Setup { keys }).await.expect("written");
+        let (merchant, keys) = (
+            MerchantId::from_bits(merchant),
+            vec![(key, scopes.to_vec())],
+        );
+        let setup = Setup { merchant, keys };
+        self.store.write(setup).await.expect("written");
         text
     }
 
@@ -372,6 +386,10 @@ impl World {
             .await
             .expect("changed");
         done.rows_affected()
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.clock.now()
     }
 
     pub(crate) fn advance_ms(&self, ms: i64) {
