@@ -83,11 +83,15 @@ async fn a_replacement_that_pays_us_nothing_takes_the_payment_back() -> Result<(
     house.mine(3).await?;
     for invoice in [&replaced, &orphaned, &mined] {
         assert_eq!(house.shown(invoice).await?["status"], "created");
-        house
-            .expect_told(invoice, &["created", "detected", "updated"])
-            .await?;
     }
-    Ok(())
+    let told = ["created", "detected", "updated", "exception.opened"];
+    for invoice in [&replaced, &mined] {
+        house.expect_told(invoice, &told).await?;
+        let shown = house.shown(invoice).await?;
+        assert_eq!(shown["exceptions"][0]["kind"], "double_spent", "{shown}");
+    }
+    // Nobody spent what it spends: that is not there any more.
+    house.expect_told(&orphaned, &told[..3]).await
 }
 
 /// Goal: a payment that is sent again with a higher fee is one payment with the time of its first
@@ -288,7 +292,6 @@ async fn a_node_that_forgot_its_mempool_takes_no_payment_back() -> Result<()> {
             .any(|event| event["data"]["invoice"]["status"] == json!("expired"));
         ensure!(!fell, "{events:?}");
     }
-    house
-        .expect_told(&spent, &["created", "detected", "updated"])
-        .await
+    let told = ["created", "detected", "updated", "exception.opened"];
+    house.expect_told(&spent, &told).await
 }
