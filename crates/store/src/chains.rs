@@ -19,8 +19,9 @@ statements! {
     HOLD = "UPDATE chains SET updated_at = $3 WHERE chain = $1 AND fence = $2 RETURNING height, hash";
     ADVANCE = "UPDATE chains SET height = $4, hash = $5, updated_at = $6, resumed_at = NULL
         WHERE chain = $1 AND fence = $2 AND COALESCE(hash, '') = $3";
-    COVER = "UPDATE chains SET covered_until = CASE WHEN covered_until >= $3 THEN covered_until ELSE $3 END,
-            tip_height = $4, problem_code = NULL, problem = NULL, blocks_per_minute = NULL, updated_at = $3
+    /// A clock that was put back takes along what it vouched for.
+    COVER = "UPDATE chains SET covered_until = $3, tip_height = $4,
+            problem_code = NULL, problem = NULL, blocks_per_minute = NULL, updated_at = $3
         WHERE chain = $1 AND fence = $2";
     HALT = "UPDATE chains SET halted = $3, resumed_at = NULL WHERE chain = $1 AND fence = $2";
     RESUME = "UPDATE chains SET halted = NULL, resumed_at = $3
@@ -159,7 +160,7 @@ pub async fn advance(
 }
 
 /// Records that everything up to the node's tip was read by a poll that began at `until`. Coverage
-/// never goes back, and a problem that was reported is over.
+/// is what this poll found, and a problem that was reported is over.
 ///
 /// # Errors
 ///

@@ -62,7 +62,8 @@ impl<S: Source> Following<S> {
         let same = is_silent || self.said.as_ref() == Some(&said);
         let next = awaited::next_covered(&mut parts.store.read().await?, &parts.spec.name).await?;
         let due = next.is_some_and(|until| until < begun_at);
-        if same && !due && begun_at.ms_since(self.covered_at) < COVER_MS {
+        let is_recent = (0..COVER_MS).contains(&begun_at.ms_since(self.covered_at));
+        if same && !due && is_recent {
             return Ok(false);
         }
         let unit = ApplyPoll {
