@@ -1,5 +1,7 @@
 //! Blocks made and mined here, damaged in every way that a node could damage them.
 
+use std::sync::Arc;
+
 use bitcoin::absolute::LockTime;
 use bitcoin::block::{Header as FullHeader, Version};
 use bitcoin::consensus::serialize;
@@ -144,6 +146,29 @@ fn credits_of_a_whole_block() {
         credit(3, 0, 1, 600, 3),
     ];
     assert_eq!(found.credits, expected);
+}
+
+/// Whoever pays one address with many outputs of one transaction of many inputs costs their sum.
+#[test]
+fn the_credits_of_a_transaction_share_what_it_spends() {
+    let mut wide = transaction(earlier(1), &vec![(1, 500); 1_600], false);
+    let input = wide.input[0].clone();
+    wide.input = (0..700)
+        .map(|output| TxIn {
+            previous_output: OutPoint::new(Txid::from_byte_array([9; 32]), output),
+            ..input.clone()
+        })
+        .collect();
+    let coinbase = transaction(OutPoint::null(), &[(200, 5_000)], true);
+    let (block, bytes) = mined(&[coinbase, wide], 0x207f_ffff);
+    let credits = scan(&block, &bytes).unwrap().credits;
+    assert_eq!((credits.len(), credits[0].spends.len()), (1_600, 700));
+    let first = &credits[0].spends;
+    assert!(
+        credits
+            .iter()
+            .all(|credit| Arc::ptr_eq(&credit.spends, first))
+    );
 }
 
 /// Two coinbase transactions that spent something would look as if they replaced each other.

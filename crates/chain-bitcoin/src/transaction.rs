@@ -1,6 +1,7 @@
 //! The part of a transaction that matters: which watched scripts it pays, and what it spends.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bitcoin_slices::bsl::{Transaction, TxIn, TxIns, TxOut, TxOuts};
 use bitcoin_slices::{Parse, Visit, Visitor};
@@ -97,13 +98,13 @@ pub(crate) fn credits(asset: &AssetName, id: Hash256, body: &[u8], hits: Vec<Hit
             tx_id: tx_id.clone(),
             position: Position::new(&format!("vout:{}", hit.output)),
             maturity,
-            spends: spends.clone(),
+            spends: Arc::clone(&spends),
         })
         .collect()
 }
 
 /// What a transaction spends, as `txid:vout`. A coinbase transaction spends nothing.
-fn spends(body: &[u8]) -> Box<[Box<str>]> {
+fn spends(body: &[u8]) -> Arc<[Box<str>]> {
     let mut outpoints = Vec::new();
     for_each_outpoint(body, |(id, output)| {
         outpoints.push(format!("{id}:{output}").into());

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::hash::Hash256;
 use crate::rpc::{Call, CallError, NodeError, Rpc, read};
-use crate::transaction::for_each_outpoint;
+use crate::transaction::{SATOSHI_MAX, for_each_outpoint};
 
 /// Virtual bytes up to which everything in the mempool is taken to fit into the next block: half of one.
 const NEXT_BLOCK_VBYTES: u64 = 500_000;
@@ -187,10 +187,11 @@ fn next_block(estimate: Option<u64>, floor: u64, pool_vbytes: u64) -> Option<u64
     }
 }
 
-/// Whole coins in the node's words as satoshi.
+/// Whole coins in the node's words as satoshi: no more than there are.
 fn satoshi(text: &RawValue) -> Result<u64, CallError> {
     let amount = Amount::parse(text.get(), DECIMALS).ok();
     let count = amount.and_then(|amount| amount.to_string().parse().ok());
+    let count = count.filter(|count| *count <= SATOSHI_MAX);
     count.ok_or_else(|| malformed(&format!("{} is not an amount", text.get())))
 }
 
@@ -201,6 +202,24 @@ fn malformed(detail: &str) -> CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_answer_is_worth_more_than_all_coins() {
+        for (text, expected) in [
+            ("0.00001000", Some(1_000)),
+            ("21000000.00000000", Some(SATOSHI_MAX)),
+            ("21000000.00000001", None),
+            ("100000000000.0", None),
+            ("-1", None),
+        ] {
+            let raw = RawValue::from_string(text.to_owned()).unwrap();
+            match (satoshi(&raw), expected) {
+                (Ok(count), Some(expected)) => assert_eq!(count, expected),
+                (Err(CallError::Malformed(_)), None) => {}
+                (answer, _) => panic!("{text}: {answer:?}"),
+            }
+        }
+    }
 
     #[test]
     fn what_the_next_block_costs_is_an_estimate_or_the_least_of_a_small_mempool() {

@@ -24,8 +24,9 @@ pub struct Credit {
     /// none.
     pub maturity: u32,
     /// What the transaction spends, each in the chain's own text form (`txid:vout`); a transaction
-    /// that spends one of them too replaces this one. Empty where the chain has no such thing.
-    pub spends: Box<[Box<str>]>,
+    /// that spends one of them too replaces this one. Empty where the chain has no such thing. The
+    /// credits of a transaction share one list: it may have as many inputs as outputs.
+    pub spends: Arc<[Box<str>]>,
 }
 
 /// A block that was read, proven complete and scanned.

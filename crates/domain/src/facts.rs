@@ -70,7 +70,7 @@ impl LeftReason {
 }
 
 /// What a transfer is to the option that it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// A payment to the option's own address.
     Payment,

@@ -1,6 +1,7 @@
 //! Placements: where transfers stand. Opened and closed, never deleted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use paywatch_domain::LeftReason;
 use paywatch_domain::{BlockHash, ChainName, Place, Placement, Position, TxId, UnixMillis};
@@ -57,8 +58,8 @@ pub struct OpenInMempool {
     pub tx_id: TxId,
     /// Where in the transaction.
     pub position: Position,
-    /// What the transaction spends, `txid:n`.
-    pub spends: Vec<String>,
+    /// What the transaction spends, `txid:n`; the transfers of one share the list.
+    pub spends: Arc<[String]>,
     /// Since when it stands there.
     pub entered_at: UnixMillis,
 }
@@ -228,6 +229,10 @@ pub async fn open_in_mempool(
     {
         spends.entry(tx_id).or_default().push(outpoint);
     }
+    let spends: BTreeMap<String, Arc<[String]>> = spends
+        .into_iter()
+        .map(|(tx_id, outpoints)| (tx_id, outpoints.into()))
+        .collect();
     Ok(rows
         .into_iter()
         .map(

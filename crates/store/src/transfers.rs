@@ -14,11 +14,18 @@ statements! {
         WHERE t.chain = $1 AND t.tx_id = j.value->>'tx' AND t.position = j.value->>'position'
             AND t.option = CAST(j.value->>'option' AS BIGINT)
         ORDER BY t.id";
-    /// `CROSS JOIN` keeps SQLite to this order; any other one reads every transfer of the chain.
-    SIGHTED_BY_SPENDS = "SELECT s.outpoint, t.option, t.sibling_form, t.sibling_address, t.sighted_at, t.origin
-        FROM json_each($2) AS j CROSS JOIN spends AS s CROSS JOIN transfers AS t
-        WHERE s.chain = $1 AND s.outpoint = j.value->>'outpoint' AND t.chain = s.chain AND t.tx_id = s.tx_id
-        ORDER BY t.id";
+    /// First which transactions spent the same, itself included, then what they paid: a transaction may have as many inputs
+    /// as outputs, and their product is never gone through. `CROSS JOIN` keeps SQLite to this order; any
+    /// other one reads every transfer of the chain.
+    SIGHTED_BY_SPENDS = "WITH rivals AS MATERIALIZED (SELECT DISTINCT j.value->>'tx' AS replacement, s.tx_id
+            FROM json_each($2) AS j CROSS JOIN spends AS s
+            WHERE s.chain = $1 AND s.outpoint = j.value->>'outpoint'),
+        ranked AS (SELECT r.replacement, t.option, t.sibling_form, t.sibling_address, t.sighted_at, t.origin,
+                ROW_NUMBER() OVER (PARTITION BY r.replacement, t.option, t.sibling_form, t.sibling_address
+                    ORDER BY t.sighted_at, t.id) AS place
+            FROM rivals AS r CROSS JOIN transfers AS t WHERE t.chain = $1 AND t.tx_id = r.tx_id)
+        SELECT replacement, option, sibling_form, sibling_address, sighted_at, origin FROM ranked
+        WHERE place = 1 ORDER BY replacement, option";
     INSERT = "INSERT INTO transfers (public_id, invoice, option, sibling_form, sibling_address, chain, asset,
             amount, tx_id, position, maturity, origin, sighted_at, created_at)
         SELECT value->>'id', CAST(value->>'invoice' AS BIGINT), CAST(value->>'option' AS BIGINT),
@@ -82,11 +89,11 @@ pub struct Found {
     pub amount: Amount,
 }
 
-/// A sighting of money that spends an outpoint.
+/// The earliest sighting of money that a transaction replaces, by what it paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// What was spent, `txid:n`.
-    pub outpoint: String,
+    /// The transaction that replaces.
+    pub replacement: TxId,
     /// Whose key was paid.
     pub option: OptionKey,
     /// Whether it paid the option.
@@ -146,7 +153,7 @@ pub async fn find(
 
 #[derive(sqlx::FromRow)]
 struct SightingRow {
-    outpoint: String,
+    replacement: String,
     option: i64,
     sibling_form: Option<String>,
     sibling_address: Option<String>,
@@ -154,28 +161,26 @@ struct SightingRow {
     origin: String,
 }
 
-#[derive(Serialize)]
-struct Outpoint<'a> {
-    outpoint: &'a str,
-}
-
-/// When money that spends one of these outpoints was first seen, and to which option it went. A
-/// replacement inherits the sighting.
+/// When money that another transaction spent too was first seen, once for each transaction and what was
+/// paid: a replacement inherits the sighting. `spends` are transactions with the outpoints that they spend.
 pub async fn sighted_by_spends(
     conn: &mut Conn,
     chain: &ChainName,
-    outpoints: &[&str],
+    spends: &[(&TxId, &str)],
 ) -> Result<Vec<Sighting>, StoreError> {
-    if outpoints.is_empty() {
+    if spends.is_empty() {
         return Ok(Vec::new());
     }
-    let outpoints = list(outpoints.iter().map(|outpoint| Outpoint { outpoint }));
-    let binds = [chain.as_str().into(), (&outpoints).into()];
+    let spends = list(spends.iter().map(|(tx_id, outpoint)| Spend {
+        tx: tx_id.as_str(),
+        outpoint,
+    }));
+    let binds = [chain.as_str().into(), (&spends).into()];
     let rows = conn.fetch::<SightingRow>(SIGHTED_BY_SPENDS, &binds).await?;
     Ok(rows
         .into_iter()
         .map(|row| Sighting {
-            outpoint: row.outpoint,
+            replacement: TxId::new(&row.replacement),
             option: OptionKey(row.option),
             role: role(row.sibling_form, row.sibling_address),
             sighted_at: UnixMillis(row.sighted_at),

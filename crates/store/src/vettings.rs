@@ -3,13 +3,13 @@
 use paywatch_domain::{ChainName, TxId, UnixMillis};
 use serde::Serialize;
 
-use crate::column::list;
+use crate::column::{int, list};
 use crate::keys::InvoiceKey;
 use crate::sql::statements;
 use crate::{StoreError, Tx};
 
 statements! {
-    /// What keeps every rule is not asked about again: the row stays.
+    /// What keeps every rule is not asked about again: the row stays. So does one that says the same.
     RECORD = "INSERT INTO vettings (chain, tx_id, vetted_at, has_parents, fee_rate, fee_rate_next)
         SELECT CAST($1 AS TEXT), value->>'tx', CAST($2 AS BIGINT), CAST(value->>'parents' AS BIGINT),
             CAST(value->>'rate' AS BIGINT), CAST(value->>'next' AS BIGINT)
@@ -17,7 +17,11 @@ statements! {
             WHERE t.chain = $1 AND t.tx_id = value->>'tx')
         ON CONFLICT (chain, tx_id) DO UPDATE SET vetted_at = excluded.vetted_at,
             has_parents = excluded.has_parents, fee_rate = excluded.fee_rate, fee_rate_next = excluded.fee_rate_next
-        WHERE vettings.has_parents = 1 OR vettings.fee_rate < COALESCE(vettings.fee_rate_next, vettings.fee_rate + 1)";
+        WHERE (vettings.has_parents = 1 OR vettings.fee_rate_next IS NULL
+                OR vettings.fee_rate < vettings.fee_rate_next)
+            AND (vettings.has_parents <> excluded.has_parents OR vettings.fee_rate <> excluded.fee_rate
+                OR COALESCE(vettings.fee_rate_next, -1) <> COALESCE(excluded.fee_rate_next, -1))
+        RETURNING tx_id";
     MISSING = "UPDATE vettings SET missing_since = $2
         WHERE chain = $1 AND missing_since IS NULL
             AND tx_id IN (SELECT value->>'tx' FROM json_each($3))";
@@ -42,8 +46,8 @@ pub struct NewVetting<'a> {
 struct Row<'a> {
     tx: &'a str,
     parents: u8,
-    rate: u64,
-    next: Option<u64>,
+    rate: i64,
+    next: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -51,8 +55,8 @@ struct OfTransaction<'a> {
     tx: &'a str,
 }
 
-/// Records what a node says of transactions that pay us; answers the invoices that they pay. What is said
-/// of other transactions is not kept.
+/// Records what a node says of transactions that pay us; answers the invoices of which that is
+/// new. What is said of other transactions is not kept.
 pub async fn record(
     tx: &mut Tx,
     chain: &ChainName,
@@ -65,13 +69,15 @@ pub async fn record(
     let rows = list(vettings.iter().map(|new| Row {
         tx: new.tx_id.as_str(),
         parents: u8::from(new.has_parents),
-        rate: new.fee_rate,
-        next: new.fee_rate_next,
+        rate: int(new.fee_rate),
+        next: new.fee_rate_next.map(int),
     }));
     let binds = [chain.as_str().into(), at.into(), (&rows).into()];
-    if tx.execute(RECORD, &binds).await? == 0 {
+    let changed = tx.fetch::<(String,)>(RECORD, &binds).await?;
+    if changed.is_empty() {
         return Ok(Vec::new());
     }
+    let rows = list(changed.iter().map(|(tx_id,)| OfTransaction { tx: tx_id }));
     let binds = [chain.as_str().into(), (&rows).into()];
     let paid = tx.fetch::<(i64,)>(PAID, &binds).await?;
     Ok(paid.into_iter().map(|(key,)| InvoiceKey(key)).collect())

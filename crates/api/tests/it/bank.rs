@@ -71,7 +71,7 @@ impl Bank {
             tx_id: TxId::new(&format!("{:064x}", self.payments)),
             position: Position::new("vout:0"),
             maturity: 0,
-            spends: Box::new([]),
+            spends: [].into(),
         }
     }
 

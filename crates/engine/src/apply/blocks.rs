@@ -160,20 +160,25 @@ impl ApplyBlocks {
             return Ok(Vec::new());
         }
         let waiting = placements::open_in_mempool(tx, &self.chain).await?;
-        let conflicting = waiting.iter().filter(|one| {
+        // What a transaction spends is gone through once: it may have thousands of inputs and of outputs.
+        let transactions: BTreeMap<&TxId, &OpenInMempool> =
+            waiting.iter().map(|one| (&one.tx_id, one)).collect();
+        let doomed = transactions.into_iter().filter(|(tx_id, one)| {
             let mut spenders = one
                 .spends
                 .iter()
                 .filter_map(|outpoint| spent.get(outpoint.as_str()));
-            spenders.any(|spender| **spender != one.tx_id)
+            spenders.any(|spender| spender != tx_id)
         });
+        let doomed: BTreeMap<&TxId, &OpenInMempool> = doomed.collect();
+        let conflicting = waiting.iter().filter(|one| doomed.contains_key(&one.tx_id));
         let conflicting: Vec<&OpenInMempool> = conflicting.collect();
         let leaving: Vec<_> = conflicting
             .iter()
             .map(|one| (one.transfer, LeftReason::Conflicted))
             .collect();
         placements::close(tx, &leaving, self.now).await?;
-        let spends = conflicting.iter().flat_map(|one| &one.spends);
+        let spends = doomed.values().flat_map(|one| one.spends.iter());
         let rivals = spends.filter_map(|outpoint| {
             let spender = spent.get(outpoint.as_str())?;
             Some(((*spender).clone(), outpoint.clone()))

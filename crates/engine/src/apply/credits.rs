@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use paywatch_chain::Credit;
-use paywatch_domain::{ChainName, Family, Place, Position, TransferId, TxId, UnixMillis};
+use paywatch_domain::{ChainName, Family, Place, Position, Role, TransferId, TxId, UnixMillis};
 use paywatch_store::placements::{self, LeftReason};
-use paywatch_store::transfers::{self, NewTransfer};
+use paywatch_store::transfers::{self, NewTransfer, Sighting};
 use paywatch_store::watched::{self, Owner};
 use paywatch_store::{InvoiceKey, OptionKey, StoreError, TransferKey, Tx};
 
@@ -41,14 +41,11 @@ pub(crate) async fn place(
     let new = new_transfers(tx, &owned, placing).await?;
     if !new.is_empty() {
         transfers::insert(tx, &new).await?;
-        let spends = owned.iter().flat_map(|(_, one)| {
-            one.credit
-                .spends
-                .iter()
-                .map(|outpoint| (one.credit.tx_id.clone(), outpoint.to_string()))
-        });
-        let spends: BTreeSet<(TxId, String)> = spends.collect();
-        let spends: Vec<_> = spends.into_iter().collect();
+        let spends = spends(owned.iter().map(|(_, one)| one.credit));
+        let spends = spends
+            .into_iter()
+            .map(|(tx_id, outpoint)| (tx_id.clone(), outpoint.to_owned()));
+        let spends: Vec<_> = spends.collect();
         transfers::spends_insert(tx, placing.chain, &spends).await?;
     }
     let keys = known(tx, &owned, placing.chain).await?;
@@ -92,6 +89,17 @@ async fn owned<'a, 'b>(
     Ok(owned)
 }
 
+/// What the transactions of these credits spend: once for each transaction, which may have thousands of
+/// inputs and of outputs.
+fn spends<'a>(credits: impl Iterator<Item = &'a Credit>) -> Vec<(&'a TxId, &'a str)> {
+    let by_transaction: BTreeMap<&TxId, &Credit> =
+        credits.map(|credit| (&credit.tx_id, credit)).collect();
+    let spends = by_transaction
+        .into_iter()
+        .flat_map(|(tx_id, credit)| credit.spends.iter().map(move |text| (tx_id, &**text)));
+    spends.collect()
+}
+
 async fn known(
     tx: &mut Tx,
     owned: &[(Owner, &Placed<'_>)],
@@ -132,26 +140,15 @@ async fn new_transfers(
         .filter(|(_, key)| key.is_none())
         .map(|(pair, _)| pair)
         .collect();
-    let outpoints = unknown
+    let spends = spends(unknown.iter().map(|(_, one)| one.credit));
+    let earlier = transfers::sighted_by_spends(tx, placing.chain, &spends).await?;
+    let earlier: BTreeMap<(&TxId, OptionKey, &Role), &Sighting> = earlier
         .iter()
-        .flat_map(|(_, one)| one.credit.spends.iter().map(|text| &**text));
-    let outpoints: Vec<&str> = outpoints.collect::<BTreeSet<_>>().into_iter().collect();
-    let earlier = if outpoints.is_empty() {
-        Vec::new()
-    } else {
-        transfers::sighted_by_spends(tx, placing.chain, &outpoints).await?
-    };
+        .map(|seen| ((&seen.replacement, seen.option, &seen.role), seen))
+        .collect();
     let new = unknown.into_iter().map(|(owner, one)| {
-        let replaced = earlier.iter().filter(|seen| {
-            seen.option == owner.option
-                && seen.role == owner.role
-                && one
-                    .credit
-                    .spends
-                    .iter()
-                    .any(|outpoint| **outpoint == *seen.outpoint)
-        });
-        let first = replaced.min_by_key(|seen| seen.sighted_at);
+        let paid = (&one.credit.tx_id, owner.option, &owner.role);
+        let first = earlier.get(&paid);
         let tx_id = one.credit.tx_id.clone();
         let (origin, sighted_at) = match first {
             Some(first) => (first.origin.clone(), first.sighted_at.min(one.sighted_at)),

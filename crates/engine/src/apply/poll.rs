@@ -107,11 +107,17 @@ impl ApplyPoll {
             .iter()
             .filter(|one| !in_pool.contains(&(one.tx_id.as_str(), one.position.as_str())))
             .collect();
-        let spenders = spenders_of(&gone, pool);
+        let transactions = by_transaction(&gone);
+        let spenders = spenders_of(&transactions, pool);
+        let replaced: BTreeSet<&TxId> = transactions
+            .values()
+            .filter(|one| is_replaced(one, &spenders))
+            .map(|one| &one.tx_id)
+            .collect();
         let began_at = self.began_at(pool);
         let leaving: Vec<(&OpenInMempool, LeftReason)> = gone
             .iter()
-            .filter_map(|one| Some((*one, self.reason(one, &spenders, began_at)?)))
+            .filter_map(|one| Some((*one, self.reason(one, &replaced, began_at)?)))
             .collect();
         let closing: Vec<_> = leaving
             .iter()
@@ -144,7 +150,7 @@ impl ApplyPoll {
         let forgotten = gone.iter().filter(|one| !leaves.contains(&one.transfer));
         let forgotten: Vec<&TxId> = forgotten.map(|one| &one.tx_id).collect();
         vettings::missing(tx, &self.chain, &forgotten, self.begun_at).await?;
-        let rivals = rivals(&gone, &spenders, pool);
+        let rivals = rivals(&transactions, &spenders, pool);
         transfers::spends_insert(tx, &self.chain, &rivals).await?;
         touched.extend(self.vet(tx, pool).await?);
         Ok((touched, new.len()))
@@ -231,14 +237,10 @@ impl ApplyPoll {
     fn reason(
         &self,
         gone: &OpenInMempool,
-        spenders: &BTreeMap<String, TxId>,
+        replaced: &BTreeSet<&TxId>,
         began_at: UnixMillis,
     ) -> Option<LeftReason> {
-        let replaced = gone.spends.iter().any(|outpoint| {
-            let spender = spenders.get(outpoint);
-            spender.is_some_and(|spender| *spender != gone.tx_id)
-        });
-        if replaced {
+        if replaced.contains(&gone.tx_id) {
             return Some(LeftReason::Replaced);
         }
         let was_forgotten = gone.entered_at < began_at;
@@ -247,14 +249,28 @@ impl ApplyPoll {
     }
 }
 
+/// One transfer of each transaction: what a transaction spends is gone through once, as it may have
+/// thousands of inputs and of outputs.
+fn by_transaction<'a>(gone: &[&'a OpenInMempool]) -> BTreeMap<&'a TxId, &'a OpenInMempool> {
+    gone.iter().map(|one| (&one.tx_id, *one)).collect()
+}
+
+/// Whether another transaction spends what this one spent.
+fn is_replaced(gone: &OpenInMempool, spenders: &BTreeMap<String, TxId>) -> bool {
+    gone.spends.iter().any(|outpoint| {
+        let spender = spenders.get(outpoint);
+        spender.is_some_and(|spender| *spender != gone.tx_id)
+    })
+}
+
 /// Transactions that spend what payments to us spend, with what they spend: what took the place of a
 /// payment that has gone, and what the adapter saw.
 fn rivals(
-    gone: &[&OpenInMempool],
+    gone: &BTreeMap<&TxId, &OpenInMempool>,
     spenders: &BTreeMap<String, TxId>,
     pool: &Pool,
 ) -> Vec<(TxId, String)> {
-    let replacing = gone.iter().flat_map(|one| {
+    let replacing = gone.values().flat_map(|one| {
         one.spends.iter().filter_map(|outpoint| {
             let spender = spenders.get(outpoint)?;
             (*spender != one.tx_id).then(|| (spender.clone(), outpoint.clone()))
@@ -270,9 +286,9 @@ fn identity(credit: &Credit) -> (&str, &str) {
 
 /// What now spends what the gone transfers spent, looked up once for all: it costs a walk through the
 /// whole mempool, so nothing is asked when nothing has gone.
-fn spenders_of(gone: &[&OpenInMempool], pool: &Pool) -> BTreeMap<String, TxId> {
+fn spenders_of(gone: &BTreeMap<&TxId, &OpenInMempool>, pool: &Pool) -> BTreeMap<String, TxId> {
     let spent: BTreeSet<&str> = gone
-        .iter()
+        .values()
         .flat_map(|one| one.spends.iter().map(String::as_str))
         .collect();
     if spent.is_empty() {

@@ -92,7 +92,7 @@ pub(crate) fn payment_of(asset: AssetName, tx: &str, key: &[u8], sat: u64, spend
         tx_id: TxId::new(tx),
         position: Position::new("vout:0"),
         maturity: 0,
-        spends: Box::new([spends.into()]),
+        spends: [spends.into()].into(),
     }
 }
 

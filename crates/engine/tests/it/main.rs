@@ -12,3 +12,4 @@ mod options;
 mod requests;
 mod scenarios;
 mod seals;
+mod wide;

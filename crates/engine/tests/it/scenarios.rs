@@ -439,7 +439,7 @@ async fn a_block_reward_is_final_when_it_can_be_spent(mut house: House) {
     let (id, key) = house.invoice(100_000, 900).await;
     let reward = Credit {
         maturity: 100,
-        spends: Box::new([]),
+        spends: [].into(),
         ..payment("a", &key, 100_000, "in:0")
     };
     house.mine(vec![reward]).await;

@@ -27,7 +27,7 @@ pub struct Tx {
     /// Its id.
     pub id: TxId,
     /// What it spends; nothing on chains with accounts.
-    pub spends: Box<[Box<str>]>,
+    pub spends: Arc<[Box<str>]>,
     /// What it pays.
     pub pays: Vec<Pay>,
     /// When it was sent, by the true time.
@@ -245,7 +245,7 @@ impl Ledger {
 
     fn take(&mut self, id: BlockId, tx: &Tx) {
         self.mined.insert(tx.id.clone(), id);
-        for out in &tx.spends {
+        for out in tx.spends.iter() {
             self.spent.insert(out.clone(), tx.id.clone());
         }
     }

@@ -25,18 +25,26 @@ statements! {
         FROM options AS o JOIN wallets AS w ON w.id = o.wallet
         WHERE o.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
         ORDER BY o.invoice, o.position";
-    TRANSFERS = "SELECT t.id, t.invoice, t.public_id, o.public_id AS option_id, t.asset, t.amount, t.tx_id,
+    /// Whether a transaction has a rival is looked up once for each, however many of its outputs pay
+    /// us. `CROSS JOIN` keeps SQLite to this order.
+    TRANSFERS = "WITH vetted AS MATERIALIZED (SELECT DISTINCT t.chain, t.tx_id
+            FROM transfers AS t JOIN vettings AS v ON v.chain = t.chain AND v.tx_id = t.tx_id
+            WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))),
+        rivaled AS MATERIALIZED (SELECT n.chain, n.tx_id FROM vetted AS n
+            WHERE EXISTS (SELECT 1 FROM spends AS own CROSS JOIN spends AS other
+                WHERE own.chain = n.chain AND own.tx_id = n.tx_id AND other.chain = own.chain
+                    AND other.outpoint = own.outpoint AND other.tx_id <> own.tx_id))
+        SELECT t.id, t.invoice, t.public_id, o.public_id AS option_id, t.asset, t.amount, t.tx_id,
             t.position, t.maturity, t.sibling_form, t.sibling_address, t.origin, t.sighted_at,
             t.final_at, p.id AS placement, p.height, p.block_hash,
             CASE WHEN p.id IS NULL THEN (SELECT l.left_reason FROM placements AS l WHERE l.transfer = t.id
                 ORDER BY l.id DESC LIMIT 1) END AS left_reason,
             v.vetted_at, v.has_parents, v.fee_rate, v.fee_rate_next, v.missing_since,
-            CAST(CASE WHEN v.id IS NOT NULL AND EXISTS (SELECT 1 FROM spends AS own JOIN spends AS other
-                ON other.chain = own.chain AND other.outpoint = own.outpoint AND other.tx_id <> own.tx_id
-                WHERE own.chain = t.chain AND own.tx_id = t.tx_id) THEN 1 ELSE 0 END AS BIGINT) AS has_conflict
+            CAST(CASE WHEN r.tx_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_conflict
         FROM transfers AS t JOIN options AS o ON o.id = t.option
         LEFT JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
         LEFT JOIN vettings AS v ON v.chain = t.chain AND v.tx_id = t.tx_id
+        LEFT JOIN rivaled AS r ON r.chain = t.chain AND r.tx_id = t.tx_id
         WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
         ORDER BY t.invoice, t.id";
     EXCEPTIONS = "SELECT e.invoice, e.public_id, e.kind, o.public_id AS option_id, e.form, e.address, e.amount,

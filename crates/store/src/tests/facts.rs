@@ -1,5 +1,6 @@
 //! Transfers and placements: opened, closed, never lost; the watch table never misses a key.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join;
@@ -14,11 +15,11 @@ use super::scene::{Scene, dossier};
 use crate::invoices::{By, Filter, NewInvoice, NewOption};
 use crate::placements::LeftReason;
 use crate::sql::statements;
-use crate::transfers::NewTransfer;
+use crate::transfers::{NewTransfer, Sighting};
 use crate::watched::{self, WatchMark};
 use crate::{
     Conn, Cursor, InvoiceKey, OptionKey, Store, StoreError, TransferKey, handed_out, invoices,
-    placements, transfers,
+    placements, transfers, vettings,
 };
 
 statements! {
@@ -162,7 +163,7 @@ async fn a_transfer_moves_from_place_to_place(_: &Bed, store: Store) {
         .unwrap();
     assert_eq!(mempool.len(), 2);
     assert_eq!((mempool[0].transfer, mempool[0].option), (keys[0], option));
-    assert_eq!(mempool[0].spends, ["x:0", "y:1"]);
+    assert_eq!(*mempool[0].spends, ["x:0", "y:1"]);
     // Mined at 101 and 102, and then the block at 102 goes away.
     unit!(store, [], |tx| {
         let mined = keys.map(|key| (key, LeftReason::Mined));
@@ -222,19 +223,142 @@ async fn a_replacement_finds_the_sighting_of_what_it_replaces(_: &Bed, store: St
     let scene = Scene::new(store.clone()).await;
     let (_, option, _) = two_in_mempool(&scene).await;
     let mut conn = store.read().await.unwrap();
-    let outpoints = ["y:1", "unknown:0"];
-    let sighted = transfers::sighted_by_spends(&mut conn, &chain(), &outpoints)
+    let (cc, dd) = (TxId::new("cc"), TxId::new("dd"));
+    let spends = [(&cc, "y:1"), (&dd, "unknown:0")];
+    let sighted = transfers::sighted_by_spends(&mut conn, &chain(), &spends)
         .await
         .unwrap();
-    assert_eq!(sighted.len(), 1);
-    assert_eq!(
-        (sighted[0].outpoint.as_str(), sighted[0].option),
-        ("y:1", option)
-    );
-    assert_eq!(sighted[0].sighted_at, NOW);
+    let expected = Sighting {
+        replacement: cc.clone(),
+        option,
+        role: Role::Payment,
+        sighted_at: NOW,
+        origin: TxId::new("aa"),
+    };
+    assert_eq!(sighted, [expected]);
     let other: ChainName = "bitcoin".parse().unwrap();
-    let elsewhere = transfers::sighted_by_spends(&mut conn, &other, &outpoints).await;
+    let elsewhere = transfers::sighted_by_spends(&mut conn, &other, &spends).await;
     assert!(elsewhere.unwrap().is_empty());
+}
+
+/// One transaction of sixty outputs, a third of them to another form; the later ones were seen earlier.
+fn sixty_outputs(invoice: InvoiceKey, option: OptionKey) -> Vec<NewTransfer> {
+    let outputs = (1..=60_u32).map(|number| {
+        let sibling = Role::Sibling {
+            form: "p2tr".into(),
+            address: "other".into(),
+        };
+        NewTransfer {
+            position: Position::new(&format!("vout:{number}")),
+            sighted_at: NOW.plus_ms(i64::from(100 - number)),
+            role: if number % 3 == 0 {
+                sibling
+            } else {
+                Role::Payment
+            },
+            ..transfer(number.into(), "aa", invoice, option)
+        }
+    });
+    outputs.collect()
+}
+
+/// Goal: inputs times outputs are never gone through. Method: what is answered for a replacement of many
+/// inputs and outputs is one row for each thing that it pays, and its transfers share what they spend.
+async fn a_replacement_of_many_inputs_and_outputs_is_one_sighting(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let invoice = scene.invoice(1).await;
+    let option = option_of(&mut store.read().await.unwrap(), 1).await;
+    let outpoints: Vec<String> = (0..40).map(|number| format!("in:{number}")).collect();
+    let new = sixty_outputs(invoice, option);
+    let spent = outpoints
+        .iter()
+        .map(|one| (TxId::new("aa"), one.clone()))
+        .collect::<Vec<_>>();
+    unit!(store, [new, spent], |tx| {
+        transfers::insert(tx, &new).await?;
+        transfers::spends_insert(tx, &chain(), &spent).await?;
+        let wanted: Vec<_> = new
+            .iter()
+            .map(|one| (one.tx_id.clone(), one.position.clone(), one.option))
+            .collect();
+        let found = transfers::find(tx, &chain(), &wanted).await?;
+        let places = found.iter().map(|one| (one.transfer, Place::Mempool));
+        let places: Vec<_> = places.collect();
+        placements::open(tx, &chain(), &places, NOW).await
+    })
+    .await
+    .unwrap();
+    let mut conn = store.read().await.unwrap();
+    let (bb, cc) = (TxId::new("bb"), TxId::new("cc"));
+    let by_bb = outpoints.iter().map(|one| (&bb, one.as_str()));
+    let by_cc = outpoints.iter().take(1).map(|one| (&cc, one.as_str()));
+    let spends: Vec<_> = by_bb.chain(by_cc).collect();
+    let sighted = transfers::sighted_by_spends(&mut conn, &chain(), &spends)
+        .await
+        .unwrap();
+    let told: BTreeSet<_> = sighted
+        .iter()
+        .map(|seen| {
+            let is_payment = seen.role == Role::Payment;
+            (seen.replacement.as_str(), is_payment, seen.sighted_at)
+        })
+        .collect();
+    let expected = [("bb", 40, 41), ("cc", 40, 41)].map(|(tx_id, sibling, payment)| {
+        [
+            (tx_id, false, NOW.plus_ms(sibling)),
+            (tx_id, true, NOW.plus_ms(payment)),
+        ]
+    });
+    assert_eq!(told, expected.into_iter().flatten().collect());
+    assert_eq!(sighted.len(), 4, "one for each transaction and role");
+    let waiting = placements::open_in_mempool(&mut conn, &chain())
+        .await
+        .unwrap();
+    assert_eq!(waiting.len(), 60);
+    let is_shared = |one: &placements::OpenInMempool| Arc::ptr_eq(&one.spends, &waiting[0].spends);
+    assert!(waiting.iter().all(is_shared));
+}
+
+/// One line per answer of the node: what it says of each transaction, and whether that is news of the
+/// invoice.
+async fn a_vetting_that_says_the_same_is_no_news(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let (invoice, _, _) = two_in_mempool(&scene).await;
+    let (aa, bb) = (TxId::new("aa"), TxId::new("bb"));
+    let stranger = TxId::new("cc");
+    for (said, is_news) in [
+        ([(&aa, true, 5, None), (&bb, false, 9, Some(9))], true),
+        ([(&aa, true, 5, None), (&bb, false, 9, Some(9))], false),
+        ([(&aa, true, 5, None), (&bb, false, 7, Some(9))], false),
+        ([(&aa, true, 5, Some(6)), (&bb, false, 9, Some(9))], true),
+        ([(&aa, true, 5, Some(6)), (&stranger, true, 1, None)], false),
+        ([(&aa, true, u64::MAX, None), (&bb, true, 9, None)], true),
+        (
+            [(&aa, false, u64::MAX, Some(1)), (&bb, true, 9, None)],
+            true,
+        ),
+        ([(&aa, false, 0, Some(1)), (&bb, true, 9, None)], false),
+    ] {
+        let said = said.map(|(tx_id, has_parents, fee_rate, fee_rate_next)| {
+            (tx_id.clone(), has_parents, fee_rate, fee_rate_next)
+        });
+        let told = format!("{said:?}");
+        let touched = unit!(store, [said], |tx| {
+            let new =
+                said.iter().map(
+                    |(tx_id, has_parents, fee_rate, next)| vettings::NewVetting {
+                        tx_id,
+                        has_parents: *has_parents,
+                        fee_rate: *fee_rate,
+                        fee_rate_next: *next,
+                    },
+                );
+            let new: Vec<_> = new.collect();
+            vettings::record(tx, &chain(), &new, NOW).await
+        });
+        let expected = if is_news { vec![invoice] } else { Vec::new() };
+        assert_eq!(touched.await.unwrap(), expected, "{told}");
+    }
 }
 
 async fn invoices_are_found_by_transaction(_: &Bed, store: Store) {
@@ -377,6 +501,8 @@ on_both!(
     a_wallet_knows_which_indexes_were_paid,
     a_transfer_moves_from_place_to_place,
     a_replacement_finds_the_sighting_of_what_it_replaces,
+    a_replacement_of_many_inputs_and_outputs_is_one_sighting,
+    a_vetting_that_says_the_same_is_no_news,
     invoices_are_found_by_transaction,
     the_watch_table_grows_by_what_is_new,
     more_keys_than_a_statement_reads_are_all_loaded,
