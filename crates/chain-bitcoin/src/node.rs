@@ -154,12 +154,13 @@ impl Rpc {
         transaction: Hash256,
         block: Option<Hash256>,
     ) -> Result<Option<Hash256>, CallError> {
-        /// The node has thrown the block away: whether it held the transaction is not known any more.
+        /// The node has thrown the block away, named or not: whether it held the transaction is not
+        /// known any more. Asking again does not help.
         const PRUNED: i64 = -1;
         let mut params = vec![json!([transaction.to_string()])];
         params.extend(block.map(|block| json!(block.to_string())));
         match self.call::<String>("gettxoutproof", &params).await {
-            Err(CallError::Node(error)) if error.code == PRUNED && block.is_some() => Ok(block),
+            Err(CallError::Node(error)) if error.code == PRUNED => Ok(block),
             answer => {
                 let proof = found(answer)?;
                 let header = proof.and_then(|proof| {

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::hash::Hash256;
 
 /// How long an answer may take here, and by when it must have been given up.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -59,6 +60,26 @@ async fn an_answer_that_does_not_end_is_given_up() {
             matches!(error, CallError::Unreachable(_)),
             "{head:?}: {error:?}"
         );
+    }
+}
+
+/// A node that has thrown blocks away does not tell which of them held a transaction: that is an answer, not
+/// a failure to be asked about again. A block that was named is taken at people's word until it is read.
+#[tokio::test]
+async fn a_block_that_was_thrown_away_is_unknown_unless_it_was_named() {
+    const BODY: &str = r#"{"result":null,"error":{"code":-1,"message":"Block not available (pruned data)"},"id":1}"#;
+    let head = format!(
+        "HTTP/1.1 500 Internal Server Error\r\ncontent-length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    );
+    let transaction = Hash256::of(&[b"transaction"]);
+    for named in [None, Some(Hash256::of(&[b"block"]))] {
+        let (listener, rpc) = listen().await;
+        let answer = tokio::select! {
+            answer = rpc.block_of(transaction, named) => answer,
+            () = serve(listener, &head, None) => panic!("it serves without end"),
+        };
+        assert_eq!(answer.unwrap(), named);
     }
 }
 
