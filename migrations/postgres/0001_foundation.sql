@@ -234,13 +234,17 @@ CREATE TABLE exceptions (
     merchant    BIGINT NOT NULL REFERENCES merchants (id), -- of the invoice; leads the indexes of lists
     mode        TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- of the invoice
     kind        TEXT NOT NULL,               -- what there is to decide, for example recoverable
-    option      BIGINT NOT NULL REFERENCES options (id), -- the option that it is about
+    option      BIGINT REFERENCES options (id), -- the option that it is about; NULL for the invoice as a whole
     form        TEXT,                        -- the other form of the option's key that was paid, for example p2tr; NULL for its own address
     address     TEXT,                        -- the address of that form; NULL for the option's own
-    amount      TEXT NOT NULL,               -- what is at stake, atomic units, as last told
+    amount      TEXT,                        -- what is at stake, atomic units, as last told; NULL for the invoice as a whole
+    violation   TEXT,                        -- for the invoice as a whole, the rule that does not hold of it
     opened_at   BIGINT NOT NULL,             -- when it was told
     resolved_at BIGINT,                      -- when it was told that nothing has to be decided any more; NULL while open
-    CHECK ((form IS NULL) = (address IS NULL))
+    CHECK ((form IS NULL) = (address IS NULL)),
+    CHECK ((option IS NULL) = (amount IS NULL)),
+    CHECK ((option IS NULL) = (violation IS NOT NULL)),
+    CHECK ((option IS NULL) = (kind = 'quarantined'))
 );
 -- Serves the fold of an invoice.
 CREATE INDEX exceptions_by_invoice ON exceptions (invoice, id);
@@ -255,7 +259,8 @@ CREATE INDEX exceptions_undecided_by_kind ON exceptions (merchant, mode, kind, i
 -- Serves the list of invoices about which something is to be decided.
 CREATE INDEX exceptions_undecided_by_invoice ON exceptions (merchant, mode, invoice) WHERE resolved_at IS NULL;
 -- However many transfers went to an address, there is at most one open exception of a kind about it.
-CREATE UNIQUE INDEX exceptions_open ON exceptions (option, kind, COALESCE(address, '')) WHERE resolved_at IS NULL;
+CREATE UNIQUE INDEX exceptions_open ON exceptions (invoice, COALESCE(option, 0), kind, COALESCE(address, ''))
+    WHERE resolved_at IS NULL;
 
 -- What operators and merchants decided about an invoice. Facts too: append-only.
 CREATE TABLE operator_facts (

@@ -31,11 +31,13 @@ pub enum ExceptionKind {
     DoubleSpent,
     /// Money that came in time is not final hours after expiry.
     Stuck,
+    /// A rule that must hold of the invoice does not, so no claims are made about it. No fold finds this.
+    Quarantined,
 }
 
 impl ExceptionKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Underpaid,
         Self::Overpaid,
         Self::Late,
@@ -46,6 +48,7 @@ impl ExceptionKind {
         Self::Reverted,
         Self::DoubleSpent,
         Self::Stuck,
+        Self::Quarantined,
     ];
 
     /// The name in API, events and database.
@@ -61,6 +64,7 @@ impl ExceptionKind {
             Self::Reverted => "reverted",
             Self::DoubleSpent => "double_spent",
             Self::Stuck => "stuck",
+            Self::Quarantined => "quarantined",
         }
     }
 
@@ -81,7 +85,7 @@ impl ExceptionKind {
             }
             Self::Overpaid => &[Accept, Refund, Ignore],
             Self::AfterWindow | Self::Recoverable => &[Refund, Ignore],
-            Self::Reverted | Self::DoubleSpent | Self::Stuck => &[Ignore],
+            Self::Reverted | Self::DoubleSpent | Self::Stuck | Self::Quarantined => &[Ignore],
         }
     }
 }
@@ -186,6 +190,22 @@ impl Exception {
     pub fn is_open(&self) -> bool {
         self.resolved_at.is_none()
     }
+}
+
+/// The exception about an invoice as a whole of which a rule does not hold. It is known without its
+/// invoice, which may be unreadable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Public id.
+    pub id: ExceptionId,
+    /// The invoice's public id as it is stored.
+    pub invoice_id: Box<str>,
+    /// Which rule, in words.
+    pub violation: Box<str>,
+    /// When it was told first.
+    pub opened_at: UnixMillis,
+    /// When it was lifted; `None` while it is open.
+    pub resolved_at: Option<UnixMillis>,
 }
 
 /// The difference between the exceptions that were told and those that a fold finds.

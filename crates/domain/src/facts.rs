@@ -168,6 +168,8 @@ pub enum OperatorFact {
         /// Who, in the merchant's own words.
         owner: Box<str>,
     },
+    /// A quarantine was lifted.
+    Released(Release),
 }
 
 impl OperatorFact {
@@ -177,6 +179,7 @@ impl OperatorFact {
             Self::Canceled { at } | Self::Accepted { at, .. } | Self::Assigned { at, .. } => *at,
             Self::Refunded(refund) => refund.at,
             Self::Settled(settlement) => settlement.at,
+            Self::Released(release) => release.at,
         }
     }
 }
@@ -223,6 +226,21 @@ pub struct Settlement {
     pub note: Box<str>,
     /// The transaction that sent it back, where there is one.
     pub tx_id: Option<TxId>,
+}
+
+/// The end of a quarantine: the invoice can be folded again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// When.
+    pub at: UnixMillis,
+    /// Who looked, for example `key_..`.
+    pub actor: Box<str>,
+    /// The exception.
+    pub exception: ExceptionId,
+    /// Why, in a word of the merchant's own.
+    pub reason: Box<str>,
+    /// Anything else.
+    pub note: Box<str>,
 }
 
 /// How far one chain was read.

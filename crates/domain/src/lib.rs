@@ -39,10 +39,12 @@ pub use catalogue::{Catalogue, ChainSpec};
 pub use chain::{BlockHash, BlockRef, ChainName, Family, Mode, Position, TxId};
 pub use dossier::{Dossier, PaymentPlace};
 pub use event::{Cause, CauseKind, EventType, PoolNews, Said};
-pub use exception::{Action, Exception, ExceptionKind, ExceptionNews, Finding, Subject};
+pub use exception::{
+    Action, Exception, ExceptionKind, ExceptionNews, Finding, Quarantine, Subject,
+};
 pub use facts::{
-    ChainView, LeftReason, OperatorFact, Place, Placement, Refund, Role, Settlement, Transfer,
-    Vetting, Views,
+    ChainView, LeftReason, OperatorFact, Place, Placement, Refund, Release, Role, Settlement,
+    Transfer, Vetting, Views,
 };
 pub use finality::{Commitment, Finality, FinalityError, FinalityFault, Tag, Unconfirmed};
 pub use fold::{Await, Folded, OptionTally, Progress, Refusal, TransferView, fold, refunds};

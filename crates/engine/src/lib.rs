@@ -14,6 +14,7 @@ mod ids;
 pub mod master_check;
 mod news;
 mod pass;
+mod quarantine;
 mod refold;
 mod seal;
 mod units;

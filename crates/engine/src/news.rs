@@ -10,7 +10,7 @@ use paywatch_domain::{
 use paywatch_store::events::{self, NewEvent};
 use paywatch_store::invoices::{self, Loaded, Spoken};
 use paywatch_store::{InvoiceKey, StoreError, Tx, exceptions};
-use paywatch_wire::{EventHead, Invoice, exception_event, invoice_event};
+use paywatch_wire::{EventHead, Invoice, RevertedOption, exception_event, invoice_event};
 
 use crate::pass::Pass;
 
@@ -164,8 +164,16 @@ impl Telling<'_, '_> {
         let body = match exception {
             Some(id) => exception_event(&head, &invoice, id, self.pass.cause)?,
             None => {
-                let previous = self.dossier.said.as_ref().map(|said| said.status);
-                invoice_event(&head, &invoice, previous, self.pass.cause)
+                let before = self.dossier.said.as_ref();
+                let previous = before.map(|said| said.status);
+                let reverted = before
+                    .filter(|_| kind == EventType::Reverted)
+                    .map(|before| {
+                        let now = Said::of(self.folded);
+                        RevertedOption::between(&self.dossier.terms, before, &now)
+                    });
+                let reverted = reverted.transpose()?.unwrap_or_default();
+                invoice_event(&head, &invoice, previous, reverted, self.pass.cause)
             }
         };
         self.events.push(NewEvent {

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use paywatch_domain::{
-    Await, Certainty, ChainName, Dossier, Folded, Marks, UnixMillis, Views, Violation, fold,
+    Await, ChainName, Dossier, Folded, Marks, UnixMillis, Views, Violation, fold,
 };
 use paywatch_store::invoices::{self, Loaded};
 use paywatch_store::{
@@ -15,6 +15,7 @@ use paywatch_store::{
 
 use crate::news::{self, News, Outcome};
 use crate::pass::Pass;
+use crate::quarantine;
 use crate::seal;
 
 /// What one invoice's fold leads to.
@@ -26,7 +27,10 @@ struct Review {
 }
 
 /// A loaded invoice whose seals fit, or why no claims are made about it.
-fn trusted<'a>(loaded: &'a Loaded, master: &MasterKey) -> Result<&'a Dossier, Violation> {
+pub(crate) fn trusted<'a>(
+    loaded: &'a Loaded,
+    master: &MasterKey,
+) -> Result<&'a Dossier, Violation> {
     let dossier = loaded
         .dossier
         .as_ref()
@@ -82,7 +86,7 @@ pub(crate) async fn refold(
     }
     invoices::lock(tx, keys).await?;
     let views = chains::views(tx).await?;
-    let (mut awaits, mut news, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut awaits, mut news, mut violations) = (Vec::new(), Vec::new(), Vec::new());
     let mut finalized = Vec::new();
     for loaded in invoices::load(tx, keys).await? {
         match review(&loaded, &views, pass) {
@@ -94,16 +98,14 @@ pub(crate) async fn refold(
             Err(violation) => {
                 tracing::error!(invoice = ?loaded.key, %violation, "invoice quarantined");
                 awaits.push((loaded.key, Vec::new()));
-                quarantined.push((loaded.key, violation.to_string()));
+                violations.push((loaded.key, violation.to_string()));
             }
         }
     }
     awaited::replace(tx, &awaits).await?;
     transfers::mark_final(tx, &finalized, pass.now).await?;
-    if !quarantined.is_empty() {
-        invoices::quarantine(tx, &quarantined).await?;
-    }
-    news::record(tx, news, pass).await
+    let events = quarantine::begin(tx, &violations, pass).await?;
+    Ok(events.saturating_add(news::record(tx, news, pass).await?))
 }
 
 /// Which waiting invoices a chain event makes due.
@@ -151,10 +153,7 @@ fn review(loaded: &Loaded, views: &Views, pass: &mut Pass<'_>) -> Result<Review,
     let facts = dossier.transfers.iter().zip(&folded.transfers);
     let finalized = facts
         .zip(&loaded.transfer_keys)
-        .filter(|((transfer, view), _)| {
-            let is_final = view.counted && view.certainty == Certainty::Final;
-            is_final && transfer.final_at.is_none()
-        })
+        .filter(|((transfer, view), _)| view.final_at.is_some() && transfer.final_at.is_none())
         .map(|(_, key)| *key);
     let finalized = finalized.collect();
     let news = match News::of(loaded, dossier, &folded, pass)? {

@@ -3,7 +3,7 @@
 use paywatch_domain::{Amount, Exception, ExceptionId, ExceptionKind, Mode, Subject, UnixMillis};
 use serde::Serialize;
 
-use crate::column::{list, parsed};
+use crate::column::{list, parsed, word};
 use crate::keys::{InvoiceKey, MerchantKey};
 use crate::page::{Cursor, Listed, Window};
 use crate::sql::statements;
@@ -36,7 +36,7 @@ pages! {
         KIND_RESOLVED_OLDER KIND_RESOLVED_NEWER " AND e.kind = $5 AND e.resolved_at IS NOT NULL";
     }
     CURSOR = "SELECT id FROM exceptions WHERE merchant = $1 AND mode = $2 AND public_id = $3";
-    FIND = "SELECT invoice FROM exceptions WHERE merchant = $1 AND mode = $2 AND public_id = $3";
+    FIND = "SELECT invoice, kind FROM exceptions WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     OPEN = "INSERT INTO exceptions (public_id, invoice, merchant, mode, kind, option, form, address, amount, opened_at)
         SELECT j.value->>'id', o.invoice, o.merchant, o.mode, j.value->>'kind', o.id, j.value->>'form', j.value->>'address',
             j.value->>'amount', CAST(j.value->>'opened_at' AS BIGINT)
@@ -58,17 +58,21 @@ pub struct Filter {
     pub is_open: Option<bool>,
 }
 
-/// The invoice of a merchant's exception.
+/// The invoice of a merchant's exception, and its kind.
 pub async fn find(
     conn: &mut Conn,
     merchant: MerchantKey,
     mode: Mode,
     id: ExceptionId,
-) -> Result<Option<InvoiceKey>, StoreError> {
+) -> Result<Option<(InvoiceKey, ExceptionKind)>, StoreError> {
     let id = id.to_string();
     let binds = [merchant.into(), mode.as_str().into(), (&id).into()];
-    let row = conn.fetch_optional::<(i64,)>(FIND, &binds).await?;
-    Ok(row.map(|(invoice,)| InvoiceKey(invoice)))
+    let row = conn.fetch_optional::<(i64, String)>(FIND, &binds).await?;
+    row.map(|(invoice, kind)| {
+        let kind = word("exceptions.kind", &kind, ExceptionKind::parse)?;
+        Ok((InvoiceKey(invoice), kind))
+    })
+    .transpose()
 }
 
 /// A page of exceptions with their invoices, newest first.

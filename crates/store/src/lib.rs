@@ -31,6 +31,7 @@ mod migrate;
 pub mod page;
 pub mod placements;
 mod probe;
+pub mod quarantines;
 pub mod requests;
 mod restored;
 pub mod secrets;
@@ -83,6 +84,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         merchants::STATEMENTS,
         migrate::STATEMENTS,
         placements::STATEMENTS,
+        quarantines::STATEMENTS,
         requests::STATEMENTS,
         restored::STATEMENTS,
         settings::STATEMENTS,

@@ -4,7 +4,8 @@
 //! additions of `api_version`, `livemode` and the typed `data`.
 
 use paywatch_domain::{
-    Cause, EventId, EventType, ExceptionId, Mode, Status, UnixMillis, Violation,
+    Amount, Cause, EventId, EventType, ExceptionId, Mode, Said, Status, Terms, UnixMillis,
+    Violation,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,8 +55,48 @@ pub struct InvoiceData<I = Invoice> {
     pub invoice: I,
     /// What it was called before; `null` in its first event.
     pub previous_status: Option<String>,
+    /// In `invoice.reverted` only: what was final when it was last told, and what is now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reverted: Vec<RevertedOption>,
     /// What set the event off.
     pub cause: CauseForm,
+}
+
+/// How much of an option's money was final and is, in the asset's own unit, late money included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevertedOption {
+    /// The option.
+    pub option_id: String,
+    /// What was final when it was last told.
+    pub was_final: String,
+    /// What is final now.
+    pub is_final: String,
+}
+
+impl RevertedOption {
+    /// The options of which less is final in one fold than was told before, in the order of the terms.
+    ///
+    /// # Errors
+    /// A [`Violation`] when a sum is too large.
+    pub fn between(terms: &Terms, before: &Said, now: &Said) -> Result<Vec<Self>, Violation> {
+        let mut lost = Vec::new();
+        for option in &terms.options {
+            let all = |said: &Said| {
+                let mut sums = said.options.iter();
+                let own = sums.find(|(id, _)| *id == option.id);
+                own.map_or(Ok(Amount::ZERO), |(_, sums)| sums.all_finalized())
+            };
+            let (was, is) = (all(before)?, all(now)?);
+            if is < was {
+                lost.push(Self {
+                    option_id: option.id.to_string(),
+                    was_final: was.decimal(option.decimals),
+                    is_final: is.decimal(option.decimals),
+                });
+            }
+        }
+        Ok(lost)
+    }
 }
 
 /// The data of an event about an exception.
@@ -110,16 +151,19 @@ fn body<D: Serialize>(head: &EventHead, data: D) -> String {
     })
 }
 
-/// The bytes of an event about an invoice. The invoice must carry the event's own version.
+/// The bytes of an event about an invoice. The invoice must carry the event's own version; `reverted` is
+/// for a fall from a paid status alone.
 pub fn invoice_event(
     head: &EventHead,
     invoice: &Invoice,
     previous: Option<Status>,
+    reverted: Vec<RevertedOption>,
     cause: &Cause,
 ) -> String {
     let data = InvoiceData {
         invoice,
         previous_status: previous.map(|status| status.as_str().into()),
+        reverted,
         cause: cause.into(),
     };
     body(head, data)
@@ -147,6 +191,33 @@ pub fn exception_event(
         cause: cause.into(),
     };
     Ok(body(head, data))
+}
+
+/// The invoice as an event about it, or about one of its exceptions, has told it; `None` when that text
+/// cannot be read.
+pub fn told_invoice(body: &str) -> Option<Invoice> {
+    #[derive(Deserialize)]
+    struct Told {
+        invoice: Invoice,
+    }
+    let event: Event<Told> = serde_json::from_str(body).ok()?;
+    Some(event.data.invoice)
+}
+
+/// The bytes of an event about a quarantine. `told` is the invoice as it was last told, with the event's
+/// own version and the exception; `None` when that cannot be read.
+pub fn quarantine_event(
+    head: &EventHead,
+    exception: &ExceptionForm,
+    told: Option<&Invoice>,
+    cause: &Cause,
+) -> String {
+    let data = ExceptionData {
+        exception,
+        invoice: told,
+        cause: cause.into(),
+    };
+    body(head, data)
 }
 
 /// The bytes of an event about a webhook endpoint.

@@ -1,8 +1,8 @@
 //! Exceptions as merchants see them: what a person has to decide about an invoice.
 
 use paywatch_domain::{
-    Dossier, Exception, ExceptionKind, Finding, OperatorFact, OptionTerms, PaymentPlace, Subject,
-    Violation,
+    Action, Dossier, Exception, ExceptionId, ExceptionKind, Finding, OperatorFact, OptionTerms,
+    PaymentPlace, Quarantine, Subject, UnixMillis, Violation,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,18 +21,18 @@ pub struct ExceptionForm {
     pub state: String,
     /// The invoice.
     pub invoice_id: String,
-    /// The option that it is about.
-    pub option_id: String,
+    /// The option that it is about; `null` when it is about the invoice as a whole, as the four below are.
+    pub option_id: Option<String>,
     /// The address that it is about.
-    pub address: String,
+    pub address: Option<String>,
     /// Which other form of the key that is, for example `p2tr`; `null` for the option's own address.
     pub address_form: Option<String>,
     /// What was paid.
-    pub asset: String,
+    pub asset: Option<String>,
     /// What is at stake, in the asset's own unit: however many transfers it is about.
-    pub amount: String,
+    pub amount: Option<String>,
     /// The same in atomic units.
-    pub amount_atomic: String,
+    pub amount_atomic: Option<String>,
     /// What happened and what can be done, for people.
     pub detail: String,
     /// When it was told.
@@ -52,8 +52,8 @@ pub struct ExceptionForm {
 pub struct Resolution {
     /// `accept`, `accept_partial`, `refund` or `ignore`.
     pub action: String,
-    /// How much it is about, in the asset's own unit.
-    pub amount: String,
+    /// How much it is about, in the asset's own unit; `null` for the invoice as a whole.
+    pub amount: Option<String>,
     /// Why, in a word of the merchant's own; may be empty.
     pub reason: String,
     /// Anything else; may be empty.
@@ -129,49 +129,96 @@ impl ExceptionForm {
             Subject::Option(_) => (own, None),
             Subject::Address { form, address, .. } => (&**address, Some(&**form)),
         };
-        let state = if exception.is_open() {
-            "open"
-        } else {
-            "resolved"
-        };
         Ok(Self {
             id: exception.id.to_string(),
             object: "exception".into(),
             kind: finding.kind.as_str().into(),
-            state: state.into(),
+            state: state(exception.resolved_at).into(),
             invoice_id: dossier.id.to_string(),
-            option_id: option.id.to_string(),
-            address: address.into(),
+            option_id: Some(option.id.to_string()),
+            address: Some(address.into()),
             address_form: form.map(Into::into),
-            asset: option.asset.to_string(),
-            amount: finding.amount.decimal(option.decimals),
-            amount_atomic: finding.amount.to_string(),
+            asset: Some(option.asset.to_string()),
+            amount: Some(finding.amount.decimal(option.decimals)),
+            amount_atomic: Some(finding.amount.to_string()),
             detail: detail(place, option, finding, address, form.unwrap_or_default()),
             opened_at: rfc3339(exception.opened_at),
-            actions: finding
-                .kind
-                .actions()
-                .iter()
-                .map(|action| action.as_str().into())
-                .collect(),
-            owner: owner(dossier, exception).map(Into::into),
+            actions: actions(finding.kind),
+            owner: owner(&dossier.decisions, exception.id).map(Into::into),
             resolved_at: exception.resolved_at.map(rfc3339),
             resolution: resolution(dossier, option, exception),
         })
     }
+
+    /// Shows that no claims are made about an invoice, with what people said to that.
+    pub fn quarantined(quarantine: &Quarantine, notes: &[OperatorFact]) -> Self {
+        let kind = ExceptionKind::Quarantined;
+        Self {
+            id: quarantine.id.to_string(),
+            object: "exception".into(),
+            kind: kind.as_str().into(),
+            state: state(quarantine.resolved_at).into(),
+            invoice_id: quarantine.invoice_id.to_string(),
+            option_id: None,
+            address: None,
+            address_form: None,
+            asset: None,
+            amount: None,
+            amount_atomic: None,
+            detail: format!(
+                "No claims are made about this invoice: {}. Payments to it are still recorded. Repair what \
+                 is stored, then resolve this by ignore: the invoice is read again and comes back.",
+                quarantine.violation
+            ),
+            opened_at: rfc3339(quarantine.opened_at),
+            actions: actions(kind),
+            owner: owner(notes, quarantine.id).map(Into::into),
+            resolved_at: quarantine.resolved_at.map(rfc3339),
+            resolution: notes.iter().rev().find_map(released),
+        }
+    }
+}
+
+/// Whether there is still something to decide.
+fn state(resolved_at: Option<UnixMillis>) -> &'static str {
+    if resolved_at.is_none() {
+        "open"
+    } else {
+        "resolved"
+    }
+}
+
+fn actions(kind: ExceptionKind) -> Vec<String> {
+    let actions = kind.actions().iter();
+    actions.map(|action| action.as_str().into()).collect()
 }
 
 /// Who was last said to take care of it.
-fn owner<'a>(dossier: &'a Dossier, exception: &Exception) -> Option<&'a str> {
-    let mut owners = dossier.decisions.iter().filter_map(|fact| match fact {
+fn owner(decisions: &[OperatorFact], exception: ExceptionId) -> Option<&str> {
+    let mut owners = decisions.iter().filter_map(|fact| match fact {
         OperatorFact::Assigned {
             exception: id,
             owner,
             ..
-        } if *id == exception.id => Some(&**owner),
+        } if *id == exception => Some(&**owner),
         _ => None,
     });
     owners.next_back()
+}
+
+fn released(fact: &OperatorFact) -> Option<Resolution> {
+    let OperatorFact::Released(release) = fact else {
+        return None;
+    };
+    Some(Resolution {
+        action: Action::Ignore.as_str().into(),
+        amount: None,
+        reason: release.reason.to_string(),
+        note: release.note.to_string(),
+        tx_id: None,
+        actor: release.actor.to_string(),
+        at: rfc3339(release.at),
+    })
 }
 
 fn resolution(
@@ -186,7 +233,7 @@ fn resolution(
     let settled = settled.next_back()?;
     Some(Resolution {
         action: settled.action.as_str().into(),
-        amount: settled.amount.decimal(option.decimals),
+        amount: Some(settled.amount.decimal(option.decimals)),
         reason: settled.reason.to_string(),
         note: settled.note.to_string(),
         tx_id: settled.tx_id.as_ref().map(ToString::to_string),
@@ -245,5 +292,7 @@ fn detail(
             "{amount} {symbol} came in time and is still not final. It may need a higher fee; wait, \
              or ask the payer."
         ),
+        // No fold finds it.
+        ExceptionKind::Quarantined => "No claims are made about this invoice.".into(),
     }
 }

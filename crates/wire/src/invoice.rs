@@ -156,6 +156,8 @@ pub struct InvoiceTransfer {
     pub sighted_at: String,
     /// Whether that was at or before expiry.
     pub in_time: bool,
+    /// When it was first said to be final; `null` before. Kept when a reorganisation takes it away again.
+    pub final_at: Option<String>,
     /// `seen`, `confirming`, `final`, or `gone` when it was replaced, evicted or reorganised away.
     pub certainty: String,
     /// Whether its amount is part of the sums.
@@ -338,6 +340,7 @@ impl InvoiceTransfer {
             block_hash: block.map(|block| block.hash.to_string()),
             sighted_at: rfc3339(transfer.sighted_at),
             in_time: view.in_time,
+            final_at: view.final_at.map(rfc3339),
             certainty: view.certainty.as_str().into(),
             counted: view.counted,
             finality: (&view.progress).into(),

@@ -27,7 +27,10 @@ pub use audit::AuditEntry;
 pub use chain::{AssetForm, CatchUp, Chain, ChainCursor, ChainProblem};
 pub use delivery::{Attempt, Delivery};
 pub use endpoint::Endpoint;
-pub use event::{API_VERSION, EventHead, endpoint_event, exception_event, invoice_event};
+pub use event::{
+    API_VERSION, EventHead, RevertedOption, endpoint_event, exception_event, invoice_event,
+    quarantine_event, told_invoice,
+};
 pub use exception::{ExceptionForm, RefundForm, Resolution};
 pub use explain::{ExplainedTransfer, Explanation};
 pub use export::ExportForm;

@@ -142,25 +142,25 @@ const TRANSFERS: &str = concat!(
     r#""role":"payment","address":"bcrt1qexample","#,
     r#""asset":"btc@bitcoin-regtest","amount":"0.00050000","amount_atomic":"50000","#,
     r#""tx_id":"ffee","position":"vout:4","block_height":812,"block_hash":"00aa","#,
-    r#""sighted_at":"2026-12-01T09:30:10.000Z","in_time":true,"certainty":"confirming","#,
+    r#""sighted_at":"2026-12-01T09:30:10.000Z","in_time":true,"final_at":null,"certainty":"confirming","#,
     r#""counted":true,"finality":{"kind":"depth","have":2,"need":3}},"#,
     r#"{"id":"trf_00000000000000000000000005","option_id":"opt_00000000000000000000000002","#,
     r#""role":"payment","address":"bcrt1qexample","#,
     r#""asset":"btc@bitcoin-regtest","amount":"0.00030000","amount_atomic":"30000","#,
     r#""tx_id":"ffee","position":"vout:5","block_height":null,"block_hash":null,"#,
-    r#""sighted_at":"2026-12-01T09:30:20.000Z","in_time":true,"certainty":"seen","#,
+    r#""sighted_at":"2026-12-01T09:30:20.000Z","in_time":true,"final_at":null,"certainty":"seen","#,
     r#""counted":true,"finality":{"kind":"depth","have":0,"need":3}},"#,
     r#"{"id":"trf_00000000000000000000000006","option_id":"opt_00000000000000000000000002","#,
     r#""role":"payment","address":"bcrt1qexample","#,
     r#""asset":"btc@bitcoin-regtest","amount":"0.00001000","amount_atomic":"1000","#,
     r#""tx_id":"ffee","position":"vout:6","block_height":812,"block_hash":"00aa","#,
-    r#""sighted_at":"2026-12-01T09:46:40.000Z","in_time":false,"certainty":"confirming","#,
+    r#""sighted_at":"2026-12-01T09:46:40.000Z","in_time":false,"final_at":null,"certainty":"confirming","#,
     r#""counted":true,"finality":{"kind":"depth","have":2,"need":3}},"#,
     r#"{"id":"trf_00000000000000000000000007","option_id":"opt_00000000000000000000000002","#,
     r#""role":"payment","address":"bcrt1qexample","#,
     r#""asset":"btc@bitcoin-regtest","amount":"0.00076924","amount_atomic":"76924","#,
     r#""tx_id":"ffee","position":"vout:7","block_height":null,"block_hash":null,"#,
-    r#""sighted_at":"2026-12-01T09:30:30.000Z","in_time":true,"certainty":"gone","#,
+    r#""sighted_at":"2026-12-01T09:30:30.000Z","in_time":true,"final_at":null,"certainty":"gone","#,
     r#""counted":false,"finality":{"kind":"depth","have":0,"need":3}}"#
 );
 
@@ -204,7 +204,7 @@ fn an_event_wraps_the_same_bytes() {
         chain: Some("bitcoin-regtest".parse().expect("a name")),
         height: Some(813),
     };
-    let body = invoice_event(&head, &invoice, Some(Status::Detected), &cause);
+    let body = invoice_event(&head, &invoice, Some(Status::Detected), Vec::new(), &cause);
     let expected = [
         r#"{"id":"evt_00000000000000000000000008","type":"invoice.confirming","#,
         r#""timestamp":"2026-12-01T09:31:00.000Z","api_version":"2026-12-01","livemode":false,"#,
@@ -223,7 +223,7 @@ fn an_event_wraps_the_same_bytes() {
         chain: None,
         height: None,
     };
-    let body = invoice_event(&head, &invoice, None, &first);
+    let body = invoice_event(&head, &invoice, None, Vec::new(), &first);
     assert!(
         body.ends_with(r#","previous_status":null,"cause":{"kind":"api"}}}"#),
         "{body}"

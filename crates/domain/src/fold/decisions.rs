@@ -23,7 +23,9 @@ impl<'a> Decided<'a> {
                 OperatorFact::Canceled { .. } => canceled = true,
                 OperatorFact::Accepted { .. } => canceled = false,
                 OperatorFact::Refunded(refund) => refunded |= refund.is_everything,
-                OperatorFact::Settled(_) | OperatorFact::Assigned { .. } => {}
+                OperatorFact::Settled(_)
+                | OperatorFact::Assigned { .. }
+                | OperatorFact::Released(_) => {}
             }
         }
         Self {
@@ -45,7 +47,8 @@ impl<'a> Decided<'a> {
             | OperatorFact::Canceled { .. }
             | OperatorFact::Refunded(_)
             | OperatorFact::Settled(_)
-            | OperatorFact::Assigned { .. } => None,
+            | OperatorFact::Assigned { .. }
+            | OperatorFact::Released(_) => None,
         });
         floors.filter(|floor| !floor.is_zero()).min()
     }
@@ -67,7 +70,8 @@ impl<'a> Decided<'a> {
             | OperatorFact::Accepted { .. }
             | OperatorFact::Canceled { .. }
             | OperatorFact::Refunded(_)
-            | OperatorFact::Assigned { .. } => None,
+            | OperatorFact::Assigned { .. }
+            | OperatorFact::Released(_) => None,
         });
         Ok(finding.amount.saturating_sub(sum(settled)?))
     }
@@ -81,7 +85,8 @@ pub fn refunds(facts: &[OperatorFact], option: OptionId) -> Result<Amount, Viola
         | OperatorFact::Accepted { .. }
         | OperatorFact::Canceled { .. }
         | OperatorFact::Settled(_)
-        | OperatorFact::Assigned { .. } => None,
+        | OperatorFact::Assigned { .. }
+        | OperatorFact::Released(_) => None,
     }))
 }
 

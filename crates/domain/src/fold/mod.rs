@@ -85,6 +85,8 @@ pub struct TransferView {
     pub stands: bool,
     /// Whether its amount is part of the sums.
     pub counted: bool,
+    /// When it was first said to be final, which is now where it was not said before.
+    pub final_at: Option<UnixMillis>,
 }
 
 /// Everything the fold says.
@@ -141,7 +143,7 @@ pub fn fold(
             until: terms.expires_at,
         }));
     }
-    let seen = transfers::view_all(terms, transfers, views, &mut awaits)?;
+    let seen = transfers::view_all(terms, transfers, (views, now), &mut awaits)?;
     let mut options = Vec::with_capacity(terms.options.len());
     for option in &terms.options {
         let own = transfers

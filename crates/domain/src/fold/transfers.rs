@@ -6,13 +6,14 @@ use crate::facts::{Role, Transfer, Views};
 use crate::id::TransferId;
 use crate::sums::Certainty;
 use crate::terms::Terms;
+use crate::time::UnixMillis;
 use crate::violation::Violation;
 
 /// Views every transfer, in the order of the facts, and adds what they wait for.
 pub(super) fn view_all(
     terms: &Terms,
     transfers: &[Transfer],
-    views: &Views,
+    (views, now): (&Views, UnixMillis),
     awaits: &mut Vec<Await>,
 ) -> Result<Vec<TransferView>, Violation> {
     let mut ids: Vec<TransferId> = transfers.iter().map(|transfer| transfer.id).collect();
@@ -38,7 +39,7 @@ pub(super) fn view_all(
             .ok_or(Violation::Foreign {
                 transfer: transfer.id,
             })?;
-        seen.push(view(terms, judge, transfer, awaits)?);
+        seen.push(view(terms, judge, (transfer, now), awaits)?);
     }
     Ok(seen)
 }
@@ -46,7 +47,7 @@ pub(super) fn view_all(
 fn view(
     terms: &Terms,
     judge: &Judge<'_>,
-    transfer: &Transfer,
+    (transfer, now): (&Transfer, UnixMillis),
     awaits: &mut Vec<Await>,
 ) -> Result<TransferView, Violation> {
     let Judgement {
@@ -56,12 +57,15 @@ fn view(
     } = judge.judge(transfer, awaits)?;
     let stands = certainty != Certainty::Gone && is_young;
     let in_window = transfer.sighted_at <= terms.late_until;
+    let counted = transfer.role == Role::Payment && stands && in_window;
+    let is_final = counted && certainty == Certainty::Final;
     Ok(TransferView {
         id: transfer.id,
         certainty,
         in_time: transfer.sighted_at <= terms.expires_at,
         progress,
         stands,
-        counted: transfer.role == Role::Payment && stands && in_window,
+        counted,
+        final_at: transfer.final_at.or(is_final.then_some(now)),
     })
 }

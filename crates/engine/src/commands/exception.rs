@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use paywatch_domain::{
     Action, Amount, Cause, CauseKind, Dossier, Entropy, Exception, ExceptionId, ExceptionKind,
-    OperatorFact, OptionTally, OptionTerms, Settlement, Status, UnixMillis,
+    OperatorFact, OptionTally, OptionTerms, Release, Settlement, Status, UnixMillis,
 };
 use paywatch_store::exceptions::{self, Filter};
 use paywatch_store::{
-    Conn, Cursor, InvoiceKey, Listed, StoreError, Tx, audit, decisions, invoices,
+    Conn, Cursor, InvoiceKey, Listed, StoreError, Tx, audit, chains, decisions, invoices,
+    quarantines,
 };
 use paywatch_wire::audit::state_text;
 use paywatch_wire::request::ResolveException;
@@ -17,6 +18,10 @@ use paywatch_wire::{ExceptionForm, json_text};
 use super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::invoice::{Standing, record_refund, refund_amount, tell, untrusted};
 use super::{Caller, Change, CommandError, CommandParts, Commands};
+use crate::ids::Ids;
+use crate::pass::Pass;
+use crate::quarantine;
+use crate::refold::{folded, refold, trusted};
 
 struct DecideException {
     parts: Arc<CommandParts>,
@@ -32,21 +37,25 @@ impl Effect for DecideException {
 
     async fn run(&self, tx: &mut Tx) -> Result<Answer, CommandError> {
         let found = exceptions::find(tx, self.caller.merchant, self.caller.mode, self.id).await?;
-        let key = found.ok_or_else(|| {
+        let (key, kind) = found.ok_or_else(|| {
             let detail = format!("there is no exception {}", self.id);
             CommandError::refused(404, "exception_unknown", detail)
         })?;
-        let standing = Standing::lock(tx, &self.parts, key, self.now).await?;
-        let facts = self.facts(&standing)?;
-        for fact in &facts {
-            decisions::insert(tx, key, fact, &self.caller.actor).await?;
-        }
         let cause = Cause {
             kind: CauseKind::Operator,
             chain: None,
             height: None,
         };
-        tell(tx, &self.parts, key, &cause, self.now, self.seed).await?;
+        if kind == ExceptionKind::Quarantined {
+            self.decide_quarantine(tx, key, &cause).await?;
+        } else {
+            let standing = Standing::lock(tx, &self.parts, key, self.now).await?;
+            let facts = self.facts(&standing)?;
+            for fact in &facts {
+                decisions::insert(tx, key, fact, &self.caller.actor).await?;
+            }
+            tell(tx, &self.parts, key, &cause, self.now, self.seed).await?;
+        }
         let shown = shown(tx, key, self.id).await?;
         let change = Change {
             before: Some(state_text("open")),
@@ -74,23 +83,70 @@ impl DecideException {
         let mut now = folded.exceptions.iter();
         let now = told.and_then(|told| now.find(|now| now.is_same(&told.finding)));
         let (Some(told), Some(now)) = (told, now) else {
-            let detail = "nothing has to be decided about it any more";
-            return Err(CommandError::refused(409, "exception_resolved", detail));
+            return Err(nothing_to_decide());
         };
         // Nobody decides about money that was not told yet.
         let at_stake = told.finding.amount.min(now.amount);
-        let mut facts = Vec::new();
-        if let Some(owner) = &self.request.owner {
-            facts.push(OperatorFact::Assigned {
-                at: self.now,
-                exception: self.id,
-                owner: owner.as_str().into(),
-            });
-        }
+        let mut facts: Vec<OperatorFact> = self.assignment().into_iter().collect();
         if let Some(action) = self.request.action {
             self.decide(standing, told, (action, at_stake), &mut facts)?;
         }
         Ok(facts)
+    }
+
+    fn assignment(&self) -> Option<OperatorFact> {
+        let owner = self.request.owner.as_deref()?;
+        Some(OperatorFact::Assigned {
+            at: self.now,
+            exception: self.id,
+            owner: owner.into(),
+        })
+    }
+
+    /// Lifts a quarantine when the invoice can be folded again; naming who takes care needs no fold.
+    async fn decide_quarantine(
+        &self,
+        tx: &mut Tx,
+        key: InvoiceKey,
+        cause: &Cause,
+    ) -> Result<(), CommandError> {
+        invoices::lock(tx, &[key]).await?;
+        let noted = quarantines::list_of(tx, [self.id]).await?;
+        if noted.iter().all(|one| one.quarantine.resolved_at.is_some()) {
+            return Err(nothing_to_decide());
+        }
+        if let Some(fact) = self.assignment() {
+            decisions::insert(tx, key, &fact, &self.caller.actor).await?;
+        }
+        let Some(action) = self.request.action else {
+            return Ok(());
+        };
+        possible(ExceptionKind::Quarantined, action)?;
+        let views = chains::views(tx).await?;
+        let loaded = invoices::load(tx, &[key]).await?;
+        for loaded in &loaded {
+            let fold = trusted(loaded, &self.parts.master)
+                .and_then(|dossier| folded(dossier, &views, self.now));
+            fold.map_err(|violation| untrusted(&violation))?;
+        }
+        let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
+        let release = OperatorFact::Released(Release {
+            at: self.now,
+            actor: self.caller.actor.as_str().into(),
+            exception: self.id,
+            reason: text(&self.request.reason),
+            note: text(&self.request.note),
+        });
+        decisions::insert(tx, key, &release, &self.caller.actor).await?;
+        let mut pass = Pass {
+            master: &self.parts.master,
+            now: self.now,
+            cause,
+            ids: &mut Ids::new(self.seed),
+        };
+        quarantine::end(tx, key, self.id, &mut pass).await?;
+        refold(tx, &[key], &mut pass).await?;
+        Ok(())
     }
 
     fn decide(
@@ -101,16 +157,7 @@ impl DecideException {
         facts: &mut Vec<OperatorFact>,
     ) -> Result<(), CommandError> {
         let kind = told.finding.kind;
-        if !kind.actions().contains(&action) {
-            let possible: Vec<&str> = kind.actions().iter().map(|one| one.as_str()).collect();
-            let detail = format!(
-                "an exception of the kind {} cannot be resolved by {}; possible: {}",
-                kind.as_str(),
-                action.as_str(),
-                possible.join(", ")
-            );
-            return Err(CommandError::refused(409, "action_not_possible", detail));
-        }
+        possible(kind, action)?;
         let (option, tally) = standing.option(told.finding.subject.option())?;
         let mut settled = at_stake;
         match action {
@@ -192,12 +239,36 @@ impl DecideException {
     }
 }
 
+fn nothing_to_decide() -> CommandError {
+    let detail = "nothing has to be decided about it any more";
+    CommandError::refused(409, "exception_resolved", detail)
+}
+
+/// Refuses an action that does not fit a kind.
+fn possible(kind: ExceptionKind, action: Action) -> Result<(), CommandError> {
+    if kind.actions().contains(&action) {
+        return Ok(());
+    }
+    let possible: Vec<&str> = kind.actions().iter().map(|one| one.as_str()).collect();
+    let detail = format!(
+        "an exception of the kind {} cannot be resolved by {}; possible: {}",
+        kind.as_str(),
+        action.as_str(),
+        possible.join(", ")
+    );
+    Err(CommandError::refused(409, "action_not_possible", detail))
+}
+
 /// An exception as it is stored now.
 async fn shown(
     conn: &mut Conn,
     key: InvoiceKey,
     id: ExceptionId,
 ) -> Result<ExceptionForm, CommandError> {
+    let noted = quarantines::list_of(conn, [id]).await?;
+    if let Some(form) = quarantine::form(&noted, id) {
+        return Ok(form);
+    }
     let loaded = invoices::load(conn, &[key]).await?;
     let dossiers = loaded.iter().filter_map(|one| one.dossier.as_ref().ok());
     let mut forms = dossiers.filter_map(|dossier| form(dossier, id));
@@ -229,7 +300,12 @@ impl Commands {
         keys.sort_unstable();
         keys.dedup();
         let loaded = invoices::load(&mut conn, &keys).await?;
+        let ids = page.rows.iter().map(|(_, id)| *id);
+        let noted = quarantines::list_of(&mut conn, ids).await?;
         let rows = page.rows.iter().filter_map(|(key, id)| {
+            if let Some(form) = quarantine::form(&noted, *id) {
+                return Some(form);
+            }
             let one = loaded.iter().find(|one| one.key == *key)?;
             let form = one
                 .dossier
@@ -255,7 +331,7 @@ impl Commands {
     ) -> Result<Option<ExceptionForm>, CommandError> {
         let mut conn = self.parts.store.snapshot().await?;
         let found = exceptions::find(&mut conn, caller.merchant, caller.mode, id).await?;
-        let Some(key) = found else {
+        let Some((key, _)) = found else {
             return Ok(None);
         };
         shown(&mut conn, key, id).await.map(Some)

@@ -45,7 +45,8 @@ fn code(answer: Result<Value, CommandError>) -> String {
 async fn open(house: &House, id: InvoiceId) -> Vec<(String, String)> {
     let shown = house.show(id).await.exceptions;
     let open = shown.into_iter().filter(|one| one.state == "open");
-    open.map(|one| (one.kind, one.amount_atomic)).collect()
+    open.map(|one| (one.kind, one.amount_atomic.unwrap()))
+        .collect()
 }
 
 fn one(kind: &str, amount: u64) -> Vec<(String, String)> {

@@ -571,7 +571,19 @@ impl House {
         tally["seen"].as_str().unwrap().into()
     }
 
-    async fn last_told(&self, id: InvoiceId) -> Value {
+    /// What all events of a type say.
+    pub(crate) async fn data_of(&self, kind: &str) -> Vec<Value> {
+        let mut conn = self.store.read().await.unwrap();
+        let (merchant, mode) = (self.caller.merchant, self.caller.mode);
+        let rows = events::after(&mut conn, merchant, mode, 0, 100).await;
+        let rows = rows.unwrap().into_iter();
+        rows.filter(|row| row.kind.as_str() == kind)
+            .map(|row| serde_json::from_str::<Value>(&row.body).unwrap()["data"].take())
+            .collect()
+    }
+
+    /// What the last event of an invoice says.
+    pub(crate) async fn last_told(&self, id: InvoiceId) -> Value {
         let mut conn = self.store.read().await.unwrap();
         let (merchant, mode) = (self.caller.merchant, self.caller.mode);
         let rows = events::after(&mut conn, merchant, mode, 0, 100).await;

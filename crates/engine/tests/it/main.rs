@@ -9,6 +9,7 @@ mod finality;
 mod follower;
 mod house;
 mod options;
+mod quarantine;
 mod requests;
 mod scenarios;
 mod seals;

@@ -212,7 +212,11 @@ async fn money_that_came_first_stays_in_the_lead(mut house: House) {
         "and it has its own status"
     );
     let open = invoice.exceptions.iter().map(|exception| {
-        let about = (&*exception.kind, &*exception.option_id, &*exception.amount);
+        let about = (
+            &*exception.kind,
+            exception.option_id.as_deref().unwrap(),
+            exception.amount.as_deref().unwrap(),
+        );
         (about, &*exception.state)
     });
     let about = ("other_option", &*invoice.options[0].id, "0.00100000");

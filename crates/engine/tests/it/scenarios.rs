@@ -11,6 +11,7 @@ use paywatch_engine::commands::CommandError;
 use paywatch_engine::worker::Step;
 use paywatch_store::chains;
 use paywatch_wire::ProgressForm;
+use serde_json::json;
 use sqlx::Connection as _;
 
 use crate::chain::payment;
@@ -144,6 +145,12 @@ async fn a_reorganisation_takes_a_paid_invoice_back_until_the_money_returns(mut 
         "detected",
     ];
     expect(&house, id, "detected", &said).await;
+    let reverted = &house.data_of("invoice.reverted").await[0]["reverted"];
+    assert_eq!(
+        (&reverted[0]["was_final"], &reverted[0]["is_final"]),
+        (&json!("0.00100000"), &json!("0")),
+        "{reverted}"
+    );
     house.mine(vec![paid]).await;
     house.mine(Vec::new()).await;
     let said = [
@@ -158,6 +165,15 @@ async fn a_reorganisation_takes_a_paid_invoice_back_until_the_money_returns(mut 
         "exception.resolved",
     ];
     expect(&house, id, "paid", &said).await;
+    // When it was first true stays, and so does what was said of it then.
+    let told = house.data_of("invoice.paid").await;
+    let first = told[0]["invoice"]["transfers"][0]["final_at"].clone();
+    assert!(first.is_string(), "{first}");
+    assert_eq!(told[1]["invoice"]["transfers"][0]["final_at"], first);
+    assert_eq!(json!(house.show(id).await.transfers[0].final_at), first);
+    let before = house.data_of("invoice.confirming").await;
+    assert!(before[0]["invoice"]["transfers"][0]["final_at"].is_null());
+    assert!(before[0].get("reverted").is_none());
     assert_eq!(
         house.show(id).await.transfers.len(),
         1,
@@ -387,7 +403,11 @@ async fn money_to_another_form_of_the_key_is_an_exception_until_it_goes_away(mut
     let invoice = house.show(id).await;
     let exception = &invoice.exceptions[0];
     assert_eq!(
-        (&*exception.kind, &*exception.state, &*exception.amount),
+        (
+            &*exception.kind,
+            &*exception.state,
+            exception.amount.as_deref().unwrap(),
+        ),
         ("recoverable", "open", "0.00100000")
     );
     let transfer = &invoice.transfers[0];
@@ -430,7 +450,7 @@ async fn money_to_another_form_of_the_key_is_an_exception_until_it_goes_away(mut
     let amounts: Vec<&str> = invoice
         .exceptions
         .iter()
-        .map(|told| &*told.amount)
+        .map(|told| told.amount.as_deref().unwrap())
         .collect();
     assert_eq!(amounts, ["0.00100000", "0.00505000"]);
 }
@@ -914,7 +934,8 @@ async fn a_changed_address_in_the_database_is_not_believed(mut house: House) {
         Err(CommandError::Refused { code, .. }) => assert_eq!(code, "invoice_quarantined"),
         other => panic!("a changed address was shown: {other:?}"),
     }
-    assert_eq!(house.said(id).await, ["created"], "no further claims");
+    let said = ["created", "exception.opened"];
+    assert_eq!(house.said(id).await, said, "no further claims");
     // The others go on.
     tamper(
         &house.url,

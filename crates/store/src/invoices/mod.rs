@@ -46,10 +46,6 @@ statements! {
             CAST(value->>'version' AS BIGINT) AS version, CAST(value->>'closed' AS BIGINT) AS window_closed
             FROM json_each($1)) AS n
         WHERE invoices.id = n.id AND invoices.version < n.version";
-    QUARANTINE = "UPDATE invoices SET quarantined = n.reason
-        FROM (SELECT CAST(value->>'id' AS BIGINT) AS id, value->>'reason' AS reason
-            FROM json_each($1)) AS n
-        WHERE invoices.id = n.id";
 }
 
 /// The statements of the modules below this one.
@@ -278,25 +274,5 @@ pub async fn record(tx: &mut Tx, spoken: &[Spoken<'_>]) -> Result<(), StoreError
     if usize::try_from(written) != Ok(spoken.len()) {
         return Err(StoreError::Conflict("invoice_version"));
     }
-    Ok(())
-}
-
-#[derive(Serialize)]
-struct QuarantineRow<'a> {
-    id: i64,
-    reason: &'a str,
-}
-
-/// Stops all further claims about these invoices.
-pub async fn quarantine(tx: &mut Tx, invoices: &[(InvoiceKey, String)]) -> Result<(), StoreError> {
-    if invoices.is_empty() {
-        return Ok(());
-    }
-    let rows = list(
-        invoices
-            .iter()
-            .map(|(key, reason)| QuarantineRow { id: key.0, reason }),
-    );
-    tx.execute(QUARANTINE, &[(&rows).into()]).await?;
     Ok(())
 }

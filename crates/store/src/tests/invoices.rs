@@ -8,7 +8,7 @@ use super::bed::{Bed, NOW, on_both, unit};
 use super::scene::{Scene, dossier, said};
 use crate::invoices::{By, Filter, Spoken};
 use crate::sql::statements;
-use crate::{Cursor, InvoiceKey, Store, StoreError, awaited, decisions, invoices, watched};
+use crate::{Cursor, InvoiceKey, Store, StoreError, awaited, decisions, invoices, quarantines, watched};
 
 statements! {
     DAMAGE = "UPDATE invoices SET terms = '{}' WHERE id = $1";
@@ -137,7 +137,9 @@ async fn what_is_said_is_recorded_once_per_version(_: &Bed, store: Store) {
     );
     let reason = "a sum is too large".to_owned();
     unit!(store, [reason], |tx| {
-        invoices::quarantine(tx, &[(keys[1], reason.clone())]).await?;
+        let violations = [(keys[1], reason.clone())];
+        assert_eq!(quarantines::begin(tx, &violations).await?, [keys[1]]);
+        assert_eq!(quarantines::begin(tx, &violations).await?, [], "only once");
         let fact = OperatorFact::Canceled { at: NOW };
         decisions::insert(tx, keys[0], &fact, "key_1").await
     })

@@ -1,7 +1,8 @@
 //! The stored form of a decision.
 
 use paywatch_domain::{
-    Action, Amount, ExceptionKind, OperatorFact, Refund, Settlement, Subject, TxId, UnixMillis,
+    Action, Amount, ExceptionKind, OperatorFact, Refund, Release, Settlement, Subject, TxId,
+    UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,14 @@ enum DecisionForm {
         exception: String,
         owner: String,
     },
+    Released {
+        v: u32,
+        at: i64,
+        actor: String,
+        exception: String,
+        reason: String,
+        note: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,6 +86,7 @@ pub fn operator_fact_kind(fact: &OperatorFact) -> &'static str {
         OperatorFact::Refunded(_) => "refunded",
         OperatorFact::Settled(_) => "settled",
         OperatorFact::Assigned { .. } => "assigned",
+        OperatorFact::Released(_) => "released",
     }
 }
 
@@ -121,6 +131,14 @@ pub fn operator_fact_to_json(fact: &OperatorFact) -> String {
             at,
             exception: exception.to_string(),
             owner: owner.to_string(),
+        },
+        OperatorFact::Released(release) => DecisionForm::Released {
+            v,
+            at,
+            actor: release.actor.to_string(),
+            exception: release.exception.to_string(),
+            reason: release.reason.to_string(),
+            note: release.note.to_string(),
         },
     })
 }
@@ -191,6 +209,20 @@ pub fn operator_fact_from_json(text: &str) -> Result<OperatorFact, StoredError> 
             exception: parsed("exception", &exception)?,
             owner: owner.into(),
         },
+        DecisionForm::Released {
+            at,
+            actor,
+            exception,
+            reason,
+            note,
+            ..
+        } => OperatorFact::Released(Release {
+            at: UnixMillis(at),
+            actor: actor.into(),
+            exception: parsed("exception", &exception)?,
+            reason: reason.into(),
+            note: note.into(),
+        }),
     })
 }
 

@@ -230,7 +230,8 @@ impl AddRefund {
                 | ExceptionKind::Recoverable
                 | ExceptionKind::Reverted
                 | ExceptionKind::DoubleSpent
-                | ExceptionKind::Stuck => false,
+                | ExceptionKind::Stuck
+                | ExceptionKind::Quarantined => false,
             };
             exception.is_open() && is_counted && finding.subject.option() == refund.option
         });
