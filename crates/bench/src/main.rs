@@ -19,6 +19,7 @@ mod bdk;
 mod catch_up;
 mod crowd;
 mod derive;
+mod fold;
 mod follow;
 mod json_list;
 mod latency;
@@ -98,6 +99,9 @@ enum Benchmark {
     Latency,
     /// Deriving addresses on one core, against the steps on the curve alone.
     Derivation,
+    /// Folding an invoice of a thousand transfers, against adding their amounts up.
+    #[value(name = "fold_1000_transfers")]
+    Fold,
 }
 
 /// What the figures are measured on, for those who read the table.
@@ -112,7 +116,8 @@ of 10,000 outputs with cold caches (baseline: 1,000 keys).
 apply: one commit for a block that pays three invoices, at 1,000,000 open ones (baseline: 1,000).
 latency: from the answer to somebody else who waits for a new block to the request at the merchant, 200 \
 blocks, 100,000 open invoices (baseline: the node's own share, from the call that mines to that answer).
-derivation: wpkh addresses with script and path on one core (baseline: the bare step on the curve).";
+derivation: wpkh addresses with script and path on one core (baseline: the bare step on the curve).
+fold: an invoice of 1,000 transfers, in blocks and in the mempool (baseline: the sum of their amounts).";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -187,6 +192,9 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
     }
     if wanted(Benchmark::Derivation) {
         rows.push(derive::measure(rounds)?);
+    }
+    if wanted(Benchmark::Fold) {
+        rows.push(fold::measure(rounds)?);
     }
     Ok(rows)
 }

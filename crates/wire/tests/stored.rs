@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{
-    Amount, AssetName, ChainName, Commitment, Finality, Margin, OperatorFact, OptionId,
-    OptionTerms, Policy, PoolNews, Price, Said, Status, Sums, Tag, Terms, Tier, Tolerance,
-    Unconfirmed, UnixMillis,
+    Action, Amount, AssetName, ChainName, Commitment, ExceptionId, ExceptionKind, Finality, Margin,
+    OperatorFact, OptionId, OptionTerms, Policy, PoolNews, Price, Refund, Release, Said,
+    Settlement, Status, Subject, Sums, Tag, Terms, Tier, Tolerance, TxId, Unconfirmed, UnixMillis,
 };
 use paywatch_wire::stored::{
     StoredError, finality_from_json, finality_to_json, operator_fact_from_json,
@@ -133,6 +133,64 @@ prop_compose! {
     }
 }
 
+fn text() -> impl Strategy<Value = Box<str>> {
+    any::<String>().prop_map(Into::into)
+}
+
+fn subject() -> impl Strategy<Value = Subject> {
+    let option = || any::<u128>().prop_map(OptionId::from_bits);
+    let address = (option(), text(), text());
+    prop_oneof![
+        option().prop_map(Subject::Option),
+        address.prop_map(|(option, form, address)| Subject::Address {
+            option,
+            form,
+            address
+        }),
+    ]
+}
+
+prop_compose! {
+    /// One decision of each kind.
+    fn decisions()(
+        at in any::<i64>().prop_map(UnixMillis), option in any::<u128>().prop_map(OptionId::from_bits),
+        exception in any::<u128>().prop_map(ExceptionId::from_bits), amount in amount(),
+        kind in proptest::sample::select(ExceptionKind::ALL.to_vec()), subject in subject(),
+        action in proptest::sample::select(Action::ALL.to_vec()),
+        (actor, note, reason, owner) in (text(), text(), text(), text()),
+        tx_id in proptest::option::of("[0-9a-f]{1,64}"), is_everything in any::<bool>(),
+    ) -> [OperatorFact; 6] {
+        let tx_id = tx_id.map(|id| TxId::new(&id));
+        [
+            OperatorFact::Canceled { at },
+            OperatorFact::Accepted { at, option, floor: amount },
+            OperatorFact::Refunded(Refund {
+                at,
+                actor: actor.clone(),
+                option,
+                amount,
+                tx_id: tx_id.clone(),
+                note: note.clone(),
+                is_everything,
+            }),
+            OperatorFact::Settled(Settlement {
+                at,
+                actor: actor.clone(),
+                exception,
+                kind,
+                subject,
+                amount,
+                action,
+                reason: reason.clone(),
+                note: note.clone(),
+                tx_id,
+            }),
+            OperatorFact::Assigned { at, exception, owner },
+            OperatorFact::Released(Release { at, actor, exception, reason, note }),
+        ]
+    }
+}
+
 proptest! {
     #[test]
     fn terms_read_back(terms in terms()) {
@@ -145,9 +203,14 @@ proptest! {
     }
 
     #[test]
-    fn decisions_and_finality_read_back(at in any::<i64>(), finality in finality()) {
-        let fact = OperatorFact::Canceled { at: UnixMillis(at) };
-        prop_assert_eq!(operator_fact_from_json(&operator_fact_to_json(&fact)), Ok(fact));
+    fn every_decision_reads_back(facts in decisions()) {
+        for fact in facts {
+            prop_assert_eq!(operator_fact_from_json(&operator_fact_to_json(&fact)), Ok(fact));
+        }
+    }
+
+    #[test]
+    fn finality_reads_back(finality in finality()) {
         prop_assert_eq!(finality_from_json(&finality_to_json(&finality)), Ok(finality));
     }
 

@@ -6,4 +6,5 @@ mod findings;
 mod fold;
 mod news;
 mod options;
+mod replay;
 mod status;

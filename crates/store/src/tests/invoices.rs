@@ -8,7 +8,9 @@ use super::bed::{Bed, NOW, on_both, unit};
 use super::scene::{Scene, dossier, said};
 use crate::invoices::{By, Filter, Spoken};
 use crate::sql::statements;
-use crate::{Cursor, InvoiceKey, Store, StoreError, awaited, decisions, invoices, quarantines, watched};
+use crate::{
+    Cursor, InvoiceKey, Store, StoreError, awaited, decisions, invoices, quarantines, watched,
+};
 
 statements! {
     DAMAGE = "UPDATE invoices SET terms = '{}' WHERE id = $1";
