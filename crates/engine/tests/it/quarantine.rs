@@ -119,13 +119,25 @@ async fn from_damage_to_repair(
 async fn a_changed_address_is_quarantined_and_comes_back(house: House) {
     let damage = "UPDATE options SET address = 'thief'";
     let repair = "UPDATE options SET address = 'shop-0' WHERE address = 'thief'";
-    from_damage_to_repair(house, damage, repair, "its seal does not fit").await;
+    Box::pin(from_damage_to_repair(
+        house,
+        damage,
+        repair,
+        "its seal does not fit",
+    ))
+    .await;
 }
 
 async fn unreadable_terms_are_quarantined_and_come_back(house: House) {
     let damage = "UPDATE invoices SET terms = 'x' || terms";
     let repair = "UPDATE invoices SET terms = substr(terms, 2) WHERE substr(terms, 1, 1) = 'x'";
-    from_damage_to_repair(house, damage, repair, "invoices.terms").await;
+    Box::pin(from_damage_to_repair(
+        house,
+        damage,
+        repair,
+        "invoices.terms",
+    ))
+    .await;
 }
 
 async fn an_invoice_whose_events_are_damaged_too_is_still_told(mut house: House) {

@@ -53,14 +53,18 @@ enum DecisionForm {
         exception: String,
         owner: String,
     },
-    Released {
-        v: u32,
-        at: i64,
-        actor: String,
-        exception: String,
-        reason: String,
-        note: String,
-    },
+    Released(ReleaseForm),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReleaseForm {
+    v: u32,
+    at: i64,
+    actor: String,
+    exception: String,
+    reason: String,
+    note: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,14 +136,7 @@ pub fn operator_fact_to_json(fact: &OperatorFact) -> String {
             exception: exception.to_string(),
             owner: owner.to_string(),
         },
-        OperatorFact::Released(release) => DecisionForm::Released {
-            v,
-            at,
-            actor: release.actor.to_string(),
-            exception: release.exception.to_string(),
-            reason: release.reason.to_string(),
-            note: release.note.to_string(),
-        },
+        OperatorFact::Released(release) => DecisionForm::Released(release.into()),
     })
 }
 
@@ -209,21 +206,33 @@ pub fn operator_fact_from_json(text: &str) -> Result<OperatorFact, StoredError> 
             exception: parsed("exception", &exception)?,
             owner: owner.into(),
         },
-        DecisionForm::Released {
-            at,
-            actor,
-            exception,
-            reason,
-            note,
-            ..
-        } => OperatorFact::Released(Release {
-            at: UnixMillis(at),
-            actor: actor.into(),
-            exception: parsed("exception", &exception)?,
-            reason: reason.into(),
-            note: note.into(),
-        }),
+        DecisionForm::Released(form) => OperatorFact::Released(form.into_domain()?),
     })
+}
+
+impl From<&Release> for ReleaseForm {
+    fn from(release: &Release) -> Self {
+        Self {
+            v: VERSION,
+            at: release.at.0,
+            actor: release.actor.to_string(),
+            exception: release.exception.to_string(),
+            reason: release.reason.to_string(),
+            note: release.note.to_string(),
+        }
+    }
+}
+
+impl ReleaseForm {
+    fn into_domain(self) -> Result<Release, StoredError> {
+        Ok(Release {
+            at: UnixMillis(self.at),
+            actor: self.actor.into(),
+            exception: parsed("exception", &self.exception)?,
+            reason: self.reason.into(),
+            note: self.note.into(),
+        })
+    }
 }
 
 impl From<&Subject> for SubjectForm {
