@@ -53,6 +53,7 @@ fn plain(mut invoice: Invoice) -> Invoice {
     for transfer in &mut invoice.transfers {
         transfer.id = String::new();
         transfer.sighted_at = String::new();
+        transfer.final_at = None;
     }
     invoice
 }

@@ -201,6 +201,9 @@ async fn a_lost_transfer_is_found_again(mut house: House) {
     before.transfers[0]
         .sighted_at
         .clone_from(&after.transfers[0].sighted_at);
+    before.transfers[0]
+        .final_at
+        .clone_from(&after.transfers[0].final_at);
     assert_eq!(after, before, "the same as it was");
     expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
 }
