@@ -7,7 +7,7 @@ use paywatch_testkit::{eventually, sleep};
 use serde_json::{Value, json};
 
 use crate::screen::Screen;
-use crate::stage::Stage;
+use crate::stage::{Stage, text};
 use crate::stories::{EXACT, Invoice, OVER, PARTS, REORG, STORIES, UNPAID};
 
 /// How long the watcher may take to see what happened.
@@ -35,6 +35,7 @@ impl Play<'_> {
     /// From the first payment to the last webhook.
     pub(crate) async fn run(&self) -> Result<Count> {
         self.first_payments().await?;
+        self.decision().await?;
         self.second_part().await?;
         self.reorganisation().await?;
         self.screen.say("waiting for the unpaid invoice to expire");
@@ -61,6 +62,20 @@ impl Play<'_> {
         self.until(EXACT, "paid").await?;
         self.until(PARTS, "underpaid").await?;
         self.until(OVER, "overpaid").await
+    }
+
+    /// What was paid too much is for a person to decide.
+    async fn decision(&self) -> Result<()> {
+        self.beat("the shop decides about what was paid too much: the next order costs less")
+            .await;
+        let api = &self.stage.api;
+        let path = format!("/v1/invoices/{}", self.invoice(OVER)?.id);
+        let shown = api.get(&path).await?.value()?;
+        let id = text(&shown["exceptions"][0], "id")?;
+        let path = format!("/v1/exceptions/{id}/resolve");
+        let body = json!({ "action": "refund", "note": "set off against the next order" });
+        api.post(&path, &body).await?.value()?;
+        Ok(())
     }
 
     async fn second_part(&self) -> Result<()> {

@@ -74,6 +74,7 @@ pub(crate) const STORIES: [Story; 5] = [
             "confirming",
             "overpaid",
             "exception.opened",
+            "exception.resolved",
         ],
     },
     Story {
