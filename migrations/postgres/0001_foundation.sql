@@ -308,6 +308,16 @@ CREATE TABLE chains (
     CHECK ((problem_code IS NULL) = (problem IS NULL))
 );
 
+-- Times in which nobody could look at a chain, for example because its node did not answer. What waits for
+-- time without a block begins anew after one. Kept for good; the fold reads those of the last 30 days.
+CREATE TABLE gaps (
+    chain    TEXT NOT NULL,                  -- short name of the chain
+    began_at BIGINT NOT NULL,                -- when the last poll before it began
+    ended_at BIGINT NOT NULL,                -- when the first poll after it began
+    PRIMARY KEY (chain, ended_at),
+    CHECK (began_at < ended_at)
+);
+
 -- What invoices wait for: read by index when a tip, a mark or the time passes it.
 CREATE TABLE awaited (
     id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- internal key

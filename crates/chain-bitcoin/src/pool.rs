@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::hash::Hash256;
+use crate::network::Network;
 use crate::node::ChainInfo;
 use crate::rpc::{Call, CallError, NodeError, Rpc, read};
 use crate::transaction::{body, credits, for_each_outpoint, hits, parse_outpoint, tx_id};
@@ -100,9 +101,10 @@ impl PoolMemory {
     ///
     /// A transaction may leave between the list and its body. When the tip is then still the same it
     /// was evicted or replaced, and is left out; else it may have been mined, and all is read again.
-    pub(crate) async fn fetch(&self, rpc: &Rpc) -> Result<RawPool, CallError> {
+    pub(crate) async fn fetch(&self, rpc: &Rpc, network: Network) -> Result<RawPool, CallError> {
         let mut bodies = self.bodies.lock().await;
         let mut gone = Vec::new();
+        let is_regtest = network == Network::Regtest;
         for _ in 0..ATTEMPTS {
             let Some(List {
                 tip,
@@ -115,7 +117,7 @@ impl PoolMemory {
             };
             let present: HashSet<Hash256> = ids.iter().copied().collect();
             let unvetted = lock(&self.ours).unvetted(&present, tip.tip);
-            let vettings = match vetting::ask(rpc, &unvetted, &fees).await {
+            let vettings = match vetting::ask(rpc, &unvetted, &fees, is_regtest).await {
                 // A restricted login need not have these methods: then nothing counts without a block.
                 Err(CallError::Refused(_)) => Vec::new(),
                 said => said?,

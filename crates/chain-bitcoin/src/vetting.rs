@@ -17,8 +17,6 @@ use crate::hash::Hash256;
 use crate::rpc::{Call, CallError, NodeError, Rpc, read};
 use crate::transaction::{SATOSHI_MAX, for_each_outpoint};
 
-/// Virtual bytes up to which everything in the mempool is taken to fit into the next block: half of one.
-const NEXT_BLOCK_VBYTES: u64 = 500_000;
 /// Decimals of amounts in the node's answers.
 const DECIMALS: u8 = 8;
 
@@ -26,8 +24,6 @@ const DECIMALS: u8 = 8;
 /// (<https://developer.bitcoin.org/reference/rpc/getmempoolinfo.html>).
 #[derive(Deserialize)]
 pub(crate) struct Fees {
-    /// Virtual bytes of all transactions.
-    bytes: u64,
     /// What a transaction must pay to get in, in whole coins for 1,000 virtual bytes.
     #[serde(rename = "mempoolminfee")]
     least: Box<RawValue>,
@@ -138,6 +134,7 @@ pub(crate) async fn ask(
     rpc: &Rpc,
     ids: &[Hash256],
     fees: &Fees,
+    is_regtest: bool,
 ) -> Result<Vec<(Hash256, Vetting)>, CallError> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -150,7 +147,7 @@ pub(crate) async fn ask(
         Err(error) => return Err(error),
     };
     let floor = satoshi(&fees.least)?.max(satoshi(&fees.relay)?);
-    let next = next_block(estimate, floor, fees.bytes);
+    let next = next_block(estimate, floor, is_regtest);
     let mut said = Vec::with_capacity(ids.len());
     for ids in ids.chunks(100) {
         let calls: Vec<Call<'_>> = ids
@@ -179,11 +176,12 @@ pub(crate) async fn ask(
 
 /// What a transaction must pay to be in the next block, in satoshi for 1,000 virtual bytes. The node's
 /// estimate is for two blocks, the nearest that it makes, so it is never below what the mempool asks for. A
-/// node without an estimate knows when the whole mempool fits into one block; else it does not know.
-fn next_block(estimate: Option<u64>, floor: u64, pool_vbytes: u64) -> Option<u64> {
+/// node without an estimate does not know: its mempool may be small because it is young. On regtest nobody
+/// competes for blocks, and there never is an estimate.
+fn next_block(estimate: Option<u64>, floor: u64, is_regtest: bool) -> Option<u64> {
     match estimate {
         Some(estimate) => Some(estimate.max(floor)),
-        None => (pool_vbytes <= NEXT_BLOCK_VBYTES).then_some(floor),
+        None => is_regtest.then_some(floor),
     }
 }
 
@@ -222,16 +220,16 @@ mod tests {
     }
 
     #[test]
-    fn what_the_next_block_costs_is_an_estimate_or_the_least_of_a_small_mempool() {
+    fn what_the_next_block_costs_is_an_estimate_and_without_one_known_on_regtest_alone() {
         let cases = [
-            (Some(5_000), 100, 0, Some(5_000)),
-            (Some(50), 100, 0, Some(100)),
-            (Some(5_000), 100, 300_000_000, Some(5_000)),
-            (None, 100, 500_000, Some(100)),
-            (None, 100, 500_001, None),
+            (Some(5_000), 100, false, Some(5_000)),
+            (Some(50), 100, false, Some(100)),
+            (Some(5_000), 100, true, Some(5_000)),
+            (None, 100, true, Some(100)),
+            (None, 100, false, None),
         ];
-        for (estimate, floor, vbytes, expected) in cases {
-            assert_eq!(next_block(estimate, floor, vbytes), expected);
+        for (estimate, floor, is_regtest, expected) in cases {
+            assert_eq!(next_block(estimate, floor, is_regtest), expected);
         }
     }
 }

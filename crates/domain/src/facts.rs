@@ -243,13 +243,24 @@ pub struct Release {
     pub note: Box<str>,
 }
 
+/// A time in which nobody could look at a chain: no poll that began in it found everything read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// When the last poll before it began.
+    pub began_at: UnixMillis,
+    /// When the first poll after it began.
+    pub ended_at: UnixMillis,
+}
+
 /// How far one chain was read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChainView {
     /// Height of the last block that was read and verified; `None` before the first.
     pub tip: Option<u64>,
     /// A poll begun at this time found everything read up to the node's tip.
     pub covered_until: Option<UnixMillis>,
+    /// When nobody could look, of the last [`GAPS_KNOWN_MS`](crate::limits::GAPS_KNOWN_MS); oldest first.
+    pub gaps: Vec<Gap>,
     /// Up to which blocks the chain says that it will not go back.
     pub marks: Marks,
 }

@@ -43,7 +43,7 @@ pub use exception::{
     Action, Exception, ExceptionKind, ExceptionNews, Finding, Quarantine, Subject,
 };
 pub use facts::{
-    ChainView, LeftReason, OperatorFact, Place, Placement, Refund, Release, Role, Settlement,
+    ChainView, Gap, LeftReason, OperatorFact, Place, Placement, Refund, Release, Role, Settlement,
     Transfer, Vetting, Views,
 };
 pub use finality::{Commitment, Finality, FinalityError, FinalityFault, Tag, Unconfirmed};

@@ -80,6 +80,14 @@ pub const STUCK_AFTER_MS: i64 = 6 * 3600 * 1000;
 /// hours, the longest that a sender's wallet waits before it sends an unconfirmed transaction again
 /// (Bitcoin Core, `CWallet::ResubmitWalletTransactions`).
 pub const FORGOTTEN_KEPT_MS: i64 = 36 * 3600 * 1000;
+/// Milliseconds between two polls from which on nobody looked in between, at the least; half of
+/// [`SEEN_S_DEFAULT`]. Coverage is written every few seconds, so less is no gap.
+pub const GAP_MS_MIN: i64 = 15_000;
+/// The same as a multiple of the time from poll to poll.
+pub const GAP_POLLS_MIN: i64 = 3;
+/// How old a gap in the coverage of a chain may be to matter, in milliseconds: 30 days. An unconfirmed
+/// payment is gone by then or in a block: a mempool keeps it for 14 days (Bitcoin Core, `-mempoolexpiry`).
+pub const GAPS_KNOWN_MS: i64 = 30 * 24 * 3600 * 1000;
 /// Events of one invoice that the mempool alone causes in [`POOL_NEWS_MS`]; what is more waits for the end
 /// of that time, for a block, or for anything else that is told.
 pub const POOL_NEWS_MAX: u32 = 10;

@@ -7,7 +7,7 @@ use paywatch_domain::{BlockRef, ChainName, ChainView, Marks, UnixMillis, Views};
 
 use crate::column::{block, int, optional_count, optional_time, parsed};
 use crate::sql::statements;
-use crate::{Conn, StoreError, Tx};
+use crate::{Conn, StoreError, Tx, gaps};
 
 statements! {
     CLAIM = "INSERT INTO chains (chain, fence, holder, lease_until, updated_at) VALUES ($1, 1, $2, $4, $3)
@@ -343,12 +343,15 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<ChainRow>, StoreError> {
 /// How far each chain was read, for the fold.
 pub async fn views(conn: &mut Conn) -> Result<Views, StoreError> {
     let rows = all(conn).await?;
+    let mut known = gaps::known(conn).await?;
     Ok(rows
         .into_iter()
         .map(|row| {
+            let gaps = known.remove(&row.chain);
             let view = ChainView {
                 tip: row.cursor.map(|block| block.height),
                 covered_until: row.covered_until,
+                gaps: gaps.unwrap_or_default(),
                 marks: row.marks,
             };
             (row.chain, view)

@@ -21,6 +21,7 @@ pub mod endpoints;
 mod error;
 pub mod events;
 pub mod exceptions;
+pub mod gaps;
 pub mod handed_out;
 pub mod idempotency;
 pub mod invoices;
@@ -77,6 +78,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         endpoints::STATEMENTS,
         events::STATEMENTS,
         exceptions::STATEMENTS,
+        gaps::STATEMENTS,
         handed_out::STATEMENTS,
         idempotency::STATEMENTS,
         invoices::STATEMENTS,

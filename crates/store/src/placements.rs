@@ -7,7 +7,7 @@ pub use paywatch_domain::LeftReason;
 use paywatch_domain::{BlockHash, ChainName, Place, Placement, Position, TxId, UnixMillis};
 use serde::Serialize;
 
-use crate::column::{block, int, list, optional_time, parsed, word};
+use crate::column::{block, ids, int, list, optional_time, parsed, word};
 use crate::keys::{InvoiceKey, OptionKey, TransferKey};
 use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
@@ -27,6 +27,11 @@ statements! {
         FROM (SELECT CAST(value->>'transfer' AS BIGINT) AS transfer, value->>'reason' AS reason
             FROM json_each($2)) AS n
         WHERE placements.transfer = n.transfer AND placements.left_at IS NULL";
+    RETURN = "INSERT INTO placements (transfer, chain, entered_at)
+        SELECT t.id, t.chain, CAST($2 AS BIGINT)
+        FROM json_each($3) AS j CROSS JOIN transfers AS t
+        WHERE t.id = CAST(j.value->>'id' AS BIGINT) AND t.maturity = 0 AND t.final_at IS NOT NULL
+            AND EXISTS (SELECT 1 FROM vettings AS v WHERE v.chain = $1 AND v.tx_id = t.tx_id)";
     OPEN = "INSERT INTO placements (transfer, chain, height, block_hash, entered_at)
         SELECT CAST(value->>'transfer' AS BIGINT), CAST($1 AS TEXT), CAST(value->>'height' AS BIGINT),
             value->>'hash', CAST($2 AS BIGINT)
@@ -195,6 +200,24 @@ pub async fn open(
     tx.execute(OPEN, &binds)
         .await
         .map_err(|error| error.rule("placement_open"))?;
+    Ok(())
+}
+
+/// Puts into the mempool, of these transfers whose blocks have left the chain, what was said to be final and
+/// had been in the mempool before: a node puts back what is valid of the blocks that it takes away. The next
+/// comparison with the mempool closes what is not there.
+pub async fn put_back(
+    tx: &mut Tx,
+    chain: &ChainName,
+    transfers: &[TransferKey],
+    at: UnixMillis,
+) -> Result<(), StoreError> {
+    if transfers.is_empty() {
+        return Ok(());
+    }
+    let keys = ids(transfers.iter().copied());
+    let binds = [chain.as_str().into(), at.into(), (&keys).into()];
+    tx.execute(RETURN, &binds).await?;
     Ok(())
 }
 

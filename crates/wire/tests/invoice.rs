@@ -113,6 +113,7 @@ fn rendered(dossier: &Dossier, version: u64) -> Result<Invoice, Violation> {
         marks: paywatch_domain::Marks::default(),
         tip: Some(813),
         covered_until: Some(CREATED_AT),
+        gaps: Vec::new(),
     };
     let views = BTreeMap::from([("bitcoin-regtest".parse().expect("a name"), view)]);
     let now = CREATED_AT.plus_s(60);

@@ -288,7 +288,7 @@ impl Source for BitcoinSource {
 
     fn fetch_pool(&self) -> BoxFuture<'_, Result<Option<RawPool>, SourceError>> {
         Box::pin(async move {
-            let pool = self.pool.fetch(&self.rpc).await;
+            let pool = self.pool.fetch(&self.rpc, self.network).await;
             pool.map(Some).map_err(|error| self.failed(error))
         })
     }

@@ -5,6 +5,7 @@
 
 mod decisions;
 mod findings;
+mod judge;
 mod lead;
 mod progress;
 mod tally;

@@ -1,6 +1,6 @@
 //! Each transfer as the fold sees it: how certain it is, whether it is in time, whether it counts.
 
-use super::progress::{Judge, Judgement};
+use super::judge::{Judge, Judgement};
 use super::{Await, TransferView};
 use crate::facts::{Role, Transfer, Views};
 use crate::id::TransferId;
@@ -26,8 +26,8 @@ pub(super) fn view_all(
         return Err(Violation::Twice { transfer });
     }
     let judges = terms.options.iter().map(|option| {
-        let view = views.get(option.asset.chain()).copied();
-        let judge = Judge::new(option, transfers, view.unwrap_or_default());
+        let view = views.get(option.asset.chain()).cloned();
+        let judge = Judge::new(option, transfers, view.unwrap_or_default(), now);
         (option, judge)
     });
     let judges: Vec<_> = judges.collect();

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use paywatch_domain::terms::bounds;
 use paywatch_domain::{
     Amount, AssetName, Await, BlockHash, BlockRef, Certainty, ChainView, Commitment, Family,
-    Finality, FinalityError, Folded, Mark, Marks, OptionId, OptionTerms, Place, Policy, Position,
-    Price, Progress, Role, Status, Tag, Terms, Tolerance, Transfer, TransferId, TxId, Unconfirmed,
-    UnixMillis, Vetting, fold,
+    Finality, FinalityError, Folded, Gap, LeftReason, Mark, Marks, OptionId, OptionTerms, Place,
+    Policy, Position, Price, Progress, Role, Status, Tag, Terms, Tolerance, Transfer, TransferId,
+    TxId, Unconfirmed, UnixMillis, Vetting, fold,
 };
 use proptest::prelude::*;
 
@@ -231,6 +231,7 @@ fn marks_make_final_what_they_have_reached() {
     let view = |marks| ChainView {
         tip: Some(120),
         covered_until: None,
+        gaps: Vec::new(),
         marks,
     };
     let (safe, finalized) = (Finality::Tag(Tag::Safe), Finality::Tag(Tag::Finalized));
@@ -295,6 +296,7 @@ fn one_alternative_is_enough_and_each_is_awaited() {
     let view = |tip, marks| ChainView {
         tip: Some(tip),
         covered_until: None,
+        gaps: Vec::new(),
         marks,
     };
     let paid = [transfer(1, 1000, in_block(110))];
@@ -340,6 +342,7 @@ fn looked_until(covered: i64) -> ChainView {
     ChainView {
         tip: Some(110),
         covered_until: Some(UnixMillis(covered)),
+        gaps: Vec::new(),
         marks: Marks::default(),
     }
 }
@@ -426,6 +429,77 @@ fn the_time_is_awaited_and_only_time_in_which_somebody_looked_passes() {
     assert_eq!(unseen.status, Status::Detected, "whatever the clock says");
 }
 
+/// One case a line: gaps | covered until | the time | said to be final at | certainty. Seen at 10000, for
+/// 30000.
+const LOOKED: &str = "
+                          | 40000 |  40000 |       | final
+                          | 90000 |  39999 |       | seen
+                          | 90000 |  39999 | 40000 | final
+                          | 39999 |  90000 | 90000 | seen
+ 5000-9000                | 40000 |  40000 |       | final
+ 5000-11000               | 40999 |  90000 |       | seen
+ 5000-11000               | 41000 |  90000 |       | final
+11000-50000               | 79999 |  90000 |       | seen
+11000-50000               | 80000 |  90000 |       | final
+39999-60000               | 89999 |  90000 |       | seen
+40000-60000               | 60000 |  90000 |       | final
+11000-20000 49999-60000   | 89999 |  90000 |       | seen
+11000-20000 50000-60000   | 60000 |  90000 |       | final
+";
+
+#[test]
+fn only_time_in_which_somebody_looked_counts() {
+    let time = |text: &str| UnixMillis(text.parse().unwrap());
+    for line in LOOKED.lines().filter(|line| !line.is_empty()) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [gaps, covered, now, final_at, expected] = cells[..] else {
+            panic!("{line}");
+        };
+        let gaps = gaps.split_whitespace().map(|gap| {
+            let (began_at, ended_at) = gap.split_once('-').unwrap();
+            Gap {
+                began_at: time(began_at),
+                ended_at: time(ended_at),
+            }
+        });
+        let view = ChainView {
+            gaps: gaps.collect(),
+            ..looked_until(covered.parse().unwrap())
+        };
+        let one = Transfer {
+            final_at: final_at.parse().ok().map(UnixMillis),
+            ..in_pool(1, 1000, GOOD)
+        };
+        let views = BTreeMap::from([(asset().chain().clone(), view)]);
+        let folded = fold(&terms(small()), &[one], &[], &views, time(now)).unwrap();
+        assert_eq!(shown(&folded), expected, "{line}");
+    }
+}
+
+#[test]
+fn what_has_left_and_may_come_back_keeps_its_part_of_the_cap() {
+    let later = Vetting {
+        vetted_at: UnixMillis(50_000),
+        ..GOOD
+    };
+    let cases = [
+        (LeftReason::Evicted, Certainty::Seen),
+        (LeftReason::Reorged, Certainty::Seen),
+        (LeftReason::Replaced, Certainty::Final),
+        (LeftReason::Conflicted, Certainty::Final),
+    ];
+    for (left, expected) in cases {
+        let gone = Transfer {
+            place: None,
+            left: Some(left),
+            ..in_pool(1, 1000, GOOD)
+        };
+        let both = [gone, in_pool(2, 800, later)];
+        let seen = folded(&small(), &both, looked_until(60_000));
+        assert_eq!(seen.transfers[1].certainty, expected, "{left:?}");
+    }
+}
+
 #[test]
 fn what_counted_without_a_block_stays_final_in_one_and_is_lost_with_its_place() {
     let mined = Transfer {
@@ -485,11 +559,11 @@ fn the_cap_holds_for_all_of_them_together_and_later_money_takes_nothing_away() {
 proptest! {
     #[test]
     fn what_counts_without_a_block_never_exceeds_the_cap_in_any_order(
-        facts in proptest::collection::vec((1_u64..900, 0_i64..80_000, any::<[bool; 3]>()), 0..12),
+        facts in proptest::collection::vec((1_u64..900, 0_i64..80_000, any::<[bool; 4]>()), 0..12),
         covered in 0_i64..90_000,
         turn in 0_usize..12,
     ) {
-        let build = |(number, (amount, vetted_at, flags)): (usize, &(u64, i64, [bool; 3]))| {
+        let build = |(number, (amount, vetted_at, flags)): (usize, &(u64, i64, [bool; 4]))| {
             let vetting = Vetting {
                 vetted_at: UnixMillis(*vetted_at),
                 has_parents: flags[0],
@@ -512,6 +586,16 @@ proptest! {
         let accepted = accepted.filter(|(_, view)| view.certainty == Certainty::Final);
         let sum = accepted.fold(Amount::default(), |sum, (one, _)| sum.checked_add(one.amount).unwrap());
         prop_assert!(sum <= Amount::from_atomic(1500), "{sum}");
+        // What comes back takes nothing away, and all of it together is not above the cap.
+        let away: Vec<Transfer> = transfers.iter().zip(&facts).map(|(one, (.., flags))| {
+            let left = if flags[2] { LeftReason::Reorged } else { LeftReason::Evicted };
+            let gone = Transfer { place: None, left: Some(left), ..one.clone() };
+            if flags[3] { gone } else { one.clone() }
+        }).collect();
+        let without = folded(&small(), &away, looked_until(covered));
+        for (before, after) in without.transfers.iter().zip(&seen.transfers) {
+            prop_assert!(before.certainty != Certainty::Final || after.certainty == Certainty::Final);
+        }
         // Time takes nothing away.
         let later = folded(&small(), &transfers, looked_until(covered + 30_000));
         for (before, after) in seen.transfers.iter().zip(&later.transfers) {

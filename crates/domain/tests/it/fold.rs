@@ -91,6 +91,7 @@ pub(crate) fn views(tip: u64, covered: i64) -> Views {
     let view = ChainView {
         tip: Some(tip),
         covered_until: Some(UnixMillis(covered)),
+        gaps: Vec::new(),
         marks: Marks::default(),
     };
     BTreeMap::from([(chain(), view)])

@@ -7,7 +7,9 @@ use paywatch_domain::{
     BlockRef, Cause, CauseKind, ChainName, Family, Marks, Place, TxId, UnixMillis, limits,
 };
 use paywatch_store::placements::{self, LeftReason, OpenInMempool};
-use paywatch_store::{InvoiceKey, MasterKey, Tx, Unit, blocks, chains, marks, transfers};
+use paywatch_store::{
+    InvoiceKey, MasterKey, TransferKey, Tx, Unit, blocks, chains, marks, transfers,
+};
 
 use super::Applied;
 use super::credits::{Placed, Placing, place};
@@ -126,7 +128,8 @@ impl ApplyBlocks {
         Ok(())
     }
 
-    /// Closes the placements of blocks that left the chain; they stay as history.
+    /// Closes the placements of blocks that left the chain; they stay as history. What was accepted from the
+    /// mempool is taken to be back there until the next poll has looked.
     async fn disconnect(&self, tx: &mut Tx) -> Result<BTreeSet<InvoiceKey>, EngineError> {
         let Some(fork) = self.event.fork.as_ref().filter(|_| self.event.undoes()) else {
             return Ok(BTreeSet::new());
@@ -135,6 +138,8 @@ impl ApplyBlocks {
         if !open.is_empty() {
             placements::close_above(tx, &self.chain, fork.height, self.now, LeftReason::Reorged)
                 .await?;
+            let left: Vec<TransferKey> = open.iter().map(|(transfer, _)| *transfer).collect();
+            placements::put_back(tx, &self.chain, &left, self.now).await?;
         }
         let mut touched: BTreeSet<InvoiceKey> =
             open.into_iter().map(|(_, invoice)| invoice).collect();

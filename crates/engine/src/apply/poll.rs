@@ -11,7 +11,7 @@ use paywatch_store::chains::{News, Problem};
 use paywatch_store::placements::{self, LeftReason, OpenInMempool};
 use paywatch_store::vettings::NewVetting;
 use paywatch_store::{
-    InvoiceKey, MasterKey, TransferKey, Tx, Unit, blocks, chains, marks, transfers, vettings,
+    InvoiceKey, MasterKey, TransferKey, Tx, Unit, blocks, chains, gaps, marks, transfers, vettings,
 };
 
 use super::Applied;
@@ -34,6 +34,8 @@ pub struct ApplyPoll {
     pub tip_height: u64,
     /// When the poll began: the chain is covered up to here.
     pub begun_at: UnixMillis,
+    /// Milliseconds since the last poll from which on nobody looked in between.
+    pub gap_ms: i64,
     /// The mempool; `None` for a chain without one.
     pub pool: Option<Pool>,
     /// Up to which blocks the node says that its chain will not go back.
@@ -52,6 +54,9 @@ impl Unit for ApplyPoll {
     const NAME: &'static str = "apply_poll";
 
     async fn run(&self, tx: &mut Tx) -> Result<Applied, EngineError> {
+        if self.pool.is_some() {
+            gaps::note(tx, &self.chain, self.begun_at, self.gap_ms).await?;
+        }
         chains::cover(tx, &self.chain, self.fence, self.begun_at, self.tip_height).await?;
         let marks = self.raise_marks(tx).await?;
         let mut ids = Ids::new(self.seed);

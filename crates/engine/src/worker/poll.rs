@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use paywatch_chain::{Credit, Source, Vetting};
-use paywatch_domain::{BlockRef, Family, Mark, TxId, UnixMillis};
+use paywatch_domain::{BlockRef, Family, Mark, TxId, UnixMillis, limits};
 use paywatch_store::watched;
 use paywatch_store::{Store, StoreError, awaited, placements};
 
@@ -72,6 +72,8 @@ impl<S: Source> Following<S> {
             fence: self.lease.fence,
             tip_height: cursor.height,
             begun_at,
+            gap_ms: limits::GAP_MS_MIN
+                .max(parts.pace.poll_ms.saturating_mul(limits::GAP_POLLS_MIN)),
             // Compared with every write, also when it holds the same payments: what the node forgot may
             // be spent by a transaction that does not pay us.
             pool,

@@ -24,6 +24,10 @@ stories!(
     money_that_replaced_another_payment_waits_for_a_block,
     a_double_spend_after_acceptance_reverts_the_invoice,
     what_a_node_forgets_too_early_is_not_accepted,
+    time_in_which_nobody_looked_does_not_count,
+    a_clock_that_ran_ahead_has_seen_nothing,
+    an_accepted_payment_goes_back_to_the_mempool_with_its_block,
+    an_accepted_payment_that_a_reorganisation_loses_is_reverted,
 );
 
 const CONFIRMING: [&str; 2] = ["created", "confirming"];
@@ -200,6 +204,13 @@ async fn waiting(house: &mut House, vetting: Vetting) -> (InvoiceId, Credit) {
 
 const ACCEPTED: [&str; 3] = ["created", "detected", "paid"];
 
+/// A minute in which the node answers.
+async fn minute(house: &mut House) {
+    for _ in 0..6 {
+        house.pass(10_000).await;
+    }
+}
+
 async fn money_without_a_block_is_final_after_its_time_although_nothing_happens(mut house: House) {
     let (id, paid) = waiting(&mut house, good("a")).await;
     house.pass(9_000).await;
@@ -222,7 +233,7 @@ async fn a_rule_that_is_not_kept_is_asked_about_again(mut house: House) {
         ..good("a")
     };
     let (id, _) = waiting(&mut house, poor).await;
-    house.pass(60_000).await;
+    house.pass(11_000).await;
     expect(&house, id, "detected", &["created", "detected"]).await;
     house.chain.node().vettings[0].has_parents = false;
     house.poll().await;
@@ -239,7 +250,7 @@ async fn money_that_replaced_another_payment_waits_for_a_block(mut house: House)
         node.conflicts.push((TxId::new("other"), "in:0".into()));
     }
     house.poll().await;
-    house.pass(60_000).await;
+    minute(&mut house).await;
     expect(&house, id, "detected", &["created", "detected"]).await;
 }
 
@@ -261,7 +272,7 @@ async fn a_double_spend_after_acceptance_reverts_the_invoice(mut house: House) {
     // It comes back, and is not trusted again before it has its blocks.
     house.chain.node().pool = vec![paid.clone()];
     house.poll().await;
-    house.pass(60_000).await;
+    minute(&mut house).await;
     assert_eq!(house.show(id).await.status, "detected");
 }
 
@@ -274,6 +285,105 @@ async fn what_a_node_forgets_too_early_is_not_accepted(mut house: House) {
         node.pool_age = std::time::Duration::from_secs(1);
     }
     house.poll().await;
-    house.pass(60_000).await;
+    minute(&mut house).await;
     expect(&house, id, "detected", &["created", "detected"]).await;
+}
+
+async fn time_in_which_nobody_looked_does_not_count(mut house: House) {
+    let (id, _) = waiting(&mut house, good("a")).await;
+    house.chain.node().is_down = true;
+    house.pass(300_000).await;
+    house.pass(300_000).await;
+    house.chain.node().is_down = false;
+    until_read(&mut house).await;
+    expect(&house, id, "detected", &["created", "detected"]).await;
+    house.pass(9_000).await;
+    expect(&house, id, "detected", &["created", "detected"]).await;
+    house.pass(2_000).await;
+    expect(&house, id, "paid", &ACCEPTED).await;
+    // What was seen for long enough before is accepted whatever comes.
+    house.chain.node().is_down = true;
+    house.pass(60_000).await;
+    house.chain.node().is_down = false;
+    until_read(&mut house).await;
+    house.restart().await;
+    expect(&house, id, "paid", &ACCEPTED).await;
+}
+
+/// The first poll that the node answers.
+async fn until_read(house: &mut House) {
+    let covered = house.row().await.covered_until;
+    for _ in 0..60 {
+        house.poll().await;
+        if covered < house.row().await.covered_until {
+            return;
+        }
+    }
+    panic!("the node was not read");
+}
+
+async fn a_clock_that_ran_ahead_has_seen_nothing(mut house: House) {
+    for (ahead_ms, is_accepted) in [(14_000, true), (3_600_000, false)] {
+        house.adopt(small());
+        let (id, key) = house.invoice(100_000, 36_000).await;
+        house.pass(ahead_ms).await;
+        house.now = house.now.plus_ms(-ahead_ms);
+        house.restart().await;
+        let tx = format!("paid {ahead_ms}");
+        let paid = payment(&tx, &key, 100_000, &format!("in:{ahead_ms}"));
+        house.chain.node().pool.push(paid);
+        house.chain.node().vettings.push(good(&tx));
+        house.poll().await;
+        expect(&house, id, "detected", &["created", "detected"]).await;
+        house.pass(9_000).await;
+        expect(&house, id, "detected", &["created", "detected"]).await;
+        house.pass(2_000).await;
+        // Nobody can tell a long jump from an hour in which nobody looked.
+        if is_accepted {
+            expect(&house, id, "paid", &ACCEPTED).await;
+        } else {
+            expect(&house, id, "detected", &["created", "detected"]).await;
+        }
+    }
+}
+
+/// An accepted payment whose block is replaced by two others.
+async fn reorganised(house: &mut House, is_put_back: bool) -> InvoiceId {
+    let (id, paid) = waiting(house, good("a")).await;
+    house.pass(11_000).await;
+    house.mine(vec![paid.clone()]).await;
+    expect(house, id, "paid", &ACCEPTED).await;
+    let now = house.now;
+    {
+        let mut node = house.chain.node();
+        node.drop_blocks(1);
+        node.mine(Vec::new(), now);
+        node.mine(Vec::new(), now);
+        node.pool.extend(is_put_back.then_some(paid));
+    }
+    house.poll().await;
+    id
+}
+
+async fn an_accepted_payment_goes_back_to_the_mempool_with_its_block(mut house: House) {
+    let id = reorganised(&mut house, true).await;
+    expect(&house, id, "paid", &ACCEPTED).await;
+    house.restart().await;
+    expect(&house, id, "paid", &ACCEPTED).await;
+    let theft = payment("theft", b"elsewhere", 100_000, "in:0");
+    house.chain.node().pool = vec![theft];
+    house.poll().await;
+    assert_eq!(house.show(id).await.status, "created");
+}
+
+async fn an_accepted_payment_that_a_reorganisation_loses_is_reverted(mut house: House) {
+    let id = reorganised(&mut house, false).await;
+    let said = [
+        "created",
+        "detected",
+        "paid",
+        "reverted",
+        "exception.opened",
+    ];
+    expect(&house, id, "created", &said).await;
 }
