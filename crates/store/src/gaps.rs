@@ -11,7 +11,8 @@ use crate::{Conn, StoreError, Tx};
 statements! {
     NOTE = "INSERT INTO gaps (chain, began_at, ended_at)
         SELECT c.chain, c.covered_until, CAST($2 AS BIGINT) FROM chains AS c
-        WHERE c.chain = $1 AND c.covered_until < CAST($3 AS BIGINT)";
+        WHERE c.chain = $1 AND c.covered_until < CAST($3 AS BIGINT)
+        ON CONFLICT (chain, ended_at) DO NOTHING";
     KNOWN = "SELECT g.chain, g.began_at, g.ended_at FROM chains AS c CROSS JOIN gaps AS g
         WHERE g.chain = c.chain AND g.ended_at > c.covered_until - $1
         ORDER BY g.chain, g.ended_at";
