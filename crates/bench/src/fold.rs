@@ -29,6 +29,7 @@ pub(crate) fn measure(rounds: u32) -> Result<Row> {
     let views = Views::from([(
         shop::asset()?.chain().clone(),
         ChainView {
+            gaps: Vec::new(),
             tip: Some(TIP),
             covered_until: Some(now),
             marks: Marks::default(),

@@ -109,6 +109,7 @@ fn transfer(sat: u64, after_s: u64, place: Option<Place>) -> Transfer {
 fn explained(dossier: &Dossier, after_s: u64, history: &[Placement]) -> Explanation {
     let now = START.plus_s(after_s);
     let view = ChainView {
+        gaps: Vec::new(),
         marks: Marks {
             safe: Some(811),
             confirmed: None,

@@ -120,6 +120,7 @@ impl Bank {
     pub(crate) async fn poll(&mut self, world: &World) {
         let now = world.now();
         let unit = ApplyPoll {
+            gap_ms: paywatch_domain::limits::GAP_MS_MIN,
             chain: chain(),
             family: Family::Bitcoin,
             fence: world.store.write(Claim(now)).await.expect("claimed"),
