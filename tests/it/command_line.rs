@@ -176,16 +176,17 @@ async fn an_invoice_is_made_and_paid_by_commands() -> Result<()> {
     );
     let wallets = shell.json("wallet list", 0).await?;
     let id = text(&wallets["data"][0], "id")?;
-    let said = eventually("the chain to be read", PATIENCE, async || {
-        let said = shell.fails(ORDER, 1).await?;
-        Ok(said.contains("wallet").then_some(said))
-    });
     ensure!(
-        said.await?.contains("wallet_missing"),
+        shell.fails(ORDER, 1).await?.contains("wallet_missing"),
         "nobody confirmed it yet"
     );
     let confirmed = shell.json(&format!("wallet confirm {id}"), 0).await?;
     assert_eq!(confirmed["state"], "active");
+    let read = eventually("the chain to be read", PATIENCE, async || {
+        let chains = shell.json("chains list", 0).await?;
+        Ok(chains["data"][0]["covered_until"].as_str().map(drop))
+    });
+    read.await?;
     order_and_pay(&shell, &payer, &node, &own.address(0)?).await?;
     let looked = shell.json("doctor", 0).await?;
     ensure!(
