@@ -31,7 +31,9 @@ statements! {
         SELECT t.id, t.chain, CAST($2 AS BIGINT)
         FROM json_each($3) AS j CROSS JOIN transfers AS t
         WHERE t.id = CAST(j.value->>'id' AS BIGINT) AND t.maturity = 0 AND t.final_at IS NOT NULL
-            AND EXISTS (SELECT 1 FROM vettings AS v WHERE v.chain = $1 AND v.tx_id = t.tx_id)";
+            AND EXISTS (SELECT 1 FROM vettings AS v WHERE v.chain = $1 AND v.tx_id = t.tx_id)
+            AND t.final_at < (SELECT MIN(b.entered_at) FROM placements AS b
+                WHERE b.transfer = t.id AND b.height IS NOT NULL)";
     OPEN = "INSERT INTO placements (transfer, chain, height, block_hash, entered_at)
         SELECT CAST(value->>'transfer' AS BIGINT), CAST($1 AS TEXT), CAST(value->>'height' AS BIGINT),
             value->>'hash', CAST($2 AS BIGINT)
@@ -203,9 +205,10 @@ pub async fn open(
     Ok(())
 }
 
-/// Puts into the mempool, of these transfers whose blocks have left the chain, what was said to be final and
-/// had been in the mempool before: a node puts back what is valid of the blocks that it takes away. The next
-/// comparison with the mempool closes what is not there.
+/// Puts into the mempool, of these transfers whose blocks have left the chain, what was said to be final
+/// before it had a block: a node puts back what is valid of the blocks that it takes away. The next
+/// comparison with the mempool closes what is not there. What was final by its blocks is not final any more,
+/// and saying so does not wait for that comparison.
 pub async fn put_back(
     tx: &mut Tx,
     chain: &ChainName,
