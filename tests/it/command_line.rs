@@ -182,11 +182,7 @@ async fn an_invoice_is_made_and_paid_by_commands() -> Result<()> {
     );
     let confirmed = shell.json(&format!("wallet confirm {id}"), 0).await?;
     assert_eq!(confirmed["state"], "active");
-    let read = eventually("the chain to be read", PATIENCE, async || {
-        let chains = shell.json("chains list", 0).await?;
-        Ok(chains["data"][0]["covered_until"].as_str().map(drop))
-    });
-    read.await?;
+    chain_read(&shell).await?;
     order_and_pay(&shell, &payer, &node, &own.address(0)?).await?;
     let looked = shell.json("doctor", 0).await?;
     ensure!(
@@ -199,6 +195,15 @@ async fn an_invoice_is_made_and_paid_by_commands() -> Result<()> {
         "{listed}"
     );
     revoked_and_limited(shell, &reader, &reader_key).await
+}
+
+/// Waits until what is shown of the only chain says that it was read.
+async fn chain_read(shell: &Shell<'_>) -> Result<()> {
+    eventually("the chain to be read", PATIENCE, async || {
+        let chains = shell.json("chains list", 0).await?;
+        Ok(chains["data"][0]["covered_until"].as_str().map(drop))
+    })
+    .await
 }
 
 /// An order is made, listed, paid at the wallet's own address, and watched to its end.
