@@ -162,6 +162,8 @@ async fn add_lite(file: &str, count: u32) -> Result<()> {
         .execute(&mut conn)
         .await?;
     conn.close().await?;
+    // Or the first checkpoint of whoever is measured would wait until all of it is on the disk.
+    tokio::fs::File::open(file).await?.sync_all().await?;
     Ok(())
 }
 

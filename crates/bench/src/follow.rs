@@ -103,8 +103,13 @@ pub(crate) async fn follow(
 }
 
 async fn is_covered(store: &Store) -> Result<bool> {
+    Ok(covered_until(store).await?.is_some())
+}
+
+/// Until when the chain is said to be covered.
+pub(crate) async fn covered_until(store: &Store) -> Result<Option<UnixMillis>> {
     let rows = chains::all(&mut store.read().await?).await?;
-    Ok(rows.iter().any(|row| row.covered_until.is_some()))
+    Ok(rows.iter().find_map(|row| row.covered_until))
 }
 
 /// What keeps the worker from reading on would keep it for ever.

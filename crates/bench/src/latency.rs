@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use bitcoin::ScriptBuf;
 use paywatch_chain_bitcoin::BitcoinSource;
+use paywatch_domain::UnixMillis;
 use paywatch_engine::worker::{self, ChainWorker};
 use paywatch_store::Store;
 use paywatch_testkit::{Bitcoind, Receiver};
@@ -52,10 +53,12 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
     let opened = Opened::open(&file).await?;
     let source = follow::source(&node)?.into();
     let worker = ChainWorker::new(source, follow::parts(&opened.store)?);
+    let before = follow::covered_until(&opened.store).await?;
     let workers = [
         tokio::spawn(read(worker)),
         tokio::spawn(send(deliverer(&opened.store)?)),
     ];
+    started(&opened.store, before).await?;
     let took = run(&node, &mut miner, &receiver, &scripts).await;
     stop(workers).await;
     opened.close().await?;
@@ -70,6 +73,16 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
         row("latency_p50", 50, 20.0),
         row("latency_p99", 99, 50.0),
     ])
+}
+
+/// Waits until the worker has been at the node: its start is not what is measured.
+async fn started(store: &Store, before: Option<UnixMillis>) -> Result<()> {
+    let begun = Instant::now();
+    while follow::covered_until(store).await? <= before {
+        ensure!(begun.elapsed() < LIMIT, "the worker does not begin");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
 }
 
 /// Makes the invoices while the watcher is up to date.

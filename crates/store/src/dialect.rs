@@ -78,12 +78,20 @@ pub(crate) fn lite_options(path: &Path, options: &Options) -> SqliteConnectOptio
         .statement_cache_capacity(PREPARED_MAX)
 }
 
-/// Opens the one connection that writes.
+/// Pages of the log at which a commit copies them itself, 64 MiB: somebody else should have done it long
+/// before.
+const LOG_PAGES_MAX: &str = "16384";
+
+/// Opens a connection that writes.
 pub(crate) async fn lite_writer(
     path: &Path,
     options: &Options,
 ) -> Result<SqliteConnection, sqlx::Error> {
-    lite_options(path, options).connect().await
+    let connect = match options.probe {
+        None => lite_options(path, options).pragma("wal_autocheckpoint", LOG_PAGES_MAX),
+        Some(_) => lite_options(path, options),
+    };
+    connect.connect().await
 }
 
 /// Opens the one connection that reads, for a simulator.

@@ -6,8 +6,9 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{Either as Side, FutureExt, select};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
+use super::checkpoint::Checkpoints;
 use crate::conn::{Conn, Either, Link};
 use crate::dialect::{Dialect, lite_writer};
 use crate::error::StoreError;
@@ -23,6 +24,7 @@ pub(crate) struct Lite {
     path: PathBuf,
     options: Options,
     conn: Option<Tx>,
+    committed: Arc<Notify>,
 }
 
 /// How the savepoint of one unit ended.
@@ -41,10 +43,26 @@ impl Lite {
             path,
             options,
             conn: None,
+            committed: Arc::default(),
         }
     }
 
     pub(crate) async fn run(
+        self,
+        jobs: mpsc::Receiver<Box<dyn Job>>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) {
+        // A simulator ends processes at every moment of one connection.
+        if self.options.probe.is_some() {
+            return self.write(jobs, shutdown).await;
+        }
+        let committed = Arc::clone(&self.committed);
+        let checkpoints = Checkpoints::new(self.path.clone(), self.options.clone());
+        let checkpoints = pin!(checkpoints.run(&committed));
+        select(pin!(self.write(jobs, shutdown)), checkpoints).await;
+    }
+
+    async fn write(
         mut self,
         mut jobs: mpsc::Receiver<Box<dyn Job>>,
         shutdown: impl Future<Output = ()> + Send,
@@ -102,6 +120,7 @@ impl Lite {
             Ok(()) => {
                 tx.pass(Moment::Committed).await;
                 self.conn = Some(tx);
+                self.committed.notify_one();
                 for job in ran {
                     job.answer();
                 }

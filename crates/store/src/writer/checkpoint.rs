@@ -1,0 +1,50 @@
+//! Copies the log into the database file beside the writer, so that no commit waits for it
+//! (<https://sqlite.org/wal.html#avoiding_excessively_large_wal_files>).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::SqliteConnection;
+use tokio::sync::Notify;
+
+use crate::dialect::lite_writer;
+use crate::store::Options;
+
+/// The wait after a checkpoint.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection of its own that makes passive checkpoints.
+pub(super) struct Checkpoints {
+    path: PathBuf,
+    options: Options,
+}
+
+impl Checkpoints {
+    pub(super) fn new(path: PathBuf, options: Options) -> Self {
+        Self { path, options }
+    }
+
+    /// Makes a checkpoint after a commit, and not more often than once a second. It stops nobody, and
+    /// nobody waits for it; what it could not do is done by the next, or by the writer when the log
+    /// has grown long.
+    pub(super) async fn run(self, committed: &Notify) {
+        let mut open = None;
+        loop {
+            committed.notified().await;
+            if let Err(error) = self.make(&mut open).await {
+                tracing::debug!(%error, "a checkpoint failed; the writer makes it up");
+                open = None;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn make(&self, open: &mut Option<SqliteConnection>) -> Result<(), sqlx::Error> {
+        let conn = match open {
+            Some(conn) => conn,
+            None => open.insert(lite_writer(&self.path, &self.options).await?),
+        };
+        let text = "PRAGMA wal_checkpoint(PASSIVE)";
+        sqlx::raw_sql(text).execute(conn).await.map(drop)
+    }
+}
