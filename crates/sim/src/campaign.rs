@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::affinity;
 use crate::audit::Violation;
 use crate::scenario::{Cut, Scenario, Trouble};
 use crate::template::Template;
@@ -27,7 +28,7 @@ pub struct Stage {
 impl Stage {
     /// Makes what all worlds begin with.
     pub fn set() -> Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().build()?;
         let memory = PathBuf::from(MEMORY);
         let place = if memory.is_dir() {
             memory
@@ -176,10 +177,15 @@ pub fn run(
     let next = AtomicU64::new(0);
     let (sender, receiver) = mpsc::channel();
     let mut total = Total::default();
+    let cores = affinity::cores();
     std::thread::scope(|scope| {
+        let mut cores = cores.iter().copied().cycle();
         for _ in 0..jobs.max(1) {
-            let (next, sender) = (&next, sender.clone());
+            let (next, sender, core) = (&next, sender.clone(), cores.next());
             scope.spawn(move || {
+                if let Some(core) = core {
+                    affinity::keep_to(core);
+                }
                 let stage = match Stage::set() {
                     Ok(stage) => stage,
                     Err(error) => return drop(sender.send(Err(error))),

@@ -24,11 +24,11 @@ statements! {
     NEXT_LOG = "SELECT MIN(n.log) FROM (SELECT MIN(log) AS log FROM audit WHERE log > $1
         UNION ALL SELECT MIN(log) FROM audit_heads WHERE log > $1) AS n";
     FROM = "SELECT log, number, created_at, actor, request_id, action, subject, before, after, previous, seal
-        FROM audit WHERE log = $1 AND number >= $2 ORDER BY number LIMIT $3";
+        FROM audit WHERE log = $1 AND number >= $2 ORDER BY number LIMIT CAST($3 AS BIGINT)";
     OLDER = "SELECT log, number, created_at, actor, request_id, action, subject, before, after, previous, seal
-        FROM audit WHERE log = $1 AND number < $2 ORDER BY number DESC LIMIT $3";
+        FROM audit WHERE log = $1 AND number < $2 ORDER BY number DESC LIMIT CAST($3 AS BIGINT)";
     NEWER = "SELECT log, number, created_at, actor, request_id, action, subject, before, after, previous, seal
-        FROM audit WHERE log = $1 AND number > $2 ORDER BY number LIMIT $3";
+        FROM audit WHERE log = $1 AND number > $2 ORDER BY number LIMIT CAST($3 AS BIGINT)";
     FIND = "SELECT number FROM audit WHERE log = $1 AND number = CAST($2 AS BIGINT)";
 }
 

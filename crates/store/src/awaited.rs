@@ -22,10 +22,10 @@ statements! {
             UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'safe' AND position <= $4
             UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'confirmed' AND position <= $5
             UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'finalized' AND position <= $6) AS due
-        ORDER BY invoice LIMIT $7";
+        ORDER BY invoice LIMIT CAST($7 AS BIGINT)";
     OVERDUE = "SELECT invoice, position FROM awaited
         WHERE chain = $1 AND kind = 'covered' AND position < $2 AND (position, invoice) > ($3, $4)
-        ORDER BY position, invoice LIMIT $5";
+        ORDER BY position, invoice LIMIT CAST($5 AS BIGINT)";
     NEXT_COVERED = "SELECT MIN(position) FROM awaited WHERE chain = $1 AND kind = 'covered'";
 }
 

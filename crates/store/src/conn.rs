@@ -196,7 +196,8 @@ impl Conn {
     /// Runs a text that takes no values: transaction control, pragmas, migrations.
     pub(crate) async fn command(&mut self, text: &'static str) -> Result<(), sqlx::Error> {
         match &mut self.inner {
-            Either::Lite(conn) => sqlx::raw_sql(text).execute(&mut **conn).await.map(drop),
+            // Kept prepared: every unit begins and ends with the same few.
+            Either::Lite(conn) => conn.execute(sqlx::query(text)).await.map(drop),
             Either::Pg(conn) => sqlx::raw_sql(text).execute(&mut **conn).await.map(drop),
         }
     }

@@ -16,9 +16,9 @@ statements! {
         FROM endpoints WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     FIND = "SELECT id FROM endpoints WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     OLDER = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
-        FROM endpoints WHERE merchant = $1 AND mode = $2 AND id < $3 ORDER BY id DESC LIMIT $4";
+        FROM endpoints WHERE merchant = $1 AND mode = $2 AND id < $3 ORDER BY id DESC LIMIT CAST($4 AS BIGINT)";
     NEWER = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
-        FROM endpoints WHERE merchant = $1 AND mode = $2 AND id > $3 ORDER BY id LIMIT $4";
+        FROM endpoints WHERE merchant = $1 AND mode = $2 AND id > $3 ORDER BY id LIMIT CAST($4 AS BIGINT)";
     DISABLED = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
         FROM endpoints WHERE state = 'disabled' ORDER BY id LIMIT 100";
     COUNT = "SELECT COUNT(*) FROM endpoints WHERE merchant = $1 AND mode = $2";

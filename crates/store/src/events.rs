@@ -37,12 +37,12 @@ statements! {
     CURSOR = "SELECT commit_order FROM events_visible WHERE seq = $3 AND merchant = $1 AND mode = $2";
     AFTER = "SELECT seq, public_id, invoice, version, type, body, created_at FROM events_visible
         WHERE merchant = $1 AND mode = $2 AND commit_order >= $3 AND (commit_order > $3 OR seq > $4)
-        ORDER BY commit_order, seq LIMIT $5";
+        ORDER BY commit_order, seq LIMIT CAST($5 AS BIGINT)";
     FIND_OF_INVOICE = "SELECT version FROM events WHERE invoice = $1 AND public_id = $2";
     OLDER_OF_INVOICE = "SELECT seq, public_id, invoice, version, type, body, created_at FROM events
-        WHERE invoice = $1 AND version < $2 ORDER BY version DESC LIMIT $3";
+        WHERE invoice = $1 AND version < $2 ORDER BY version DESC LIMIT CAST($3 AS BIGINT)";
     NEWER_OF_INVOICE = "SELECT seq, public_id, invoice, version, type, body, created_at FROM events
-        WHERE invoice = $1 AND version > $2 ORDER BY version LIMIT $3";
+        WHERE invoice = $1 AND version > $2 ORDER BY version LIMIT CAST($3 AS BIGINT)";
 }
 
 /// Failed attempts of an event after which the next one of its invoice goes on beside it.

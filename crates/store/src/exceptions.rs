@@ -16,10 +16,10 @@ macro_rules! pages {
             $(
                 $older = "SELECT e.invoice, e.public_id FROM exceptions AS e
                     WHERE e.merchant = $1 AND e.mode = $2 AND e.id < $3",
-                    $filter, " ORDER BY e.id DESC LIMIT $4";
+                    $filter, " ORDER BY e.id DESC LIMIT CAST($4 AS BIGINT)";
                 $newer = "SELECT e.invoice, e.public_id FROM exceptions AS e
                     WHERE e.merchant = $1 AND e.mode = $2 AND e.id > $3",
-                    $filter, " ORDER BY e.id LIMIT $4";
+                    $filter, " ORDER BY e.id LIMIT CAST($4 AS BIGINT)";
             )+
             $($more)+
         }

@@ -17,7 +17,7 @@ statements! {
                     WHERE t.invoice = o.invoice AND t.option = o.id AND t.sibling_form IS NULL)) AS u) AS g";
     PAGE = "SELECT o.derivation_index, i.public_id, i.order_id, i.status, i.created_at
         FROM options AS o JOIN invoices AS i ON i.id = o.invoice
-        WHERE o.wallet = $1 AND o.derivation_index >= $2 ORDER BY o.derivation_index LIMIT $3";
+        WHERE o.wallet = $1 AND o.derivation_index >= $2 ORDER BY o.derivation_index LIMIT CAST($3 AS BIGINT)";
 }
 
 /// Which indexes of a wallet were paid.

@@ -23,7 +23,7 @@ statements! {
             error, actor, created_at, started_at, finished_at
         FROM requests WHERE chain = $1 AND state IN ('waiting', 'running')
             AND kind IN ('resume', 'rescan', 'wallet_scan', 'attach', 'check')
-        ORDER BY CASE kind WHEN 'resume' THEN 0 ELSE 1 END, id LIMIT $2";
+        ORDER BY CASE kind WHEN 'resume' THEN 0 ELSE 1 END, id LIMIT CAST($2 AS BIGINT)";
     BEGIN_RESUMES = "UPDATE requests SET state = 'running', started_at = COALESCE(started_at, $2)
         WHERE chain = $1 AND kind = 'resume' AND state IN ('waiting', 'running')";
     FAIL_RESUMES = "UPDATE requests SET state = 'failed', error = $2, finished_at = $3

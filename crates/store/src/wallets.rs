@@ -27,12 +27,12 @@ statements! {
             w.label, w.state, w.is_default, w.start_index, w.seal, w.created_at, w.confirmed_at,
             w.scanned_index, c.next_index
         FROM wallets AS w LEFT JOIN key_counters AS c ON c.node = w.node
-        WHERE w.merchant = $1 AND w.mode = $2 AND w.id < $3 ORDER BY w.id DESC LIMIT $4";
+        WHERE w.merchant = $1 AND w.mode = $2 AND w.id < $3 ORDER BY w.id DESC LIMIT CAST($4 AS BIGINT)";
     NEWER = "SELECT w.id, w.public_id, w.merchant, w.mode, w.family, w.kind, w.key, w.node, w.fingerprint,
             w.label, w.state, w.is_default, w.start_index, w.seal, w.created_at, w.confirmed_at,
             w.scanned_index, c.next_index
         FROM wallets AS w LEFT JOIN key_counters AS c ON c.node = w.node
-        WHERE w.merchant = $1 AND w.mode = $2 AND w.id > $3 ORDER BY w.id LIMIT $4";
+        WHERE w.merchant = $1 AND w.mode = $2 AND w.id > $3 ORDER BY w.id LIMIT CAST($4 AS BIGINT)";
     /// The first wallet of a family that is confirmed becomes its default.
     CONFIRM = "UPDATE wallets SET state = 'active', seal = $2, confirmed_at = $3, is_default = CASE
             WHEN EXISTS (SELECT 1 FROM wallets AS o WHERE o.merchant = wallets.merchant

@@ -16,7 +16,7 @@ statements! {
     SINCE = "WITH page AS MATERIALIZED (
             SELECT mark, id, key FROM watched_marked
             WHERE family = $1 AND mark >= $2 AND (mark > $2 OR id > $3)
-            ORDER BY mark, id LIMIT $4),
+            ORDER BY mark, id LIMIT CAST($4 AS BIGINT)),
         last AS (SELECT mark, id FROM page ORDER BY mark DESC, id DESC LIMIT 1)
         SELECT (SELECT mark FROM watched_mark), (SELECT COUNT(*) FROM page),
             (SELECT string_agg(key, ' ') FROM page), last.mark, last.id

@@ -17,11 +17,11 @@ statements! {
     OLDER = "SELECT d.id, d.public_id, v.public_id AS event_id, v.type, e.public_id AS endpoint_id, d.state,
             d.attempt_count, d.due_at, d.created_at, d.finished_at
         FROM deliveries AS d JOIN events AS v ON v.seq = d.event JOIN endpoints AS e ON e.id = d.endpoint
-        WHERE d.merchant = $1 AND d.mode = $2 AND d.id < $3 ORDER BY d.id DESC LIMIT $4";
+        WHERE d.merchant = $1 AND d.mode = $2 AND d.id < $3 ORDER BY d.id DESC LIMIT CAST($4 AS BIGINT)";
     NEWER = "SELECT d.id, d.public_id, v.public_id AS event_id, v.type, e.public_id AS endpoint_id, d.state,
             d.attempt_count, d.due_at, d.created_at, d.finished_at
         FROM deliveries AS d JOIN events AS v ON v.seq = d.event JOIN endpoints AS e ON e.id = d.endpoint
-        WHERE d.merchant = $1 AND d.mode = $2 AND d.id > $3 ORDER BY d.id LIMIT $4";
+        WHERE d.merchant = $1 AND d.mode = $2 AND d.id > $3 ORDER BY d.id LIMIT CAST($4 AS BIGINT)";
     ATTEMPTS = "SELECT number, started_at, duration_ms, status_code, error, answer FROM attempts
         WHERE delivery = $1 ORDER BY number";
     /// Whoever disables the endpoint waits for the lock, and then drops this delivery.

@@ -33,10 +33,10 @@ statements! {
                 AND (d.claimed_until IS NULL OR d.claimed_until <= $1) ORDER BY d.due_at LIMIT 1) AS oldest,
             (SELECT COUNT(*) FROM deliveries AS c WHERE c.endpoint = e.id AND c.claimed_until > $1) AS under_way
             FROM pending AS p CROSS JOIN endpoints AS e WHERE e.id = p.endpoint AND e.state = 'enabled') AS waiting
-        WHERE oldest IS NOT NULL AND under_way < $2 ORDER BY oldest, id LIMIT $3";
+        WHERE oldest IS NOT NULL AND under_way < $2 ORDER BY oldest, id LIMIT CAST($3 AS BIGINT)";
     DUE = "SELECT id FROM deliveries
         WHERE endpoint = $1 AND due_at <= $2 AND (claimed_until IS NULL OR claimed_until <= $2)
-        ORDER BY due_at, id LIMIT $3", skip_locked;
+        ORDER BY due_at, id LIMIT CAST($3 AS BIGINT)", skip_locked;
     CLAIM = "UPDATE deliveries SET claimed_until = $1
         WHERE id IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($2))";
     CLAIMED = "SELECT d.id, d.public_id, d.attempt_count, d.invoice, d.endpoint, v.public_id AS event_id,

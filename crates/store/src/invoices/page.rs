@@ -15,9 +15,9 @@ macro_rules! pages {
             FIND = "SELECT id FROM invoices WHERE merchant = $1 AND mode = $2 AND public_id = $3 ";
             $(
                 $older = "SELECT i.id FROM invoices AS i WHERE i.merchant = $1 AND i.mode = $2 AND i.id < $3",
-                    $filter, " ORDER BY i.id DESC LIMIT $4";
+                    $filter, " ORDER BY i.id DESC LIMIT CAST($4 AS BIGINT)";
                 $newer = "SELECT i.id FROM invoices AS i WHERE i.merchant = $1 AND i.mode = $2 AND i.id > $3",
-                    $filter, " ORDER BY i.id LIMIT $4";
+                    $filter, " ORDER BY i.id LIMIT CAST($4 AS BIGINT)";
             )+
             $($more)+
         }
@@ -34,24 +34,24 @@ pages! {
     }
     ASSET_OLDER = "SELECT o.invoice FROM options AS o
         WHERE o.merchant = $1 AND o.mode = $2 AND o.asset = $5 AND o.invoice < $3
-        ORDER BY o.invoice DESC LIMIT $4";
+        ORDER BY o.invoice DESC LIMIT CAST($4 AS BIGINT)";
     ASSET_NEWER = "SELECT o.invoice FROM options AS o
         WHERE o.merchant = $1 AND o.mode = $2 AND o.asset = $5 AND o.invoice > $3
-        ORDER BY o.invoice LIMIT $4";
+        ORDER BY o.invoice LIMIT CAST($4 AS BIGINT)";
     /// An invoice may have several exceptions.
     EXCEPTION_OLDER = "SELECT DISTINCT e.invoice FROM exceptions AS e
         WHERE e.merchant = $1 AND e.mode = $2 AND e.resolved_at IS NULL AND e.invoice < $3
-        ORDER BY e.invoice DESC LIMIT $4";
+        ORDER BY e.invoice DESC LIMIT CAST($4 AS BIGINT)";
     EXCEPTION_NEWER = "SELECT DISTINCT e.invoice FROM exceptions AS e
         WHERE e.merchant = $1 AND e.mode = $2 AND e.resolved_at IS NULL AND e.invoice > $3
-        ORDER BY e.invoice LIMIT $4";
+        ORDER BY e.invoice LIMIT CAST($4 AS BIGINT)";
     CREATED_AT = "SELECT created_at FROM invoices WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     CREATED_OLDER = "SELECT i.id FROM invoices AS i WHERE i.merchant = $1 AND i.mode = $2
             AND i.created_at >= $5 AND i.created_at < $6 AND (i.created_at < $7 OR i.id < $3)
-        ORDER BY i.created_at DESC, i.id DESC LIMIT $4";
+        ORDER BY i.created_at DESC, i.id DESC LIMIT CAST($4 AS BIGINT)";
     CREATED_NEWER = "SELECT i.id FROM invoices AS i WHERE i.merchant = $1 AND i.mode = $2
             AND i.created_at >= $5 AND i.created_at < $6 AND (i.created_at > $7 OR i.id > $3)
-        ORDER BY i.created_at, i.id LIMIT $4";
+        ORDER BY i.created_at, i.id LIMIT CAST($4 AS BIGINT)";
 }
 
 /// Which invoices a list holds.

@@ -328,3 +328,13 @@ fn table<'a>(text: &'a str, name: &'a str) -> &'a str {
         .find(|window| window[1] == "AS" && window[2].trim_end_matches([',', ')']) == name);
     alias.map_or(name, |window| window[0])
 }
+
+/// SQLite plans a statement again, with every run of it, whose limit is a bare value: to plan it by the
+/// number (<https://sqlite.org/compile.html#enable_qpsg>). That takes longer than most of them run.
+#[test]
+fn no_statement_is_planned_again_with_every_run() {
+    for sql in crate::statements() {
+        let text = sql.text(Dialect::Lite);
+        assert!(!text.contains("LIMIT $"), "{}: CAST its limit", sql.name());
+    }
+}

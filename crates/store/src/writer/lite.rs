@@ -101,6 +101,10 @@ impl Lite {
             Ok(tx) => tx,
             Err(error) => return refuse(group, &StoreError::step("begin", error)),
         };
+        let group = match <[_; 1]>::try_from(group) {
+            Ok([job]) => return self.commit_one(tx, job).await,
+            Err(group) => group,
+        };
         let mut ran = Vec::with_capacity(group.len());
         let mut waiting = group.into_iter();
         while let Some(mut job) = waiting.next() {
@@ -115,6 +119,28 @@ impl Lite {
                 }
             }
         }
+        self.end(tx, ran).await;
+    }
+
+    /// Runs a unit that has the transaction to itself, and so needs no savepoint.
+    async fn commit_one(&mut self, mut tx: Tx, mut job: Box<dyn Job>) {
+        match job.run(&mut tx).await {
+            Verdict::Keep => self.end(tx, vec![job]).await,
+            Verdict::Undo | Verdict::Again => {
+                tracing::debug!(unit = job.name(), "rolled back");
+                match tx.command("ROLLBACK").await {
+                    Ok(()) => {
+                        self.conn = Some(tx);
+                        job.answer();
+                    }
+                    Err(error) => job.refuse(StoreError::step("rollback", error)),
+                }
+            }
+        }
+    }
+
+    /// Commits what ran, and answers everybody.
+    async fn end(&mut self, mut tx: Tx, ran: Vec<Box<dyn Job>>) {
         tx.pass(Moment::Commit).await;
         match tx.command("COMMIT").await {
             Ok(()) => {
