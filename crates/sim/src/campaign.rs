@@ -4,13 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
-use tokio::runtime::{Builder, Runtime};
 
-use crate::affinity;
 use crate::audit::Violation;
+use crate::machine;
 use crate::scenario::{Cut, Scenario, Trouble};
 use crate::template::Template;
 use crate::world::{Report, World};
@@ -22,13 +22,11 @@ const MEMORY: &str = "/dev/shm";
 pub struct Stage {
     folder: TempDir,
     template: Template,
-    runtime: Runtime,
 }
 
 impl Stage {
     /// Makes what all worlds begin with.
     pub fn set() -> Result<Self> {
-        let runtime = Builder::new_current_thread().build()?;
         let memory = PathBuf::from(MEMORY);
         let place = if memory.is_dir() {
             memory
@@ -39,12 +37,8 @@ impl Stage {
             .prefix("paywatch-sim-")
             .tempdir_in(place);
         let folder = folder.context("make a folder for databases")?;
-        let template = runtime.block_on(Template::make(folder.path()))?;
-        Ok(Self {
-            folder,
-            template,
-            runtime,
-        })
+        let template = machine::block_on(Template::make(folder.path()))?;
+        Ok(Self { folder, template })
     }
 
     /// Runs the world of one seed. A panic is a violation too.
@@ -59,7 +53,7 @@ impl Stage {
         } else {
             world
         };
-        let run = || self.runtime.block_on(world.run());
+        let run = || machine::block_on(world.run());
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(result) => result,
             Err(panic) => {
@@ -144,6 +138,24 @@ impl Total {
         }
     }
 
+    /// How much was done in how much time of processors.
+    pub fn speed(&self, cpu: Duration) -> String {
+        let spent_ms = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX).max(1);
+        let Self {
+            seeds,
+            blocks,
+            chain_events,
+            statements,
+            ..
+        } = self;
+        let per_second = chain_events.saturating_mul(1_000) / spent_ms;
+        let seed_ms = spent_ms / (*seeds).max(1);
+        format!(
+            "sim: {blocks} blocks, {chain_events} committed chain events, {statements} statements in \
+             {spent_ms} ms of processors: {per_second} chain events a second, {seed_ms} ms a seed"
+        )
+    }
+
     /// The last line of a run.
     pub fn line(&self) -> String {
         let hours = self.simulated_ms / 3_600_000;
@@ -177,14 +189,14 @@ pub fn run(
     let next = AtomicU64::new(0);
     let (sender, receiver) = mpsc::channel();
     let mut total = Total::default();
-    let cores = affinity::cores();
+    let cores = machine::cores();
     std::thread::scope(|scope| {
         let mut cores = cores.iter().copied().cycle();
         for _ in 0..jobs.max(1) {
             let (next, sender, core) = (&next, sender.clone(), cores.next());
             scope.spawn(move || {
                 if let Some(core) = core {
-                    affinity::keep_to(core);
+                    machine::keep_to(core);
                 }
                 let stage = match Stage::set() {
                     Ok(stage) => stage,

@@ -9,16 +9,16 @@
 //! * [`process`], [`crash`], [`template`]: the process under test, its end, and its first database.
 //! * [`world`]: moves all of it on, one moment after the other.
 //! * [`audit`]: what must be so, one function an invariant, in `checks`.
-//! * [`campaign`]: many seeds, on several threads (`affinity`: a core for each), and what is printed about
-//!   them.
+//! * [`campaign`]: many seeds, on several threads, and what is printed about them; [`machine`]: a core for
+//!   each of the threads.
 
-mod affinity;
 pub mod audit;
 pub mod campaign;
 pub mod chain;
 pub mod clock;
 pub mod crash;
 pub mod keys;
+pub mod machine;
 pub mod merchant;
 pub mod order;
 pub mod payer;

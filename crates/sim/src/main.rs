@@ -14,6 +14,7 @@ use anyhow::{Result, anyhow};
 use clap::Parser;
 use paywatch_sim::audit::Violation;
 use paywatch_sim::campaign::{self, Stage, Total};
+use paywatch_sim::machine;
 use paywatch_sim::scenario::{Cut, Scenario, Trouble};
 
 /// A line of progress comes this often.
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     match run(&arguments) {
         Ok(total) => {
+            eprintln!("{}", total.speed(machine::cpu_time()));
             println!("{}", total.line());
             if total.failed.is_empty() {
                 ExitCode::SUCCESS

@@ -3,6 +3,7 @@
 use futures_util::FutureExt as _;
 use paywatch_domain::UnixMillis;
 use paywatch_engine::worker::Step;
+use paywatch_store::deliveries;
 
 use super::World;
 use super::agenda::Task;
@@ -13,10 +14,11 @@ use crate::template::log_of;
 
 /// Steps of one worker without a pause: more of them never come to rest.
 const STEPS_MAX: usize = 10_000;
-/// The deliverer looks for news by itself so often, in milliseconds; a process hears of its own.
-const DELIVER_MS: i64 = 60_000;
+/// The deliverer looks for what other processes store: here there is one, which hears of its own. So it
+/// comes when something is due, at most so often, and at the latest after so long, in milliseconds.
+const DELIVER_MS: std::ops::Range<i64> = 250..600_000;
 /// The housekeeper comes so often, in milliseconds.
-const CLEAN_MS: i64 = 300_000;
+const CLEAN_MS: i64 = 600_000;
 /// Between the start of a process and the end of the next, when it ends while it starts.
 const START_MS: i64 = 5_000;
 
@@ -92,17 +94,29 @@ impl World {
             match process.step_deliverer(now).await {
                 Err(crashed) => return Ok(Err(crashed)),
                 Ok(Ok(paywatch_webhook::Step::Progress)) => {}
-                Ok(Ok(paywatch_webhook::Step::Idle { wake_at })) => {
-                    // It always wants to look again soon: what other processes store is not announced.
-                    let is_due_soon = wake_at.ms_since(now) < 250;
-                    let wait_ms = if is_due_soon { 250 } else { DELIVER_MS };
-                    self.deliver_at = now.plus_ms(wait_ms);
+                Ok(Ok(paywatch_webhook::Step::Idle { .. })) => {
+                    self.deliver_at = self.next_delivery(now).await?;
                     return Ok(Ok(()));
                 }
                 Ok(Err(error)) => return Err(Violation::new("the_deliverer_goes_on", error)),
             }
         }
         Err(Violation::new("work_per_step_is_bounded", "the deliverer"))
+    }
+
+    /// When the deliverer has something to do although nothing arrives.
+    async fn next_delivery(&self, now: UnixMillis) -> Result<UnixMillis, Violation> {
+        let latest = now.plus_ms(DELIVER_MS.end);
+        let Some(process) = &self.process else {
+            return Ok(latest);
+        };
+        self.around.crashes.look(true);
+        let read = async { deliveries::next_due(&mut process.store.read().await?, now).await };
+        let next = read.await;
+        self.around.crashes.look(false);
+        let next = next.map_err(|error| Violation::new("everything_can_be_asked", error))?;
+        let at = next.map_or(latest, |next| next.min(latest));
+        Ok(at.max(now.plus_ms(DELIVER_MS.start)))
     }
 
     /// When something happens next, by the true time.
