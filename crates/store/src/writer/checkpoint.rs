@@ -2,7 +2,6 @@
 //! (<https://sqlite.org/wal.html#avoiding_excessively_large_wal_files>).
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use sqlx::SqliteConnection;
 use tokio::sync::Notify;
@@ -10,8 +9,9 @@ use tokio::sync::Notify;
 use crate::dialect::lite_writer;
 use crate::store::Options;
 
-/// The wait after a checkpoint.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Commits after which one is due. Each makes some tens of pages of log; SQLite's own habit is a
+/// thousand pages.
+pub(super) const COMMITS_MAX: u32 = 32;
 
 /// A connection of its own that makes passive checkpoints.
 pub(super) struct Checkpoints {
@@ -24,18 +24,16 @@ impl Checkpoints {
         Self { path, options }
     }
 
-    /// Makes a checkpoint after a commit, and not more often than once a second. It stops nobody, and
-    /// nobody waits for it; what it could not do is done by the next, or by the writer when the log
-    /// has grown long.
-    pub(super) async fn run(self, committed: &Notify) {
+    /// Makes one whenever it is `due`. It stops nobody, and nobody waits for it; what it could not do is
+    /// done by the next, or by the writer when the log has grown long.
+    pub(super) async fn run(self, due: &Notify) {
         let mut open = None;
         loop {
-            committed.notified().await;
+            due.notified().await;
             if let Err(error) = self.make(&mut open).await {
                 tracing::debug!(%error, "a checkpoint failed; the writer makes it up");
                 open = None;
             }
-            tokio::time::sleep(PAUSE).await;
         }
     }
 

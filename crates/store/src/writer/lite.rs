@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::future::{Either as Side, FutureExt, select};
 use tokio::sync::{Notify, mpsc};
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{COMMITS_MAX, Checkpoints};
 use crate::conn::{Conn, Either, Link};
 use crate::dialect::{Dialect, lite_writer};
 use crate::error::StoreError;
@@ -24,7 +24,9 @@ pub(crate) struct Lite {
     path: PathBuf,
     options: Options,
     conn: Option<Tx>,
-    committed: Arc<Notify>,
+    /// Commits since the last checkpoint was due.
+    commits: u32,
+    checkpoint_due: Arc<Notify>,
 }
 
 /// How the savepoint of one unit ended.
@@ -43,7 +45,8 @@ impl Lite {
             path,
             options,
             conn: None,
-            committed: Arc::default(),
+            commits: 0,
+            checkpoint_due: Arc::default(),
         }
     }
 
@@ -56,9 +59,9 @@ impl Lite {
         if self.options.probe.is_some() {
             return self.write(jobs, shutdown).await;
         }
-        let committed = Arc::clone(&self.committed);
+        let due = Arc::clone(&self.checkpoint_due);
         let checkpoints = Checkpoints::new(self.path.clone(), self.options.clone());
-        let checkpoints = pin!(checkpoints.run(&committed));
+        let checkpoints = pin!(checkpoints.run(&due));
         select(pin!(self.write(jobs, shutdown)), checkpoints).await;
     }
 
@@ -146,7 +149,10 @@ impl Lite {
             Ok(()) => {
                 tx.pass(Moment::Committed).await;
                 self.conn = Some(tx);
-                self.committed.notify_one();
+                self.commits = self.commits.saturating_add(1) % COMMITS_MAX;
+                if self.commits == 0 {
+                    self.checkpoint_due.notify_one();
+                }
                 for job in ran {
                     job.answer();
                 }
