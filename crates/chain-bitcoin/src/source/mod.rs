@@ -304,11 +304,13 @@ impl Source for BitcoinSource {
                     return;
                 };
                 let asked = timeout.saturating_sub(WAIT_SHORTER);
-                let answer = self.rpc.wait_for_new_block(known, asked).await;
-                // Without a new tip the caller's poll is early: the rest of the time is waited out,
-                // so that a node that is down is not asked in a tight loop.
-                if answer.ok().is_none_or(|tip| tip == known) {
-                    std::future::pending::<()>().await;
+                let has_waited = WAIT_SHORTER <= asked;
+                // A node that is down or does not wait must not be asked in a tight loop: the rest of
+                // the time is waited out. After a wait that was in vain the next one begins at once,
+                // or a block that comes in between would be heard of late.
+                match self.rpc.wait_for_new_block(known, asked).await {
+                    Ok(tip) if tip != known || has_waited => {}
+                    Ok(_) | Err(_) => std::future::pending::<()>().await,
                 }
             };
             let _elapsed = tokio::time::timeout(timeout, changed).await;

@@ -10,6 +10,9 @@ use paywatch_domain::{BlockHash, BlockHint, BlockRef, Mark, TxId, UnixMillis};
 use paywatch_store::RequestKey;
 use tokio::sync::Semaphore;
 
+/// The longest wait for a new block.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A request in flight. It knows in which round it was made: what was asked before the follower turned
 /// round is thrown away.
 pub(super) type Request<S> = BoxFuture<'static, Answer<S>>;
@@ -152,15 +155,11 @@ pub(super) fn pool<S: Source>(source: &Arc<S>, round: u64, begun_at: UnixMillis)
     })
 }
 
-pub(super) fn wake<S: Source>(
-    source: &Arc<S>,
-    round: u64,
-    tip: BlockRef,
-    patience: Duration,
-) -> Request<S> {
+/// A wait for another tip. The chain is polled meanwhile as well, so it may take long.
+pub(super) fn wake<S: Source>(source: &Arc<S>, round: u64, tip: BlockRef) -> Request<S> {
     let source = Arc::clone(source);
     Box::pin(async move {
-        source.wait_for_change(&tip, patience).await;
+        source.wait_for_change(&tip, PATIENCE).await;
         Answer {
             round,
             what: What::Woken,

@@ -14,7 +14,7 @@ use super::attach::Locating;
 use super::poll::Said;
 use super::reading::Reading;
 use super::speed::Speed;
-use super::{Fault, Pace, Parts, patience};
+use super::{Fault, Pace, Parts};
 use crate::apply::ApplyBlocks;
 use crate::follower::{Follower, Want};
 
@@ -265,12 +265,7 @@ impl<S: Source> Following<S> {
     }
 
     /// What to ask now.
-    pub(super) fn requests(
-        &mut self,
-        source: &Arc<S>,
-        parts: &Parts,
-        now: UnixMillis,
-    ) -> Vec<Request<S>> {
+    pub(super) fn requests(&mut self, source: &Arc<S>, now: UnixMillis) -> Vec<Request<S>> {
         let mut requests = Vec::new();
         if !self.asked.health && self.poll_at <= now {
             self.asked.health = true;
@@ -293,12 +288,7 @@ impl<S: Source> Following<S> {
             }
             if let Some(tip) = self.follower.tip().filter(|_| !self.asked.wake) {
                 self.asked.wake = true;
-                requests.push(ask::wake(
-                    source,
-                    self.round,
-                    tip.clone(),
-                    patience(&parts.pace),
-                ));
+                requests.push(ask::wake(source, self.round, tip.clone()));
             }
         }
         // Of a node that may be on another chain, or gives no answers, nothing is asked besides.

@@ -20,7 +20,6 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
@@ -158,10 +157,11 @@ impl<S: Source> ChainWorker<S> {
                 wake_at: self.rest_until,
             });
         }
-        let requests = following.requests(&self.source, &self.parts, now);
+        let requests = following.requests(&self.source, now);
         let asked = !requests.is_empty();
         self.in_flight.extend(requests);
-        if progress || asked {
+        // What arrived while the database was at work wakes nobody any more.
+        if progress || asked || !self.arrived.is_empty() {
             return Ok(Step::Progress);
         }
         Ok(Step::Idle {
@@ -304,9 +304,4 @@ async fn meanwhile<S: Source, T>(
         Poll::Pending
     })
     .await
-}
-
-/// The longest wait for a new block before the node is polled anyway.
-fn patience(pace: &Pace) -> Duration {
-    Duration::from_millis(u64::try_from(pace.poll_ms).unwrap_or(1_000))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use paywatch_chain::{
 use paywatch_domain::{
     Amount, AssetName, BlockHash, BlockHint, BlockRef, ChainName, Mark, Position, TxId, UnixMillis,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// What the node knows.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(crate) struct Node {
     pub(crate) is_forgetful: bool,
     /// How often each block was asked for, by height.
     pub(crate) fetched: BTreeMap<u64, usize>,
+    /// How often it was asked how it is.
+    pub(crate) polled: usize,
     /// How long it has been running.
     pub(crate) pool_age: Duration,
     branches: u32,
@@ -51,6 +54,9 @@ pub(crate) struct MemoryChain {
     node: Arc<Mutex<Node>>,
     /// While this holds, blocks are on their way.
     is_slow: Arc<watch::Sender<bool>>,
+    /// While this holds, its tip is said to change as soon as a mempool is being recorded.
+    changes: Arc<AtomicBool>,
+    change: Arc<Notify>,
 }
 
 pub(crate) fn asset() -> AssetName {
@@ -166,6 +172,7 @@ impl MemoryChain {
             is_lying: false,
             is_forgetful: false,
             fetched: BTreeMap::new(),
+            polled: 0,
             pool_age: Duration::from_secs(1_000_000),
             branches: 0,
         };
@@ -173,7 +180,14 @@ impl MemoryChain {
             name: name.clone(),
             node: Arc::new(Mutex::new(node)),
             is_slow: Arc::new(watch::Sender::new(false)),
+            changes: Arc::default(),
+            change: Arc::default(),
         }
+    }
+
+    /// The tip changes while the next mempool is being recorded.
+    pub(crate) fn change_meanwhile(&self) {
+        self.changes.store(true, Ordering::Relaxed);
     }
 
     /// Keeps the blocks that are asked for back, or lets them go.
@@ -212,6 +226,7 @@ impl Source for MemoryChain {
     }
 
     fn health(&self) -> BoxFuture<'_, Result<Health, SourceError>> {
+        self.node().polled += 1;
         let health = self.answer(|node| Health {
             version: "memory".into(),
             tip: tip(node),
@@ -319,6 +334,9 @@ impl Source for MemoryChain {
     }
 
     fn scan_pool(&self, mut raw: Pool, watched: &WatchTable) -> Result<Pool, SourceError> {
+        if self.changes.swap(false, Ordering::Relaxed) {
+            self.change.notify_one();
+        }
         raw.credits
             .retain(|credit| watched.may_contain(&credit.key));
         Ok(raw)
@@ -330,6 +348,6 @@ impl Source for MemoryChain {
     }
 
     fn wait_for_change<'a>(&'a self, _: &'a BlockRef, _: Duration) -> BoxFuture<'a, ()> {
-        Box::pin(std::future::pending())
+        Box::pin(self.change.notified())
     }
 }

@@ -13,4 +13,5 @@ mod quarantine;
 mod requests;
 mod scenarios;
 mod seals;
+mod wakes;
 mod wide;
