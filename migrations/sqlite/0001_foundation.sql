@@ -184,6 +184,8 @@ CREATE TABLE placements (
 CREATE UNIQUE INDEX placements_open ON placements (transfer) WHERE left_at IS NULL;
 -- Serves closing the placements above a fork.
 CREATE INDEX placements_by_height ON placements (chain, height) WHERE left_at IS NULL AND height IS NOT NULL;
+-- Serves the watch over payments that lost their block: what they spend may be spent otherwise.
+CREATE INDEX placements_reorged ON placements (chain, height) WHERE left_reason = 'reorged';
 -- Serves the comparison with a mempool snapshot.
 CREATE INDEX placements_in_mempool ON placements (chain, transfer) WHERE left_at IS NULL AND height IS NULL;
 -- Serves the history of a transfer.

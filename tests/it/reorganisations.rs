@@ -4,6 +4,7 @@ use crate::support::{Database, House, Invoice, Relay, statuses, tally};
 use anyhow::{Context, Result, ensure};
 use paywatch_testkit::WatcherOptions;
 use paywatch_testkit::bitcoin::Txid;
+use paywatch_testkit::bitcoin::consensus::encode::serialize_hex;
 use serde_json::{Value, json};
 
 const DUE_SAT: u64 = 300_000;
@@ -160,5 +161,58 @@ async fn a_reorganisation_that_is_read_in_one_go_says_one_result() -> Result<()>
         assert_eq!(events[before + 1]["type"], "exception.opened");
         assert_eq!(check_reverted(&events, depth)?, before, "{depth} blocks");
     }
+    Ok(())
+}
+
+/// Goal: a payment that was never final loses its block to a branch in which its coins are spent otherwise,
+/// and no mempool ever showed that: the merchant hears of a double spend, and of its end when the first
+/// branch wins after all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_was_not_final_is_double_spent_by_the_new_branch() -> Result<()> {
+    let (node, payer) = House::node().await?;
+    let mut relay = Relay::start(&node.url()).await?;
+    let options = WatcherOptions {
+        node_url: Some(relay.url()),
+        ..WatcherOptions::default()
+    };
+    let house = House::on(node, payer, Database::Sqlite, options).await?;
+    let policy = json!({ "tiers": [{ "finality": { "bitcoin-regtest": { "depth": 3 } } }] });
+    let invoice = house
+        .invoice_with(DUE_SAT, json!({ "policy": policy }))
+        .await?;
+    let txid = house.pay(&invoice, DUE_SAT).await?;
+    house.until(&invoice, "detected").await?;
+    house.mine(1).await?;
+    house.until(&invoice, "confirming").await?;
+    relay.cut().await;
+    let old = house.node.invalidate_last(1).await?;
+    let other = house.payer.build_double_spend(txid, None)?;
+    let other = serialize_hex(&other);
+    let branch = house.node.mine_with(&[other]).await?;
+    house.node.mine_empty(1).await?;
+    relay.mend().await?;
+    let back = house.until(&invoice, "created").await?;
+    let transfer = &back["transfers"][0];
+    assert_eq!(transfer["certainty"], "gone", "{back}");
+    assert_eq!(back["exceptions"][0]["kind"], "double_spent", "{back}");
+    let stake = DUE_SAT.to_string();
+    assert_eq!(back["exceptions"][0]["amount_atomic"], json!(stake));
+    let told = [
+        "created",
+        "detected",
+        "confirming",
+        "updated",
+        "exception.opened",
+    ];
+    house.expect_told(&invoice, &told).await?;
+    let events = house.until_told(&invoice).await?;
+    assert_eq!(events[3]["data"]["cause"]["kind"], "reorg");
+
+    house.node.invalidate(&branch).await?;
+    house.node.reconsider(&old).await?;
+    house.mine(3).await?;
+    let paid = house.until(&invoice, "paid").await?;
+    assert_eq!(tally(&paid, "final")?, DUE_SAT);
+    assert_eq!(paid["exceptions"][0]["state"], "resolved", "{paid}");
     Ok(())
 }

@@ -68,8 +68,8 @@ impl WatchTable {
         shard.is_some_and(|shard| shard.find(print, |other| *other == print).is_some())
     }
 
-    /// Watches these outpoints and no others: what unconfirmed payments to watched keys spend, in the
-    /// text form of [`Credit::spends`](crate::Credit::spends).
+    /// Watches these outpoints and no others: what payments to watched keys spend that have no block, or may
+    /// lose it to the branch that is read, in the text form of [`Credit::spends`](crate::Credit::spends).
     pub fn set_outpoints(&mut self, outpoints: impl IntoIterator<Item = String>) {
         self.outpoints = outpoints.into_iter().collect();
     }

@@ -47,6 +47,34 @@ statements! {
             FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
             WHERE p.chain = $1 AND p.left_at IS NULL AND p.height IS NULL)
         ORDER BY s.id";
+    /// What stands in the mempool, what a branch that is being read would take out of its blocks, and what an
+    /// earlier one has taken out of its blocks and nobody has seen since.
+    WATCHED_SPENDS = "SELECT s.outpoint FROM spends AS s
+        WHERE s.chain = $1 AND s.tx_id IN (
+            SELECT t.tx_id FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
+            WHERE p.chain = $1 AND p.left_at IS NULL AND p.height IS NULL
+            UNION SELECT t.tx_id FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
+            WHERE p.chain = $1 AND p.height > $2 AND p.height IS NOT NULL AND p.left_at IS NULL
+            UNION SELECT t.tx_id FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
+            WHERE p.chain = $1 AND p.height > $3 AND p.left_reason = 'reorged'
+                AND NOT EXISTS (SELECT 1 FROM placements AS l WHERE l.transfer = p.transfer AND l.id > p.id))
+        ORDER BY s.id";
+    /// First which other transactions spend the same, then what they pay: their product is never gone
+    /// through. `CROSS JOIN` keeps SQLite to this order.
+    CONTESTED = "WITH rivals AS MATERIALIZED (SELECT DISTINCT s.tx_id
+            FROM json_each($2) AS j CROSS JOIN spends AS s
+            WHERE s.chain = $1 AND s.outpoint = j.value->>'outpoint' AND s.tx_id <> j.value->>'tx')
+        SELECT t.id, t.invoice, CAST(CASE WHEN p.id IS NULL THEN 0 ELSE 1 END AS BIGINT)
+        FROM rivals AS r CROSS JOIN transfers AS t
+        LEFT JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
+        WHERE t.chain = $1 AND t.tx_id = r.tx_id AND p.height IS NULL
+            AND COALESCE((SELECT l.left_reason FROM placements AS l WHERE l.transfer = t.id
+                ORDER BY l.id DESC LIMIT 1), 'reorged') = 'reorged'
+        ORDER BY t.id";
+    LOSE = "INSERT INTO placements (transfer, chain, entered_at, left_at, left_reason)
+        SELECT CAST(value->>'id' AS BIGINT), CAST($1 AS TEXT), CAST($2 AS BIGINT), CAST($2 AS BIGINT),
+            CAST($3 AS TEXT)
+        FROM json_each($4) WHERE true";
     HISTORY = "SELECT t.public_id, p.height, p.block_hash, p.entered_at, p.left_at, p.left_reason
         FROM transfers AS t JOIN placements AS p ON p.transfer = t.id
         WHERE t.invoice = $1 ORDER BY p.id";
@@ -224,16 +252,64 @@ pub async fn put_back(
     Ok(())
 }
 
-/// What the transactions spend whose transfers stand in the mempool of a chain, `txid:n`.
-pub async fn spent_in_mempool(
+/// What payments spend, `txid:n`, that another transaction in a block can still take away: those that stand
+/// in the mempool, those in blocks above `fork`, and those whose blocks above `lowest` have left the chain.
+pub async fn watched_spends(
     conn: &mut Conn,
     chain: &ChainName,
+    fork: u64,
+    lowest: u64,
 ) -> Result<Vec<String>, StoreError> {
-    let binds = [chain.as_str().into()];
-    let rows = conn
-        .fetch::<(String, String)>(MEMPOOL_SPENDS, &binds)
-        .await?;
-    Ok(rows.into_iter().map(|(_, outpoint)| outpoint).collect())
+    let binds = [chain.as_str().into(), int(fork).into(), int(lowest).into()];
+    let rows = conn.fetch::<(String,)>(WATCHED_SPENDS, &binds).await?;
+    Ok(rows.into_iter().map(|(outpoint,)| outpoint).collect())
+}
+
+#[derive(Serialize)]
+struct Spent<'a> {
+    tx: &'a str,
+    outpoint: &'a str,
+}
+
+/// Ends the transfers whose money other transactions have spent in a block: those that stand in the mempool,
+/// and those whose blocks have left the chain, which are noted to have been lost from there. `spent` is what
+/// was spent, with who did. Answers the invoices.
+pub async fn lose(
+    tx: &mut Tx,
+    chain: &ChainName,
+    spent: &[(TxId, String)],
+    at: UnixMillis,
+) -> Result<Vec<InvoiceKey>, StoreError> {
+    let rows = list(spent.iter().map(|(tx_id, outpoint)| Spent {
+        tx: tx_id.as_str(),
+        outpoint,
+    }));
+    let binds = [chain.as_str().into(), (&rows).into()];
+    let contested = tx.fetch::<(i64, i64, i64)>(CONTESTED, &binds).await?;
+    let reason = LeftReason::Conflicted;
+    let standing = contested.iter().filter(|(_, _, stands)| *stands != 0);
+    let closing: Vec<_> = standing
+        .map(|(transfer, _, _)| (TransferKey(*transfer), reason))
+        .collect();
+    close(tx, &closing, at).await?;
+    let displaced = contested.iter().filter(|(_, _, stands)| *stands == 0);
+    let displaced: Vec<TransferKey> = displaced
+        .map(|(transfer, _, _)| TransferKey(*transfer))
+        .collect();
+    if !displaced.is_empty() {
+        let keys = ids(displaced);
+        let binds = [
+            chain.as_str().into(),
+            at.into(),
+            reason.as_str().into(),
+            (&keys).into(),
+        ];
+        tx.execute(LOSE, &binds).await?;
+    }
+    let invoices = contested.into_iter();
+    Ok(invoices
+        .map(|(_, invoice, _)| InvoiceKey(invoice))
+        .collect())
 }
 
 /// Every transfer of a chain that stands in the mempool, with what its transaction spends.

@@ -1,12 +1,12 @@
 //! Blocks connected and disconnected: facts, statuses, events and the cursor in one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use paywatch_domain::{
     BlockRef, Cause, CauseKind, ChainName, Family, Marks, Place, TxId, UnixMillis, limits,
 };
-use paywatch_store::placements::{self, LeftReason, OpenInMempool};
+use paywatch_store::placements::{self, LeftReason};
 use paywatch_store::{
     InvoiceKey, MasterKey, TransferKey, Tx, Unit, blocks, chains, marks, transfers,
 };
@@ -153,45 +153,24 @@ impl ApplyBlocks {
         Ok(touched)
     }
 
-    /// Closes what waits in the mempool and cannot come any more, because a transaction in these blocks
-    /// spends the same, whomever it pays. When it pays us, counting both would tell of twice the money.
+    /// Ends what waits in the mempool, or has just lost its block, and cannot come any more, because a
+    /// transaction in these blocks spends the same, whomever it pays. When it pays us, counting both would
+    /// tell of twice the money.
     async fn close_conflicts(&self, tx: &mut Tx) -> Result<Vec<InvoiceKey>, EngineError> {
         let blocks = self.event.blocks.iter();
-        let spent: BTreeMap<&str, &TxId> = blocks
-            .flat_map(|block| &block.spent)
-            .map(|(outpoint, spender)| (outpoint.as_str(), spender))
+        let spent = blocks.flat_map(|block| &block.spent);
+        let spent: BTreeSet<(TxId, String)> = spent
+            .map(|(outpoint, spender)| (spender.clone(), outpoint.clone()))
             .collect();
         if spent.is_empty() {
             return Ok(Vec::new());
         }
-        let waiting = placements::open_in_mempool(tx, &self.chain).await?;
-        // What a transaction spends is gone through once: it may have thousands of inputs and of outputs.
-        let transactions: BTreeMap<&TxId, &OpenInMempool> =
-            waiting.iter().map(|one| (&one.tx_id, one)).collect();
-        let doomed = transactions.into_iter().filter(|(tx_id, one)| {
-            let mut spenders = one
-                .spends
-                .iter()
-                .filter_map(|outpoint| spent.get(outpoint.as_str()));
-            spenders.any(|spender| spender != tx_id)
-        });
-        let doomed: BTreeMap<&TxId, &OpenInMempool> = doomed.collect();
-        let conflicting = waiting.iter().filter(|one| doomed.contains_key(&one.tx_id));
-        let conflicting: Vec<&OpenInMempool> = conflicting.collect();
-        let leaving: Vec<_> = conflicting
-            .iter()
-            .map(|one| (one.transfer, LeftReason::Conflicted))
-            .collect();
-        placements::close(tx, &leaving, self.now).await?;
-        let spends = doomed.values().flat_map(|one| one.spends.iter());
-        let rivals = spends.filter_map(|outpoint| {
-            let spender = spent.get(outpoint.as_str())?;
-            Some(((*spender).clone(), outpoint.clone()))
-        });
-        let rivals: BTreeSet<(TxId, String)> = rivals.collect();
-        let rivals: Vec<_> = rivals.into_iter().collect();
-        transfers::spends_insert(tx, &self.chain, &rivals).await?;
-        Ok(conflicting.iter().map(|one| one.invoice).collect())
+        let spent: Vec<_> = spent.into_iter().collect();
+        let invoices = placements::lose(tx, &self.chain, &spent, self.now).await?;
+        if !invoices.is_empty() {
+            transfers::spends_insert(tx, &self.chain, &spent).await?;
+        }
+        Ok(invoices)
     }
 
     fn credits(&self) -> Vec<Placed<'_>> {

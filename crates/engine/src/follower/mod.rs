@@ -83,6 +83,15 @@ impl Follower {
         self.tip.is_some() && self.cursor() == self.tip.as_ref()
     }
 
+    /// The block on which the branch stands that is read, which is the cursor unless blocks are to be undone;
+    /// `None` before the first block, and while the fork is looked for.
+    pub fn fork(&self) -> Option<&BlockRef> {
+        match &self.state {
+            State::Reading { fork, .. } => fork.as_ref(),
+            State::Searching { .. } => None,
+        }
+    }
+
     /// The node's tip as last observed.
     pub fn tip(&self) -> Option<&BlockRef> {
         self.tip.as_ref()

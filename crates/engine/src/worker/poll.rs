@@ -101,11 +101,14 @@ impl<S: Source> Following<S> {
         Ok(())
     }
 
-    /// Watches what the payments spend that stand in the mempool: a block that spends it otherwise ends
-    /// them.
+    /// Watches what the payments spend that another transaction can still take away: a block that spends it
+    /// otherwise ends them.
     pub(super) async fn refresh_outpoints(&mut self, store: &Store) -> Result<(), StoreError> {
         let chain = &self.lease.chain;
-        let spent = placements::spent_in_mempool(&mut store.read().await?, chain).await?;
+        let fork = self.follower.fork().map_or(0, |fork| fork.height);
+        let lowest = fork.saturating_sub(u64::from(limits::DEPTH_MAX));
+        let mut conn = store.read().await?;
+        let spent = placements::watched_spends(&mut conn, chain, fork, lowest).await?;
         self.watched.set_outpoints(spent);
         Ok(())
     }

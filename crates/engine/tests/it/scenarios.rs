@@ -70,6 +70,9 @@ stories!(
     an_old_block_time_does_not_bring_back_an_expired_invoice,
     a_changed_address_in_the_database_is_not_believed,
     a_restart_in_between_changes_nothing,
+    the_branch_that_takes_a_payment_away_spends_its_coins,
+    the_coins_are_spent_after_the_branch_took_the_payment_away,
+    a_payment_that_lost_its_block_comes_back,
 );
 
 pub(crate) async fn expect(house: &House, id: InvoiceId, status: &str, said: &[&str]) {
@@ -988,4 +991,71 @@ async fn a_restart_in_between_changes_nothing(mut house: House) {
     house.poll().await;
     let said = ["created", "detected", "confirming", "paid"];
     expect(&house, id, "paid", &said).await;
+}
+
+/// Drops the block of a payment that has one of two; `credits` of the other branch come in its place.
+async fn reorganise(house: &mut House, credits: Vec<Credit>) {
+    let now = house.now;
+    {
+        let mut node = house.chain.node();
+        node.drop_blocks(1);
+        node.mine(credits, now);
+        node.mine(Vec::new(), now);
+    }
+    house.poll().await;
+}
+
+async fn the_branch_that_takes_a_payment_away_spends_its_coins(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    let paid = payment("a", &key, 100_000, "in:0");
+    house.mine(vec![paid.clone()]).await;
+    expect(&house, id, "confirming", &["created", "confirming"]).await;
+    let other = payment("b", b"somebody else", 100_000, "in:0");
+    reorganise(&mut house, vec![other]).await;
+    let said = ["created", "confirming", "updated", "exception.opened"];
+    expect(&house, id, "created", &said).await;
+    assert_eq!(house.last_cause(id).await, "reorg");
+    let shown = house.show(id).await;
+    assert_eq!(shown.transfers[0].certainty, "gone");
+    assert_eq!(shown.exceptions[0].kind, "double_spent");
+    let stake = shown.exceptions[0].amount_atomic.as_deref();
+    assert_eq!(stake, Some("100000"));
+    assert_eq!(left_reasons(&house.url).await, ["reorged", "conflicted"]);
+    // The first branch wins in the end.
+    house.chain.node().drop_blocks(2);
+    let now = house.now;
+    for credits in [vec![paid], Vec::new(), Vec::new()] {
+        house.chain.node().mine(credits, now);
+    }
+    house.poll().await;
+    let said = [&said[..], &["paid", "exception.resolved"]].concat();
+    expect(&house, id, "paid", &said).await;
+}
+
+async fn the_coins_are_spent_after_the_branch_took_the_payment_away(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    reorganise(&mut house, Vec::new()).await;
+    let said = ["created", "confirming", "updated"];
+    expect(&house, id, "created", &said).await;
+    house.restart().await;
+    let other = payment("b", b"somebody else", 100_000, "in:0");
+    house.mine(vec![other]).await;
+    let said = [&said[..], &["exception.opened"]].concat();
+    expect(&house, id, "created", &said).await;
+    assert_eq!(house.show(id).await.exceptions[0].kind, "double_spent");
+    // It is over: what else spends the same changes nothing.
+    let third = payment("c", b"somebody else", 100_000, "in:0");
+    house.mine(vec![third]).await;
+    assert_eq!(left_reasons(&house.url).await, ["reorged", "conflicted"]);
+    assert_eq!(house.said(id).await, said);
+}
+
+async fn a_payment_that_lost_its_block_comes_back(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    let paid = payment("a", &key, 100_000, "in:0");
+    house.mine(vec![paid.clone()]).await;
+    reorganise(&mut house, vec![paid]).await;
+    expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
+    assert_eq!(left_reasons(&house.url).await, ["reorged"]);
 }
