@@ -69,8 +69,15 @@ pub const ANSWER_BYTES_KEPT: usize = 1024;
 pub const DELIVERIES_CLAIMED_MAX: usize = 64;
 /// Deliveries under way to one endpoint at a time.
 pub const ENDPOINT_SENDS_MAX: usize = 8;
-/// Transfers that one invoice's fold reads; above this the invoice is quarantined.
+/// Transfers of one invoice that stand or were ever final, dust apart; above this the invoice is
+/// quarantined. Whoever wants that has to give the merchant so many payments.
 pub const INVOICE_TRANSFERS_MAX: usize = 10_000;
+/// Transfers of one invoice that stand nowhere and were never final which a fold reads, the newest of them:
+/// what a stranger has replaced or let drop out of a mempool is no reason to block an invoice.
+pub const INVOICE_GONE_MAX: u32 = 100;
+/// Transfers of one invoice below the dust limit which a fold reads, the first of them; what comes beyond is
+/// stored and does not count.
+pub const INVOICE_DUST_MAX: usize = 1_000;
 /// An unread chain after expiry is named in `waiting_for` from this age on, in milliseconds.
 pub const WAITING_FOR_AFTER_MS: i64 = 3600 * 1000;
 /// Money that came in time and is not final so long after expiry is an exception, in milliseconds: 6
@@ -98,5 +105,6 @@ const _: () = {
     assert!(METADATA_BYTES_MAX < BODY_BYTES_MAX);
     assert!(PREFETCH_BLOCKS_MAX <= CHAIN_EVENT_BLOCKS_MAX);
     assert!(PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX);
+    assert!(INVOICE_DUST_MAX < INVOICE_TRANSFERS_MAX);
     assert!(ENDPOINT_SENDS_MAX <= DELIVERIES_CLAIMED_MAX);
 };

@@ -2,6 +2,7 @@
 
 use crate::amount::{Amount, Rounding};
 use crate::asset::AssetName;
+use crate::facts::Transfer;
 use crate::finality::{Finality, FinalityError};
 use crate::id::OptionId;
 use crate::limits;
@@ -152,6 +153,20 @@ pub fn bounds(due: Amount, tolerance: Tolerance) -> Result<(Amount, Amount), Ter
 }
 
 impl Terms {
+    /// Whether a transfer is below the dust limit of its option.
+    pub fn is_dust(&self, transfer: &Transfer) -> bool {
+        let mut options = self.options.iter();
+        let option = options.find(|option| option.id == transfer.option);
+        option.is_some_and(|option| transfer.amount < option.dust)
+    }
+
+    /// Whether a transfer is one of those of which an invoice may have so many: it stands or was once final,
+    /// and is not dust.
+    pub(crate) fn is_weighty(&self, transfer: &Transfer) -> bool {
+        let is_lasting = transfer.place.is_some() || transfer.final_at.is_some();
+        is_lasting && !self.is_dust(transfer)
+    }
+
     /// Checks what every part of the house relies on. The number is the place of the option that cannot
     /// stand, where it is one of them.
     pub fn check(&self) -> Result<(), (Option<usize>, TermsError)> {

@@ -29,8 +29,11 @@ pub enum Violation {
         /// Which.
         transfer: TransferId,
     },
-    /// More transfers than a fold reads.
-    #[error("more than {} transfers", limits::INVOICE_TRANSFERS_MAX)]
+    /// More transfers that stand or were final than a fold reads.
+    #[error(
+        "more than {} transfers that stand or were final",
+        limits::INVOICE_TRANSFERS_MAX
+    )]
     TooMany,
     /// A rule was violated before, and nobody has looked at it yet.
     #[error("it is quarantined: {0}")]

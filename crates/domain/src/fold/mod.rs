@@ -124,7 +124,8 @@ pub fn fold(
     views: &Views,
     now: UnixMillis,
 ) -> Result<Folded, Violation> {
-    if limits::INVOICE_TRANSFERS_MAX < transfers.len() {
+    let weighty = transfers.iter().filter(|one| terms.is_weighty(one));
+    if limits::INVOICE_TRANSFERS_MAX < weighty.count() {
         return Err(Violation::TooMany);
     }
     let uncovered = uncovered_chains(terms, views);

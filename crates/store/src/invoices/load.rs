@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{
     Amount, Dossier, Exception, ExceptionKind, Finding, LeftReason, OperatorFact, PaymentPlace,
-    Place, Position, Subject, Transfer, TxId, UnixMillis, Vetting,
+    Place, Position, Subject, Transfer, TxId, UnixMillis, Vetting, limits,
 };
 use paywatch_wire::stored::{operator_fact_from_json, said_from_json, terms_from_json};
 
@@ -27,7 +27,15 @@ statements! {
         ORDER BY o.invoice, o.position";
     /// Whether a transaction has a rival is looked up once for each, however many of its outputs pay
     /// us. `CROSS JOIN` keeps SQLite to this order.
-    TRANSFERS = "WITH vetted AS MATERIALIZED (SELECT DISTINCT t.chain, t.tx_id
+    ///
+    /// Of what stands nowhere and was never final, only the newest of each invoice are read.
+    TRANSFERS = "WITH own AS MATERIALIZED (SELECT t.id, p.id AS placement, p.height, p.block_hash,
+                CASE WHEN p.id IS NULL AND t.final_at IS NULL THEN 1 ELSE 0 END AS is_gone,
+                ROW_NUMBER() OVER (PARTITION BY t.invoice,
+                    CASE WHEN p.id IS NULL AND t.final_at IS NULL THEN 1 ELSE 0 END ORDER BY t.id DESC) AS age
+            FROM transfers AS t LEFT JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
+            WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))),
+        vetted AS MATERIALIZED (SELECT DISTINCT t.chain, t.tx_id
             FROM transfers AS t JOIN vettings AS v ON v.chain = t.chain AND v.tx_id = t.tx_id
             WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))),
         rivaled AS MATERIALIZED (SELECT n.chain, n.tx_id FROM vetted AS n
@@ -36,16 +44,15 @@ statements! {
                     AND other.outpoint = own.outpoint AND other.tx_id <> own.tx_id))
         SELECT t.id, t.invoice, t.public_id, o.public_id AS option_id, t.asset, t.amount, t.tx_id,
             t.position, t.maturity, t.sibling_form, t.sibling_address, t.origin, t.sighted_at,
-            t.final_at, p.id AS placement, p.height, p.block_hash,
-            CASE WHEN p.id IS NULL THEN (SELECT l.left_reason FROM placements AS l WHERE l.transfer = t.id
+            t.final_at, n.placement, n.height, n.block_hash,
+            CASE WHEN n.placement IS NULL THEN (SELECT l.left_reason FROM placements AS l WHERE l.transfer = t.id
                 ORDER BY l.id DESC LIMIT 1) END AS left_reason,
             v.vetted_at, v.has_parents, v.fee_rate, v.fee_rate_next, v.missing_since,
             CAST(CASE WHEN r.tx_id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_conflict
-        FROM transfers AS t JOIN options AS o ON o.id = t.option
-        LEFT JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
+        FROM own AS n CROSS JOIN transfers AS t JOIN options AS o ON o.id = t.option
         LEFT JOIN vettings AS v ON v.chain = t.chain AND v.tx_id = t.tx_id
         LEFT JOIN rivaled AS r ON r.chain = t.chain AND r.tx_id = t.tx_id
-        WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
+        WHERE t.id = n.id AND (n.is_gone = 0 OR n.age <= $2)
         ORDER BY t.invoice, t.id";
     EXCEPTIONS = "SELECT e.invoice, e.public_id, e.kind, o.public_id AS option_id, e.form, e.address, e.amount,
             e.opened_at, e.resolved_at
@@ -71,7 +78,8 @@ pub struct Loaded {
     pub seal: Vec<u8>,
     /// The seals over its options, in the order of the terms.
     pub option_seals: Vec<Vec<u8>>,
-    /// In the order of the dossier's transfers, which is the order in which they were written.
+    /// In the order of the dossier's transfers, which is the order in which they were written. Of what is gone
+    /// and was never final the newest are read, and of dust the first.
     pub transfer_keys: Vec<TransferKey>,
 }
 
@@ -165,8 +173,9 @@ pub async fn load(conn: &mut Conn, invoices: &[InvoiceKey]) -> Result<Vec<Loaded
         .fetch::<InvoiceRow>(INVOICES, &[(&keys).into()])
         .await?;
     let options = conn.fetch::<OptionRow>(OPTIONS, &[(&keys).into()]).await?;
+    let gone_max = i64::from(limits::INVOICE_GONE_MAX);
     let transfers = conn
-        .fetch::<TransferRow>(TRANSFERS, &[(&keys).into()])
+        .fetch::<TransferRow>(TRANSFERS, &[(&keys).into(), gone_max.into()])
         .await?;
     let exceptions = conn
         .fetch::<ExceptionRow>(EXCEPTIONS, &[(&keys).into()])
@@ -201,19 +210,33 @@ fn grouped<T>(rows: Vec<T>, invoice: impl Fn(&T) -> i64) -> BTreeMap<i64, Vec<T>
 }
 
 fn assemble(row: InvoiceRow, options: Vec<OptionRow>, facts: &Facts) -> Loaded {
-    let dossier = dossier(&row, &options, facts);
+    let mut dossier = dossier(&row, &options, facts);
+    let keys = facts.transfers.iter().map(|row| TransferKey(row.id));
+    let mut transfer_keys: Vec<TransferKey> = keys.collect();
+    if let Ok(dossier) = &mut dossier {
+        leave_out_dust(dossier, &mut transfer_keys);
+    }
     Loaded {
         key: InvoiceKey(row.id),
         merchant: MerchantKey(row.merchant),
         dossier: dossier.map_err(|error| error.to_string()),
         seal: row.seal,
         option_seals: options.into_iter().map(|option| option.seal).collect(),
-        transfer_keys: facts
-            .transfers
-            .iter()
-            .map(|row| TransferKey(row.id))
-            .collect(),
+        transfer_keys,
     }
+}
+
+/// Leaves out the dust that came after as much of it as a fold reads.
+fn leave_out_dust(dossier: &mut Dossier, keys: &mut Vec<TransferKey>) {
+    let (terms, transfers) = (&dossier.terms, std::mem::take(&mut dossier.transfers));
+    let mut dust: usize = 0;
+    let read = transfers.into_iter().zip(std::mem::take(keys));
+    let read = read.filter(|(transfer, _)| {
+        let is_standing_dust = transfer.place.is_some() && terms.is_dust(transfer);
+        dust = dust.saturating_add(usize::from(is_standing_dust));
+        !is_standing_dust || dust <= limits::INVOICE_DUST_MAX
+    });
+    (dossier.transfers, *keys) = read.unzip();
 }
 
 fn dossier(row: &InvoiceRow, options: &[OptionRow], facts: &Facts) -> Result<Dossier, StoreError> {
