@@ -264,3 +264,45 @@ async fn a_lost_transaction_is_attached_or_found_by_a_check() -> Result<()> {
     ensure!(said.contains("invoice_unknown"), "{said}");
     Ok(())
 }
+
+/// Goal: the command line says of a quarantined invoice that it is one and what to do, and shows it again
+/// after the repair. Method: an address is changed in the database and put back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarantined_invoice_is_told_by_commands() -> Result<()> {
+    let server = Postgres::start().await?;
+    let database = server.create_database().await?;
+    let options = WatcherOptions {
+        database_url: Some(database.clone()),
+        ..WatcherOptions::default()
+    };
+    let house = House::with(Database::Sqlite, options).await?;
+    let invoice = house.invoice(DUE_SAT).await?;
+    let damage = "UPDATE options SET address = 'thief'";
+    server.query(&database, damage).await?;
+    house.pay(&invoice, DUE_SAT).await?;
+    let id = eventually("the quarantine", PATIENCE, async || {
+        let page = run_json(&house, "exceptions list --kind quarantined").await?;
+        Ok(page["data"][0]["id"].as_str().map(str::to_owned))
+    })
+    .await?;
+    let said = refused(&house, &format!("invoice show {}", invoice.id)).await?;
+    ensure!(said.contains("its seal does not fit"), "{said}");
+    let shown = run(&house, &format!("exceptions show {id}")).await?;
+    for word in ["quarantined", "Repair what is stored", &*invoice.id] {
+        ensure!(shown.contains(word), "{word} is missing: {shown}");
+    }
+    let listed = run(&house, "exceptions list").await?;
+    ensure!(
+        listed.contains("quarantined") && listed.contains(&invoice.id),
+        "{listed}"
+    );
+    let line = format!("exceptions resolve {id} --action ignore --reason repaired");
+    let early = refused(&house, &line).await?;
+    ensure!(early.contains("its seal does not fit"), "{early}");
+    let repair = format!("UPDATE options SET address = '{}'", invoice.address);
+    server.query(&database, &repair).await?;
+    assert_eq!(run_json(&house, &line).await?["state"], "resolved");
+    let back = run(&house, &format!("invoice show {}", invoice.id)).await?;
+    ensure!(back.contains("detected"), "{back}");
+    Ok(())
+}

@@ -7,6 +7,7 @@ mod bank;
 mod exceptions;
 mod explain;
 mod http;
+mod quarantine;
 mod requests;
 mod resources;
 mod world;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use paywatch_domain::{
-    Action, Amount, Cause, CauseKind, Dossier, Entropy, Exception, ExceptionId, ExceptionKind,
-    OperatorFact, OptionTally, OptionTerms, Release, Settlement, Status, UnixMillis,
+    Action, Amount, Cause, CauseKind, Entropy, Exception, ExceptionId, ExceptionKind, OperatorFact,
+    OptionTally, OptionTerms, Release, Settlement, Status, UnixMillis,
 };
 use paywatch_store::exceptions::{self, Filter};
+use paywatch_store::invoices::{self, Loaded};
 use paywatch_store::{
-    Conn, Cursor, InvoiceKey, Listed, StoreError, Tx, audit, chains, decisions, invoices,
+    Conn, Cursor, InvoiceKey, Listed, MasterKey, StoreError, Tx, audit, chains, decisions,
     quarantines,
 };
 use paywatch_wire::audit::state_text;
@@ -21,7 +22,7 @@ use super::{Caller, Change, CommandError, CommandParts, Commands};
 use crate::ids::Ids;
 use crate::pass::Pass;
 use crate::quarantine;
-use crate::refold::{folded, refold, trusted};
+use crate::refold::{claimable, folded, refold, trusted};
 
 struct DecideException {
     parts: Arc<CommandParts>,
@@ -56,7 +57,7 @@ impl Effect for DecideException {
             }
             tell(tx, &self.parts, key, &cause, self.now, self.seed).await?;
         }
-        let shown = shown(tx, key, self.id).await?;
+        let shown = shown(tx, &self.parts.master, key, self.id).await?;
         let change = Change {
             before: Some(state_text("open")),
             after: Some(json_text(&shown)),
@@ -259,9 +260,11 @@ fn possible(kind: ExceptionKind, action: Action) -> Result<(), CommandError> {
     Err(CommandError::refused(409, "action_not_possible", detail))
 }
 
-/// An exception as it is stored now.
+/// An exception as it is stored now. One of an invoice about which no claims are made is refused, unless it
+/// says just that.
 async fn shown(
     conn: &mut Conn,
+    master: &MasterKey,
     key: InvoiceKey,
     id: ExceptionId,
 ) -> Result<ExceptionForm, CommandError> {
@@ -270,22 +273,31 @@ async fn shown(
         return Ok(form);
     }
     let loaded = invoices::load(conn, &[key]).await?;
-    let dossiers = loaded.iter().filter_map(|one| one.dossier.as_ref().ok());
-    let mut forms = dossiers.filter_map(|dossier| form(dossier, id));
-    forms.next().ok_or_else(|| {
-        CommandError::Store(StoreError::Damaged(format!(
-            "exception {id} cannot be read"
-        )))
-    })
+    let loaded = loaded.first().ok_or_else(|| unreadable(id))?;
+    form(loaded, master, id)
 }
 
-fn form(dossier: &Dossier, id: ExceptionId) -> Option<ExceptionForm> {
-    let exception = dossier.exceptions.iter().find(|one| one.id == id)?;
-    ExceptionForm::render(dossier, exception).ok()
+/// An exception of an invoice, if anything may be claimed about it.
+fn form(
+    loaded: &Loaded,
+    master: &MasterKey,
+    id: ExceptionId,
+) -> Result<ExceptionForm, CommandError> {
+    let dossier = claimable(loaded, master).map_err(|violation| untrusted(&violation))?;
+    let mut exceptions = dossier.exceptions.iter();
+    let exception = exceptions.find(|one| one.id == id);
+    let exception = exception.ok_or_else(|| unreadable(id))?;
+    ExceptionForm::render(dossier, exception).map_err(|violation| untrusted(&violation))
+}
+
+fn unreadable(id: ExceptionId) -> CommandError {
+    CommandError::Store(StoreError::Damaged(format!(
+        "exception {id} cannot be read"
+    )))
 }
 
 impl Commands {
-    /// A page of exceptions, newest first.
+    /// A page of exceptions, newest first. Of invoices about which no claims are made only that is shown.
     pub async fn exceptions(
         &self,
         caller: &Caller,
@@ -307,15 +319,11 @@ impl Commands {
                 return Some(form);
             }
             let one = loaded.iter().find(|one| one.key == *key)?;
-            let form = one
-                .dossier
-                .as_ref()
+            form(one, &self.parts.master, *id)
+                .inspect_err(|reason| {
+                    tracing::error!(exception = %id, %reason, "left out of a list");
+                })
                 .ok()
-                .and_then(|dossier| form(dossier, *id));
-            if form.is_none() {
-                tracing::error!(exception = %id, "left out of a list: it cannot be read");
-            }
-            form
         });
         Ok(Listed {
             rows: rows.collect(),
@@ -324,6 +332,10 @@ impl Commands {
     }
 
     /// One exception; `None` when the caller has none of this id.
+    ///
+    /// # Errors
+    ///
+    /// `invoice_quarantined` when no claims are made about its invoice and it is about something else.
     pub async fn exception(
         &self,
         caller: &Caller,
@@ -334,7 +346,8 @@ impl Commands {
         let Some((key, _)) = found else {
             return Ok(None);
         };
-        shown(&mut conn, key, id).await.map(Some)
+        let shown = shown(&mut conn, &self.parts.master, key, id).await?;
+        Ok(Some(shown))
     }
 
     /// Decides about an exception, or says who takes care of it.
