@@ -237,6 +237,10 @@ impl Fault {
             Self::IdempotencyInUse | Self::DatabaseUnavailable | Self::OutcomeUnknown => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
+            // A chain comes back when its node does.
+            Self::Unavailable(_) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+            }
             // What was not read would be taken for the next request.
             Self::BodyTooLarge { .. } | Self::BodyIncomplete => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -247,7 +251,6 @@ impl Fault {
             | Self::NotFound(_)
             | Self::BodyNotJson(_)
             | Self::Fields(_)
-            | Self::Unavailable(_)
             | Self::Query(_)
             | Self::IdempotencyKeyInvalid
             | Self::IdempotencyReused

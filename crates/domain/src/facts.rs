@@ -265,6 +265,14 @@ pub struct ChainView {
     pub marks: Marks,
 }
 
+impl ChainView {
+    /// Up to when the chain is covered as far as a clock that shows `now` can say: nothing is known of it
+    /// when it was covered by a clock that ran ahead and has been put back, until the next poll.
+    pub fn covered_by(&self, now: UnixMillis) -> Option<UnixMillis> {
+        self.covered_until.filter(|until| until.can_have_been(now))
+    }
+}
+
 /// How far each chain was read.
 pub type Views = BTreeMap<ChainName, ChainView>;
 

@@ -80,6 +80,9 @@ pub const INVOICE_GONE_MAX: u32 = 100;
 pub const INVOICE_DUST_MAX: usize = 1_000;
 /// An unread chain after expiry is named in `waiting_for` from this age on, in milliseconds.
 pub const WAITING_FOR_AFTER_MS: i64 = 3600 * 1000;
+/// How far ahead of the clock a time may be that a clock has shown, in milliseconds: clocks of two machines
+/// differ a little. What is further ahead was shown by a clock that has been put back since.
+pub const CLOCK_AHEAD_MS_MAX: i64 = 60 * 1000;
 /// Money that came in time and is not final so long after expiry is an exception, in milliseconds: 6
 /// hours. A person looks then, for example to have the fee raised.
 pub const STUCK_AFTER_MS: i64 = 6 * 3600 * 1000;

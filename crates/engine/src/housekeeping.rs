@@ -102,7 +102,7 @@ impl Housekeeper {
     }
 
     async fn sweep(&mut self, now: UnixMillis) -> Result<(), StoreError> {
-        if now < self.sweep_at {
+        if self.sweep_at.is_awaited(now, SWEEP_PAUSE_MS) {
             return Ok(());
         }
         let before = now.plus_ms(-limits::IDEMPOTENCY_KEPT_MS);

@@ -65,7 +65,8 @@ pub(super) fn show(chain: &ChainSpec, row: Option<&ChainRow>, now: UnixMillis) -
         .zip(tip_height)
         .map(|(cursor, tip)| tip.saturating_sub(cursor.height));
     let covered_until = row.and_then(|row| row.covered_until);
-    let fresh = covered_until.is_some_and(|until| now.ms_since(until) <= chain.lag_ms_max);
+    let fresh = covered_until
+        .is_some_and(|until| until.can_have_been(now) && now.ms_since(until) <= chain.lag_ms_max);
     let halted = row.and_then(|row| row.halted.clone());
     let problem = row.and_then(|row| row.problem.as_ref());
     Chain {

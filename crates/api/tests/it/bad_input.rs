@@ -166,12 +166,19 @@ async fn a_chain_that_lags_takes_no_invoices() {
         world.wallet().await;
         world.advance_ms(3_600_001);
         let body = r#"{"options":[{"asset":"btc@bitcoin-regtest","amount":"0.001"}]}"#;
-        world
-            .post("/v1/invoices", body)
-            .await
-            .is_problem(503, "chain_unavailable");
+        let refused = world.post("/v1/invoices", body).await;
+        refused.is_problem(503, "chain_unavailable");
+        assert_eq!(refused.header("retry-after"), Some("10"));
         let chains = world.get("/v1/chains").await.is(200);
         assert_eq!(chains["data"][0]["accepting"], false);
+        // Nor does one that was covered by a clock which has been put back.
+        world.advance_ms(-3_600_001 - 60_001);
+        let refused = world.post("/v1/invoices", body).await;
+        refused.is_problem(503, "chain_unavailable");
+        let chains = world.get("/v1/chains").await.is(200);
+        assert_eq!(chains["data"][0]["accepting"], false);
+        world.advance_ms(1);
+        world.post("/v1/invoices", body).await.is(201);
     })
     .await;
 }

@@ -110,8 +110,10 @@ impl<'a> Judge<'a> {
     /// Up to when the transaction was seen to be there. A clock that ran ahead has covered what has not
     /// come yet; one that is set back takes nothing away of what was said to be final.
     fn seen_until(&self, transfer: &Transfer, vetting: &Vetting) -> Option<UnixMillis> {
-        let now = self.now.max(transfer.final_at.unwrap_or(self.now));
-        let covered = self.view.covered_until?.min(now);
+        let covered = match transfer.final_at {
+            Some(final_at) => self.view.covered_until?.min(self.now.max(final_at)),
+            None => self.view.covered_by(self.now)?.min(self.now),
+        };
         Some(
             vetting
                 .missing_since

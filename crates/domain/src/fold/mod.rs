@@ -128,7 +128,7 @@ pub fn fold(
     if limits::INVOICE_TRANSFERS_MAX < weighty.count() {
         return Err(Violation::TooMany);
     }
-    let uncovered = uncovered_chains(terms, views);
+    let uncovered = uncovered_chains(terms, views, now);
     let closed = terms.expires_at < now && uncovered.is_empty();
     let decided = Decided::read(decisions);
     let mut awaits: Vec<Await> = uncovered
@@ -211,9 +211,9 @@ fn stuck_awaits(found: &Found<'_>, tallies: &[OptionTally]) -> Vec<Await> {
 }
 
 /// Chains of the options that were not read up to expiry, by name.
-fn uncovered_chains(terms: &Terms, views: &Views) -> Vec<ChainName> {
+fn uncovered_chains(terms: &Terms, views: &Views, now: UnixMillis) -> Vec<ChainName> {
     let covered = |chain: &ChainName| {
-        let until = views.get(chain).and_then(|view| view.covered_until);
+        let until = views.get(chain).and_then(|view| view.covered_by(now));
         until.is_some_and(|until| terms.expires_at < until)
     };
     let chains = terms.options.iter().map(|option| option.asset.chain());

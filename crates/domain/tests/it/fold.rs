@@ -136,6 +136,8 @@ const CASES: &str = "
                                   | 110 |  900 | 1001 | created
                                   | 110 | 1000 | 1001 | created
                                   | 110 | 1001 | 1001 | expired
+                                  | 110 | 61001 | 1001 | expired
+                                  | 110 | 61002 | 1001 | created
 1000@500:pool                     | 110 |    0 |  500 | detected
 1000@500:110                      | 110 |    0 |  500 | confirming
 1000@500:109                      | 110 |    0 |  500 | confirming

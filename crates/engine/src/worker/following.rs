@@ -23,6 +23,10 @@ use crate::follower::{Follower, Want};
 /// while the worker waits for the database.
 const BLOCKS_AT_ONCE: usize = 3;
 
+/// The least time from one wait for a change to the next, in milliseconds: a node whose waits end at once is
+/// not asked without end.
+const WAKE_MS_MIN: i64 = 50;
+
 /// Turns at the node for a round of requests.
 pub(super) fn turns() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(BLOCKS_AT_ONCE))
@@ -55,6 +59,8 @@ pub(super) struct Following<S: Source> {
     /// Whose turn it is to be read; withdrawn with the round.
     pub(super) turns: Arc<Semaphore>,
     pub(super) poll_at: UnixMillis,
+    /// When the next wait for a change may begin.
+    pub(super) wake_from: UnixMillis,
     /// When the poll began whose tip the follower has.
     pub(super) polled_at: Option<UnixMillis>,
     /// Up to when coverage was last recorded.
@@ -70,6 +76,8 @@ pub(super) struct Following<S: Source> {
     pub(super) reported_tip: u64,
     /// When the state was last shown to people.
     pub(super) reported_at: UnixMillis,
+    /// The height of the first block that was ever applied.
+    pub(super) first_height: Option<u64>,
     /// How fast blocks are applied.
     pub(super) speed: Speed,
     /// Grows whenever blocks leave the chain.
@@ -251,6 +259,8 @@ impl<S: Source> Following<S> {
         self.follower.applied(&event)?;
         self.has_advanced = true;
         self.said = None;
+        let lowest = event.blocks.first().map(|block| block.at.height);
+        self.first_height = self.first_height.or(lowest);
         let label = chain.as_str().to_owned();
         metrics::counter!("pw_chain_blocks_total", "chain" => label.clone())
             .increment(u64::try_from(count).unwrap_or(0));
@@ -265,9 +275,14 @@ impl<S: Source> Following<S> {
     }
 
     /// What to ask now.
-    pub(super) fn requests(&mut self, source: &Arc<S>, now: UnixMillis) -> Vec<Request<S>> {
+    pub(super) fn requests(
+        &mut self,
+        source: &Arc<S>,
+        pace: &Pace,
+        now: UnixMillis,
+    ) -> Vec<Request<S>> {
         let mut requests = Vec::new();
-        if !self.asked.health && self.poll_at <= now {
+        if !self.asked.health && !self.poll_at.is_awaited(now, pace.poll_ms) {
             self.asked.health = true;
             requests.push(ask::health(source, self.round, now));
         }
@@ -286,8 +301,10 @@ impl<S: Source> Following<S> {
                 self.asked.pool = true;
                 requests.push(ask::pool(source, self.round, begun_at));
             }
-            if let Some(tip) = self.follower.tip().filter(|_| !self.asked.wake) {
+            let is_due = !self.asked.wake && !self.wake_from.is_awaited(now, WAKE_MS_MIN);
+            if let Some(tip) = self.follower.tip().filter(|_| is_due) {
                 self.asked.wake = true;
+                self.wake_from = now.plus_ms(WAKE_MS_MIN);
                 requests.push(ask::wake(source, self.round, tip.clone()));
             }
         }
@@ -328,14 +345,18 @@ impl<S: Source> Following<S> {
     /// When to step again although nothing arrives.
     pub(super) fn wake_at(&self, pace: &Pace, now: UnixMillis) -> UnixMillis {
         let renew = self.lease_until.plus_ms(-pace.lease_ms / 2);
+        // After the clock was put back, what was set by it lies further ahead than anybody waits.
         let poll = if self.asked.health {
             renew
         } else {
-            self.poll_at
+            self.poll_at.min(now.plus_ms(pace.poll_ms))
         };
         let waiting = self.waiting_since.filter(|_| self.follower.is_ready());
         let apply = waiting.map(|since| since.plus_ms(limits::CHAIN_EVENT_MS_MAX));
-        let first = apply.unwrap_or(renew).min(poll).min(renew);
+        let wake = Some(self.wake_from).filter(|_| !self.asked.wake && self.follower.is_at_tip());
+        let wake = wake.filter(|from| from.is_awaited(now, WAKE_MS_MIN));
+        let first = [apply, wake].into_iter().flatten().min().unwrap_or(renew);
+        let first = first.min(poll).min(renew);
         first.max(now.plus_ms(1))
     }
 }

@@ -89,7 +89,10 @@ impl<S: Source> Following<S> {
             Some(cursor) if !lease.is_resumed => cursor.height.saturating_sub(depth_max),
             Some(_) | None => 0,
         };
-        let kept = blocks::from_height(&mut parts.store.read().await?, chain, lowest).await?;
+        let mut conn = parts.store.read().await?;
+        let first_height = blocks::lowest(&mut conn, chain).await?;
+        let kept = blocks::from_height(&mut conn, chain, lowest).await?;
+        drop(conn);
         let headers = kept.into_iter().map(|header| Header {
             at: header.at,
             parent: header.parent,
@@ -116,6 +119,7 @@ impl<S: Source> Following<S> {
             hashes: BTreeMap::new(),
             asked: Asked::default(),
             poll_at: now,
+            wake_from: now,
             polled_at: None,
             said: None,
             waiting_since: None,
@@ -123,6 +127,7 @@ impl<S: Source> Following<S> {
             reported: None,
             reported_tip: 0,
             reported_at: UnixMillis(0),
+            first_height,
             speed: Speed::default(),
             branch: 0,
             reading: None,

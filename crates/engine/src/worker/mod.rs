@@ -32,6 +32,11 @@ use crate::high_water::HighWater;
 use ask::{Answer, Request};
 use following::Following;
 
+/// The longest wait after an error, as a multiple of the first.
+const RETRIES_MAX: i64 = 30;
+/// The longest wait before the lease is asked for again, in milliseconds.
+const CLAIM_MS_MAX: i64 = 2_000;
+
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -152,12 +157,12 @@ impl<S: Source> ChainWorker<S> {
         if std::mem::take(&mut following.has_advanced) {
             self.failures = 0;
         }
-        if now < self.rest_until {
+        if is_resting(self.rest_until, &self.parts.pace, now) {
             return Ok(Step::Idle {
                 wake_at: self.rest_until,
             });
         }
-        let requests = following.requests(&self.source, now);
+        let requests = following.requests(&self.source, &self.parts.pace, now);
         let asked = !requests.is_empty();
         self.in_flight.extend(requests);
         // What arrived while the database was at work wakes nobody any more.
@@ -171,7 +176,7 @@ impl<S: Source> ChainWorker<S> {
 
     /// Takes the lease and makes the state from the store.
     async fn begin(&mut self, now: UnixMillis) -> Result<Step, Fault> {
-        if now < self.rest_until {
+        if is_resting(self.rest_until, &self.parts.pace, now) {
             return Ok(Step::Idle {
                 wake_at: self.rest_until,
             });
@@ -184,7 +189,7 @@ impl<S: Source> ChainWorker<S> {
                 Ok(Step::Progress)
             }
             None => {
-                self.rest_until = now.plus_ms(self.parts.pace.lease_ms.min(2_000));
+                self.rest_until = now.plus_ms(self.parts.pace.lease_ms.min(CLAIM_MS_MAX));
                 Ok(Step::Idle {
                     wake_at: self.rest_until,
                 })
@@ -200,9 +205,11 @@ impl<S: Source> ChainWorker<S> {
         let doubled = retry_ms.saturating_mul(1_i64 << self.failures.min(5).saturating_sub(1));
         let wait_ms = match &fault {
             Fault::Source(error) if error.retry() == Retry::AfterChange => {
-                retry_ms.saturating_mul(30)
+                retry_ms.saturating_mul(RETRIES_MAX)
             }
-            Fault::Source(_) | Fault::Engine(_) => doubled.min(retry_ms.saturating_mul(30)),
+            Fault::Source(_) | Fault::Engine(_) => {
+                doubled.min(retry_ms.saturating_mul(RETRIES_MAX))
+            }
         };
         self.rest_until = now.plus_ms(wait_ms);
         match fault {
@@ -304,4 +311,10 @@ async fn meanwhile<S: Source, T>(
         Poll::Pending
     })
     .await
+}
+
+/// Whether nothing is asked before a time that lies ahead.
+fn is_resting(rest_until: UnixMillis, pace: &Pace, now: UnixMillis) -> bool {
+    let longest_ms = pace.retry_ms.saturating_mul(RETRIES_MAX);
+    rest_until.is_awaited(now, longest_ms.max(CLAIM_MS_MAX))
 }

@@ -35,6 +35,7 @@ impl<S: Source> Following<S> {
         };
         let label = parts.spec.name.as_str();
         set_gauge("pw_chain_tip_height", label, height);
+        set_gauge("pw_chain_blocks_done", label, self.blocks_done(height));
         set_gauge("pw_chain_lag_blocks", label, behind);
         set_gauge(
             "pw_chain_catch_up_blocks_per_minute",
@@ -46,6 +47,12 @@ impl<S: Source> Following<S> {
             self.report(parts, None, now).await;
         }
         behind
+    }
+
+    /// How many blocks were read up to a height, without a gap.
+    fn blocks_done(&self, height: u64) -> u64 {
+        let first = self.first_height.filter(|first| *first <= height);
+        first.map_or(0, |first| height.saturating_sub(first).saturating_add(1))
     }
 
     /// Shows the node's state to people. What cannot be shown now is shown with the next change.

@@ -10,7 +10,8 @@ use paywatch_domain::{
 
 use crate::chain::payment;
 use crate::house::House;
-use crate::scenarios::{expect, stories};
+use crate::requests::finish;
+use crate::scenarios::{expect, mine_many, stories};
 
 stories!(
     a_tag_makes_final_what_it_has_reached,
@@ -19,6 +20,7 @@ stories!(
     a_mark_of_another_chain_is_not_believed,
     a_mark_holds_for_no_other_branch,
     a_chain_that_loses_final_blocks_halts,
+    a_chain_that_lost_final_blocks_goes_on_and_halts_again,
     money_without_a_block_is_final_after_its_time_although_nothing_happens,
     a_rule_that_is_not_kept_is_asked_about_again,
     money_that_replaced_another_payment_waits_for_a_block,
@@ -167,6 +169,49 @@ async fn a_chain_that_loses_final_blocks_halts(mut house: House) {
         "exception.opened",
     ];
     expect(&house, id, "created", &said).await;
+}
+
+async fn a_chain_that_lost_final_blocks_goes_on_and_halts_again(mut house: House) {
+    mine_many(&mut house, 90).await;
+    let finalized = Finality::Tag(Tag::Finalized);
+    let (id, block) = mined(&mut house, finalized.clone()).await;
+    mark(&mut house, Mark::Finalized, block).await;
+    expect(&house, id, "paid", &PAID).await;
+    // One block at first, then more than are followed back; each time the node stands by its old mark.
+    for undone in [1, 80] {
+        let now = house.now;
+        {
+            let mut node = house.chain.node();
+            node.drop_blocks(undone);
+            for _ in 0..=undone {
+                node.mine(Vec::new(), now);
+            }
+        }
+        house.poll().await;
+        assert!(house.row().await.halted.is_some(), "{undone}");
+        house.restart().await;
+        let asked = house.resume().await.unwrap();
+        // A crash between the permission and the event keeps it.
+        house.now = house.now.plus_ms(3_000);
+        house.steps(2).await;
+        house.restart().await;
+        let done = finish(&mut house, &asked).await;
+        assert_eq!(done.state, "done", "{undone}: {done:?}");
+        let row = house.row().await;
+        assert_eq!(row.halted, None, "{undone}");
+        assert_eq!(row.cursor, Some(tip(&house)), "{undone}");
+        assert_eq!(problem(&house).await.as_deref(), Some("mark_elsewhere"));
+        // What is final on the new branch is believed again, and new money is.
+        let (next, block) = mined(&mut house, finalized.clone()).await;
+        mark(&mut house, Mark::Finalized, block.clone()).await;
+        assert_eq!(problem(&house).await, None);
+        assert_eq!(house.row().await.marks.finalized, Some(block.height));
+        assert_eq!(house.show(next).await.status, "paid", "{undone}");
+    }
+    assert_eq!(house.show(id).await.status, "created");
+    let told = house.said(id).await;
+    let reverted = told.iter().filter(|kind| **kind == "reverted");
+    assert_eq!(reverted.count(), 1, "{told:?}");
 }
 
 /// Up to 0.0015 without a block after ten seconds, else two blocks.

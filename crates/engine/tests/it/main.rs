@@ -4,6 +4,7 @@
 mod attach;
 mod audit;
 mod chain;
+mod clock;
 mod exceptions;
 mod finality;
 mod follower;

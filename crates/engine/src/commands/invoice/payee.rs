@@ -128,7 +128,8 @@ impl Commands {
 fn counting_height(rows: &[ChainRow], chain: &ChainSpec, now: UnixMillis) -> Option<u64> {
     let mut rows = rows.iter();
     let row = rows.find(|row| row.chain == chain.name && row.halted.is_none())?;
-    let is_fresh = now.ms_since(row.covered_until?) <= chain.lag_ms_max;
+    let covered_until = row.covered_until.filter(|until| until.can_have_been(now))?;
+    let is_fresh = now.ms_since(covered_until) <= chain.lag_ms_max;
     let cursor = row.cursor.as_ref().filter(|_| is_fresh)?;
     Some(cursor.height.saturating_sub(chain.reorg_depth_max))
 }
