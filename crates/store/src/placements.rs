@@ -75,6 +75,9 @@ statements! {
         SELECT CAST(value->>'id' AS BIGINT), CAST($1 AS TEXT), CAST($2 AS BIGINT), CAST($2 AS BIGINT),
             CAST($3 AS TEXT)
         FROM json_each($4) WHERE true";
+    STANDS = "SELECT COUNT(*) FROM transfers AS t
+        JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL AND p.height IS NOT NULL
+        WHERE t.chain = $1 AND t.tx_id = $2 AND t.invoice = $3";
     HISTORY = "SELECT t.public_id, p.height, p.block_hash, p.entered_at, p.left_at, p.left_reason
         FROM transfers AS t JOIN placements AS p ON p.transfer = t.id
         WHERE t.invoice = $1 ORDER BY p.id";
@@ -349,6 +352,18 @@ pub async fn open_in_mempool(
             },
         )
         .collect())
+}
+
+/// Whether a transaction pays an invoice and stands in a block.
+pub async fn stands_in_block(
+    conn: &mut Conn,
+    chain: &ChainName,
+    invoice: InvoiceKey,
+    tx_id: &TxId,
+) -> Result<bool, StoreError> {
+    let binds = [chain.as_str().into(), tx_id.as_str().into(), invoice.into()];
+    let (count,): (i64,) = conn.fetch_one(STANDS, &binds).await?;
+    Ok(0 < count)
 }
 
 #[derive(sqlx::FromRow)]

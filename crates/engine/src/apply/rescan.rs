@@ -181,7 +181,12 @@ impl ApplyRescan {
             |transfers: &[OpenInBlock]| transfers.iter().filter(|one| self.aim.holds(one)).count();
         let removed = wrong.iter().filter(|one| self.aim.holds(one)).count();
         let placed = (count(&after) + removed).saturating_sub(count(&open));
-        let is_missing = matches!(self.aim, Aim::Transaction(..)) && count(&after) == 0;
+        let is_missing = match &self.aim {
+            Aim::Transaction(invoice, tx_id) if count(&after) == 0 => {
+                !placements::stands_in_block(tx, &self.chain, *invoice, tx_id).await?
+            }
+            Aim::Transaction(..) | Aim::Everything | Aim::Invoice(_) => false,
+        };
         let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let found = Findings {
             placed: number(placed),

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use paywatch_chain::{Located, Source, SourceError};
-use paywatch_domain::{BlockHint, Findings, Rejection, Task, TxId, UnixMillis};
-use paywatch_store::RequestKey;
+use paywatch_domain::{BlockHint, ChainName, Findings, Rejection, Task, TxId, UnixMillis};
 use paywatch_store::requests::{Request as Asked, RequestState};
+use paywatch_store::{Conn, RequestKey, StoreError, placements};
 
 use super::ask::{self, Request};
 use super::following::Following;
@@ -28,6 +28,8 @@ pub(super) struct Locating {
     /// What is done with its block.
     aim: Aim,
     is_asked: bool,
+    /// How often it was not found where it could be read.
+    attempts: u32,
     rest_until: UnixMillis,
 }
 
@@ -43,7 +45,17 @@ impl Locating {
             asked: asked.clone(),
             aim,
             is_asked: false,
+            attempts: 0,
             rest_until: UnixMillis(0),
+        })
+    }
+
+    /// Looks again for what could not be read where it was found.
+    pub(super) fn again<S: Source>(reading: &Reading<S>) -> Option<Self> {
+        Some(Self {
+            attempts: reading.attempts,
+            rest_until: reading.rest_until,
+            ..Self::new(&reading.asked, reading.aim.clone())?
         })
     }
 
@@ -53,7 +65,7 @@ impl Locating {
         source: &Arc<S>,
         now: UnixMillis,
     ) -> Option<Request<S>> {
-        if self.is_asked || now < self.rest_until {
+        if self.is_asked || self.rest_until.is_awaited(now, REST_MS) {
             return None;
         }
         self.is_asked = true;
@@ -61,9 +73,34 @@ impl Locating {
         Some(ask::locate(source, self.asked.key, transaction, hint))
     }
 
+    /// Whether the transaction stands on the invoice's record already, in a block that is followed.
+    async fn is_on_record(&self, conn: &mut Conn, chain: &ChainName) -> Result<bool, StoreError> {
+        match &self.aim {
+            Aim::Transaction(invoice, tx_id) => {
+                placements::stands_in_block(conn, chain, *invoice, tx_id).await
+            }
+            Aim::Everything | Aim::Invoice(_) => Ok(false),
+        }
+    }
+
+    /// Ends the request: it is refused, or there was nothing left to do.
+    fn conclude(&mut self, rejection: Option<Rejection>) {
+        let progress = &mut self.asked.progress;
+        progress.state = match rejection {
+            None => RequestState::Done,
+            Some(_) => RequestState::Failed,
+        };
+        progress.error = rejection.map(|rejection| rejection.sentence().into());
+        progress.findings = Some(Findings {
+            rejection,
+            ..Findings::default()
+        });
+    }
+
     /// Asks again a little later.
     fn rest(&mut self, now: UnixMillis) {
         self.is_asked = false;
+        self.attempts = self.attempts.saturating_add(1);
         self.rest_until = now.plus_ms(REST_MS);
     }
 }
@@ -92,26 +129,31 @@ impl<S: Source> Following<S> {
         let fence = self.lease.fence;
         match found {
             Ok(Ok(at)) => {
-                let heights = (at.height, at.height);
                 locating.asked.progress.blocks_total = Some(1);
-                let (asked, aim) = (locating.asked, locating.aim);
-                self.reading = Some(Reading::new(asked, None, heights, self.branch).aimed(aim));
+                let Locating {
+                    asked,
+                    aim,
+                    attempts,
+                    ..
+                } = locating;
+                let mut reading = Reading::of_located(asked, at, self.branch).aimed(aim);
+                reading.attempts = attempts;
+                self.reading = Some(reading);
             }
             Ok(Err(rejection)) => {
-                let progress = &mut locating.asked.progress;
-                progress.state = RequestState::Failed;
-                progress.error = Some(rejection.sentence().into());
-                progress.findings = Some(Findings {
-                    rejection: Some(rejection),
-                    ..Findings::default()
-                });
+                let mut conn = parts.store.read().await?;
+                let is_on_record = locating.is_on_record(&mut conn, &parts.spec.name).await?;
+                drop(conn);
+                locating.conclude((!is_on_record).then_some(rejection));
                 note(parts, fence, &locating.asked, None, now).await?;
                 self.looks = true;
             }
             Err(obstacle) => {
                 locating.rest(now);
                 suffer(parts, fence, &mut locating.asked, obstacle, now).await?;
-                if locating.asked.progress.state.is_open() {
+                let (key, attempts) = (locating.asked.key, locating.attempts);
+                let is_open = locating.asked.progress.state.is_open();
+                if is_open && !self.line.gives_way(key, attempts, now) {
                     self.locating = Some(locating);
                 } else {
                     self.looks = true;

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::ask::{self, Answer, Request, What};
 use super::attach::Locating;
+use super::line::Line;
 use super::poll::Said;
 use super::reading::Reading;
 use super::speed::Speed;
@@ -86,6 +87,8 @@ pub(super) struct Following<S: Source> {
     pub(super) reading: Option<Reading<S>>,
     /// The request whose transaction is looked for before its block is read.
     pub(super) locating: Option<Locating>,
+    /// The requests that let others pass.
+    pub(super) line: Line,
     /// The rounds in which blocks were asked for requests; none comes twice.
     pub(super) reading_rounds: u64,
     /// Whether to look for requests.

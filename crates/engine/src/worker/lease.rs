@@ -9,6 +9,7 @@ use paywatch_store::chains::Lease;
 use paywatch_store::watched::WatchMark;
 
 use super::following::{Asked, Following, turns};
+use super::line::Line;
 use super::speed::Speed;
 use super::{Fault, Parts};
 use crate::follower::{Follower, Halt, Header};
@@ -132,6 +133,7 @@ impl<S: Source> Following<S> {
             branch: 0,
             reading: None,
             locating: None,
+            line: Line::default(),
             reading_rounds: 0,
             looks: false,
         }))

@@ -7,6 +7,7 @@ mod ask;
 mod attach;
 mod following;
 mod lease;
+mod line;
 mod piece;
 mod poll;
 mod reading;

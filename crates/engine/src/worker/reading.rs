@@ -42,7 +42,13 @@ pub(super) struct Reading<S: Source> {
     /// Blocks that arrived and wait for their turn; `None` for one that is still on its way.
     arrived: BTreeMap<u64, Option<(BlockRef, S::Raw)>>,
     branch: u64,
-    rest_until: UnixMillis,
+    /// The block in which a transaction was found that is to be attached; `None` for other requests.
+    located: Option<BlockRef>,
+    /// How often it had to begin anew since something was recorded.
+    pub(super) attempts: u32,
+    /// Whether something kept it from reading on, ever.
+    has_rested: bool,
+    pub(super) rest_until: UnixMillis,
 }
 
 impl<S: Source> Reading<S> {
@@ -66,8 +72,25 @@ impl<S: Source> Reading<S> {
             round: None,
             arrived: BTreeMap::new(),
             branch,
+            located: None,
+            attempts: 0,
+            has_rested: false,
             rest_until: UnixMillis(0),
         }
+    }
+
+    /// Reads the block in which a transaction was found, and no other one at its height.
+    pub(super) fn of_located(asked: Asked, at: BlockRef, branch: u64) -> Self {
+        let heights = (at.height, at.height);
+        Self {
+            located: Some(at),
+            ..Self::new(asked, None, heights, branch)
+        }
+    }
+
+    /// Whether the block in which a transaction was found could not be read: it may be in another one now.
+    pub(super) fn is_to_be_located(&self) -> bool {
+        self.located.is_some() && self.has_rested
     }
 
     /// The same, about these transfers.
@@ -83,7 +106,7 @@ impl<S: Source> Reading<S> {
 
     /// Whether it waits before it asks again.
     pub(super) fn is_resting(&self, now: UnixMillis) -> bool {
-        now < self.rest_until
+        self.rest_until.is_awaited(now, REST_MS)
     }
 
     /// What to ask now. No other reading of this worker had a round in common with this one, so what was
@@ -185,7 +208,11 @@ impl<S: Source> Reading<S> {
         let seal = self.piece.as_ref().and_then(|piece| piece.seal.as_ref());
         let is_followed =
             seal.is_none_or(|seal| seal.height != block.at.height || *seal == block.at);
-        is_linked && is_followed
+        let is_located = self
+            .located
+            .as_ref()
+            .is_none_or(|at| at.height != block.at.height || *at == block.at);
+        is_linked && is_followed && is_located
     }
 
     /// What only its links bind to the chain turned out not to belong to it.
@@ -217,6 +244,7 @@ impl<S: Source> Reading<S> {
 
     /// The piece was recorded.
     pub(super) fn recorded(&mut self) {
+        self.attempts = 0;
         self.next = self.top();
         let piece = self.piece.take();
         let is_proven = piece.is_some_and(|piece| piece.seal.is_some());
@@ -228,6 +256,8 @@ impl<S: Source> Reading<S> {
 
     /// Throws away what was read and not recorded, and asks for it again a little later.
     pub(super) fn rest(&mut self, now: UnixMillis) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.has_rested = true;
         self.round = None;
         self.arrived.clear();
         self.scanned.clear();

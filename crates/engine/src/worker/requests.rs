@@ -44,7 +44,7 @@ impl<S: Source> Following<S> {
             id, progress: how, ..
         } = &reading.asked;
         if how.state == RequestState::Running {
-            self.reading = Some(reading);
+            self.put_back(reading, now);
             return Ok(progress);
         }
         tracing::info!(request = %id, state = how.state.as_str(), findings = ?how.findings, "a request is over");
@@ -114,27 +114,25 @@ impl<S: Source> Following<S> {
         };
         suffer(parts, self.lease.fence, &mut reading.asked, obstacle, now).await?;
         if reading.asked.progress.state == RequestState::Running {
-            self.reading = Some(reading);
+            self.put_back(reading, now);
         } else {
             self.looks = true;
         }
         Ok(true)
     }
 
-    /// Says how far a resumed chain is, lets go of what was withdrawn, and begins with the oldest request
-    /// that blocks are read for.
+    /// Says how far a resumed chain is, lets go of what was withdrawn, and begins with the request whose turn
+    /// it is.
     async fn look(&mut self, parts: &mut Parts, now: UnixMillis) -> Result<(), Fault> {
         let open = requests::open(&mut parts.store.read().await?, &parts.spec.name).await?;
-        let mut next = None;
-        let mut keys = BTreeSet::new();
+        let mut line = Vec::new();
         for request in open {
             match request {
                 Ok(request) if request.task == Task::Resume => {
                     self.follow_resume(parts, &request, now).await?;
                 }
                 Ok(request) => {
-                    keys.insert(request.key);
-                    next = next.or(Some(request));
+                    line.push(request);
                 }
                 Err(Unreadable { key, error }) => {
                     tracing::error!(%error, "a request cannot be understood");
@@ -142,13 +140,14 @@ impl<S: Source> Following<S> {
                 }
             }
         }
+        let keys: BTreeSet<RequestKey> = line.iter().map(|request| request.key).collect();
         let is_open = |asked: &Request| keys.contains(&asked.key);
         self.reading.take_if(|one| !is_open(&one.asked));
         self.locating.take_if(|one| !is_open(&one.asked));
         if self.reading.is_some() || self.locating.is_some() || self.follower.cursor().is_none() {
             return Ok(());
         }
-        let Some(mut request) = next else {
+        let Some(mut request) = self.line.next(line, now) else {
             return Ok(());
         };
         let Err(fault) = self.start(parts, &mut request, now).await else {
@@ -224,6 +223,7 @@ impl<S: Source> Following<S> {
         }
         note(parts, self.lease.fence, &reading.asked, used, now).await?;
         reading.recorded();
+        self.line.goes_on(reading.asked.key);
         Ok(())
     }
 
@@ -257,6 +257,7 @@ impl<S: Source> Following<S> {
         if let Some(progress) = parts.store.write(unit).await? {
             reading.asked.progress = progress;
             reading.recorded();
+            self.line.goes_on(reading.asked.key);
             return Ok(());
         }
         reading.rest(now);

@@ -17,6 +17,8 @@ stories!(
     what_does_not_pay_the_invoice_is_refused,
     a_transaction_that_the_node_cannot_find_is_found_in_its_block,
     a_transaction_waits_until_its_block_is_followed,
+    a_transaction_that_changes_its_block_is_found_in_the_other,
+    what_is_on_record_needs_no_node_that_finds_it,
     an_attachment_survives_a_crash,
     an_invoice_that_is_checked_gets_what_was_missed,
     a_check_reads_the_mempool_at_once,
@@ -102,12 +104,12 @@ async fn what_does_not_pay_the_invoice_is_refused(mut house: House) {
     let waits = payment("c", key.as_bytes(), 5_000, "in:2");
     house.chain.node().pool = vec![waits];
     for (tx_id, block, code) in [
+        ("a", Some(4), "transaction_not_in_chain"),
+        ("a", Some(4_000), "transaction_not_in_chain"),
         ("b", None, "transaction_pays_nothing"),
         ("b", Some(3), "transaction_pays_nothing"),
         ("c", None, "transaction_in_mempool"),
         ("d", None, "transaction_not_in_chain"),
-        ("a", Some(4), "transaction_not_in_chain"),
-        ("a", Some(4_000), "transaction_not_in_chain"),
     ] {
         let asked = house.attach(id, tx_id, block).await;
         let done = finish(&mut house, &asked).await;
@@ -153,6 +155,48 @@ async fn a_transaction_waits_until_its_block_is_followed(mut house: House) {
     let done = finish(&mut house, &asked).await;
     assert_eq!((&*done.state, placed(&done)), ("done", Some(0)));
     expect(&house, id, "confirming", &["created", "confirming"]).await;
+}
+
+async fn a_transaction_that_changes_its_block_is_found_in_the_other(mut house: House) {
+    let (id, key) = house.invoice(100_000, 86_400).await;
+    let paid = payment("a", &key, 100_000, "in:0");
+    house.mine(vec![paid.clone()]).await;
+    mine_many(&mut house, 5).await;
+    // Its block is known and cannot be read before the branch with it is left.
+    let height = house.chain.node().hide(3);
+    let asked = house.attach(id, "a", None).await;
+    house.poll().await;
+    assert_eq!(house.request(&asked).await.state, "running");
+    {
+        let now = house.now;
+        let mut node = house.chain.node();
+        node.show(height);
+        node.drop_blocks(6);
+        node.mine(Vec::new(), now);
+        node.mine(vec![paid], now);
+        for _ in 0..6 {
+            node.mine(Vec::new(), now);
+        }
+    }
+    house.poll().await;
+    assert_eq!(house.show(id).await.status, "paid");
+    for statement in LOSE_ALL {
+        tamper(&house.url, statement).await;
+    }
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, placed(&done)), ("done", Some(1)), "{done:?}");
+    assert_eq!(house.show(id).await.status, "paid");
+}
+
+async fn what_is_on_record_needs_no_node_that_finds_it(mut house: House) {
+    let (id, key) = house.invoice(100_000, 86_400).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    house.chain.node().is_forgetful = true;
+    for block in [None, Some(2)] {
+        let asked = house.attach(id, "a", block).await;
+        let done = finish(&mut house, &asked).await;
+        assert_eq!((&*done.state, placed(&done)), ("done", Some(0)), "{done:?}");
+    }
 }
 
 async fn an_attachment_survives_a_crash(mut house: House) {

@@ -37,6 +37,7 @@ stories!(
     a_rescan_waits_until_its_blocks_are_followed_again,
     a_node_that_is_away_is_not_asked_for_blocks,
     a_rescan_waits_for_the_node_and_following_does_not,
+    what_waits_for_ever_lets_others_pass,
     heights_that_were_not_read_are_refused,
     a_used_key_hands_out_no_used_address,
     a_scan_survives_a_crash,
@@ -527,6 +528,45 @@ async fn a_rescan_waits_for_the_node_and_following_does_not(mut house: House) {
     house.chain.node().show(hidden);
     let done = finish(&mut house, &asked).await;
     assert_eq!((&*done.state, done.error), ("done", None));
+}
+
+async fn what_waits_for_ever_lets_others_pass(mut house: House) {
+    let (id, key) = house.invoice(100_000, 900).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    mine_many(&mut house, 30).await;
+    let hidden = [7, 27].map(|height| house.chain.node().hide(height));
+    let first = house.rescan(0, Some(20)).await.unwrap();
+    let second = house.rescan(25, None).await.unwrap();
+    let attach = house.attach(id, "a", None).await;
+    let scan = house.scan_wallet(30).await;
+    for possible in [&attach, &scan] {
+        let done = finish(&mut house, possible).await;
+        assert_eq!(done.state, "done", "{done:?}");
+    }
+    for stuck in [&first, &second] {
+        let open = house.request(stuck).await;
+        assert_eq!(open.state, "running", "it is not given up");
+        let why = open.error.unwrap();
+        assert!(why.contains("does not have block"), "{why}");
+    }
+    // Each has its turn again, however long they have let each other pass.
+    for _ in 0..10 {
+        house.pass(60_000).await;
+    }
+    for height in hidden {
+        house.chain.node().show(height);
+    }
+    for _ in 0..2 {
+        house.pass(300_000).await;
+    }
+    for (stuck, count) in [(&first, 21), (&second, 9)] {
+        let done = finish(&mut house, stuck).await;
+        assert_eq!(
+            (&*done.state, done.blocks_done),
+            ("done", count),
+            "{done:?}"
+        );
+    }
 }
 
 async fn heights_that_were_not_read_are_refused(mut house: House) {
