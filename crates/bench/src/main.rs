@@ -28,6 +28,7 @@ mod numbers;
 mod progress;
 mod scan;
 mod shop;
+mod sim;
 mod stage;
 mod table;
 mod watch;
@@ -102,6 +103,8 @@ enum Benchmark {
     /// Folding an invoice of a thousand transfers, against adding their amounts up.
     #[value(name = "fold_1000_transfers")]
     Fold,
+    /// Chain events of simulated worlds with all their faults, against bare commits.
+    SimEvents,
 }
 
 /// What the figures are measured on, for those who read the table.
@@ -117,7 +120,9 @@ apply: one commit for a block that pays three invoices, at 1,000,000 open ones (
 latency: from the answer to somebody else who waits for a new block to the request at the merchant, 200 \
 blocks, 100,000 open invoices (baseline: the node's own share, from the call that mines to that answer).
 derivation: wpkh addresses with script and path on one core (baseline: the bare step on the curve).
-fold: an invoice of 1,000 transfers, in blocks and in the mempool (baseline: the sum of their amounts).";
+fold: an invoice of 1,000 transfers, in blocks and in the mempool (baseline: the sum of their amounts).
+sim: chain events that simulated worlds commit in a second of one core, with everything that the simulator \
+does around them (baseline: commits of one changed row by the same driver to the same kind of file).";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -195,6 +200,9 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
     }
     if wanted(Benchmark::Fold) {
         rows.push(fold::measure(rounds)?);
+    }
+    if wanted(Benchmark::SimEvents) {
+        rows.push(sim::measure(rounds)?);
     }
     Ok(rows)
 }

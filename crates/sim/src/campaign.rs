@@ -1,7 +1,6 @@
 //! Many seeds: each in a world of its own, several threads at a time; what failed is made smaller.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -15,9 +14,6 @@ use crate::scenario::{Cut, Scenario, Trouble};
 use crate::template::Template;
 use crate::world::{Report, World};
 
-/// Memory that looks like a disk, where there is such a thing.
-const MEMORY: &str = "/dev/shm";
-
 /// Runs worlds, one after the other, on the thread that it is made on.
 pub struct Stage {
     folder: TempDir,
@@ -27,15 +23,9 @@ pub struct Stage {
 impl Stage {
     /// Makes what all worlds begin with.
     pub fn set() -> Result<Self> {
-        let memory = PathBuf::from(MEMORY);
-        let place = if memory.is_dir() {
-            memory
-        } else {
-            std::env::temp_dir()
-        };
         let folder = tempfile::Builder::new()
             .prefix("paywatch-sim-")
-            .tempdir_in(place);
+            .tempdir_in(machine::scratch());
         let folder = folder.context("make a folder for databases")?;
         let template = machine::block_on(Template::make(folder.path()))?;
         Ok(Self { folder, template })
@@ -113,7 +103,7 @@ pub struct Total {
     pub crashes: u64,
     /// Blocks that were made.
     pub blocks: u64,
-    /// Chain events that were committed: blocks, branches, and polls of what waits.
+    /// Commits of chain events: see `docs/simulator.md`.
     pub chain_events: u64,
     /// Statements.
     pub statements: u64,

@@ -1,10 +1,11 @@
-//! The machine that worlds run on: its cores, and how much of them was used.
+//! The machine that worlds run on: its cores, how much of them was used, and its memory.
 //!
 //! The threads of a world (its own, and one for each connection to its database) never have something to do
 //! at the same time: each waits for another. On several cores they wake each other from one to the other,
 //! which costs more than the work itself.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +16,22 @@ use std::time::Duration;
 /// So often a thread offers its core to the others before it sleeps.
 const YIELDS: u32 = 200;
 
+/// Memory that looks like a disk, where there is such a thing.
+const MEMORY: &str = "/dev/shm";
+
+/// Where files are written that nobody needs later.
+pub fn scratch() -> PathBuf {
+    let memory = PathBuf::from(MEMORY);
+    if memory.is_dir() {
+        memory
+    } else {
+        std::env::temp_dir()
+    }
+}
+
 /// The cores that this process may use, from the one on which it runs now.
 #[cfg(target_os = "linux")]
-pub(crate) fn cores() -> Vec<usize> {
+pub fn cores() -> Vec<usize> {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu};
 
     let Ok(allowed) = sched_getaffinity(None) else {
@@ -34,7 +48,7 @@ pub(crate) fn cores() -> Vec<usize> {
 
 /// Keeps this thread, and those that it starts from now on, on one core.
 #[cfg(target_os = "linux")]
-pub(crate) fn keep_to(core: usize) {
+pub fn keep_to(core: usize) {
     use rustix::thread::{CpuSet, sched_setaffinity};
 
     let mut one = CpuSet::new();
@@ -45,13 +59,13 @@ pub(crate) fn keep_to(core: usize) {
 
 /// None that could be chosen: elsewhere the choice is the system's.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn cores() -> Vec<usize> {
+pub fn cores() -> Vec<usize> {
     Vec::new()
 }
 
 /// Does nothing.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn keep_to(_core: usize) {}
+pub fn keep_to(_core: usize) {}
 
 /// How long the processor has worked for this process, all its threads together.
 pub fn cpu_time() -> Duration {
@@ -78,7 +92,7 @@ impl Wake for Bell {
 
 /// Runs a future to its end on this thread. While it waits, the core is offered to the thread that it waits
 /// for, which has an answer within microseconds: to sleep and to be woken would take longer.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let bell = Arc::new(Bell {
         has_rung: AtomicBool::new(false),

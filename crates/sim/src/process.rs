@@ -248,7 +248,8 @@ impl Process {
         let Some(worker) = self.workers.get_mut(number) else {
             return Ok(None);
         };
-        let step = Box::pin(worker.step(now));
+        // Made where it stays: it is large, and moving it took longer than what most steps do.
+        let step = pin!(worker.step(now));
         self.writing.during(step).await.map(Some)
     }
 

@@ -8,6 +8,7 @@ mod trade;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -203,9 +204,9 @@ impl World {
         for _ in 0..MOMENTS_MAX {
             let now = self.around.clock.now();
             while let Some(task) = self.agenda.due(now) {
-                Box::pin(self.perform(task)).await?;
+                pin!(self.perform(task)).await?;
             }
-            Box::pin(self.step_process()).await?;
+            pin!(self.step_process()).await?;
             if self.is_settled {
                 return Ok(self.reported());
             }

@@ -17,6 +17,9 @@ const STEPS_MAX: usize = 10_000;
 /// The deliverer looks for what other processes store: here there is one, which hears of its own. So it
 /// comes when something is due, at most so often, and at the latest after so long, in milliseconds.
 const DELIVER_MS: std::ops::Range<i64> = 250..600_000;
+/// A worker that follows nothing looks every two seconds whether its chain is still halted. Here only one
+/// person ends that, so it looks at most so often, in milliseconds.
+const HALTED_MS: i64 = 30_000;
 /// The housekeeper comes so often, in milliseconds.
 const CLEAN_MS: i64 = 600_000;
 /// Between the start of a process and the end of the next, when it ends while it starts.
@@ -72,7 +75,11 @@ impl World {
                 Err(crashed) => return Ok(Err(crashed)),
                 Ok(Some(Step::Progress)) => {}
                 Ok(None) => return Ok(Ok(())),
-                Ok(Some(Step::Idle { wake_at })) => {
+                Ok(Some(Step::Idle { mut wake_at })) => {
+                    let worker = process.workers.get(chain);
+                    if worker.is_some_and(|worker| worker.cursor().is_none()) {
+                        wake_at = wake_at.max(now.plus_ms(HALTED_MS));
+                    }
                     if let Some(at) = self.wake_at.get_mut(chain) {
                         *at = wake_at;
                     }
