@@ -42,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
             "engine",
             "webhook",
+            "sim",
             "testkit",
         ],
     ),
