@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use paywatch_sim::campaign;
+use paywatch_sim::campaign::{Stage, Total};
 use paywatch_sim::machine;
+use paywatch_sim::scenario::Cut;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::progress::Progress;
 use crate::table::{Goal, Row, median, per_second};
@@ -21,13 +24,11 @@ pub(crate) fn measure(rounds: u32) -> Result<Row> {
     let (mut worlds, mut commits, mut events) = (Vec::new(), Vec::new(), 0);
     let progress = Progress::new("simulating, round", rounds);
     for round in 1..=rounds {
-        let before = machine::cpu_time();
-        let total = campaign::run(1, SEEDS, 1, 1, |_| {})?;
-        worlds.push(machine::cpu_time().saturating_sub(before));
+        let (spent, total) = alone(simulate)?;
         ensure!(total.failed.is_empty(), "{}", total.line());
         events = u32::try_from(total.chain_events)?;
-        let bare = std::thread::spawn(bare).join();
-        commits.push(bare.map_err(|_| anyhow!("a thread ended"))??);
+        worlds.push(spent);
+        commits.push(alone(bare)?);
         progress.done(round);
     }
     let value = per_second(events, median(worlds));
@@ -36,11 +37,32 @@ pub(crate) fn measure(rounds: u32) -> Result<Row> {
     Ok(Row::new("sim_events", "events/s", value, baseline, goal))
 }
 
+/// Does it on a thread with a core of its own, which logs nothing: what goes wrong in worlds is meant to.
+fn alone<T: Send + 'static>(work: fn() -> Result<T>) -> Result<T> {
+    let thread = std::thread::spawn(move || {
+        let silent = tracing_subscriber::fmt().with_max_level(LevelFilter::OFF);
+        let _silence = silent.finish().set_default();
+        if let Some(core) = machine::cores().first() {
+            machine::keep_to(*core);
+        }
+        work()
+    });
+    thread.join().map_err(|_| anyhow!("a thread ended"))?
+}
+
+/// How much of one core the first worlds take, and what came of them.
+fn simulate() -> Result<(Duration, Total)> {
+    let stage = Stage::set()?;
+    let mut total = Total::default();
+    let before = machine::cpu_time();
+    for seed in 1..=SEEDS {
+        total.add(seed, stage.run(seed, &Cut::default(), false));
+    }
+    Ok((machine::cpu_time().saturating_sub(before), total))
+}
+
 /// How much of one core it takes to commit a change of one row so often, as the simulator's store does it.
 fn bare() -> Result<Duration> {
-    if let Some(core) = machine::cores().first() {
-        machine::keep_to(*core);
-    }
     let folder = tempfile::tempdir_in(machine::scratch()).context("make a folder")?;
     let file = folder.path().join("bare.sqlite");
     machine::block_on(async {
