@@ -122,7 +122,8 @@ CREATE INDEX options_by_asset ON options (merchant, mode, asset, invoice);
 CREATE INDEX options_by_wallet ON options (wallet, derivation_index, invoice);
 
 -- The keys that each chain family watches: those of options, and the other forms of the same keys, which
--- wallets of the merchant can spend and which are never credited. Append-only; loaded in the order of commits.
+-- wallets of the merchant can spend and which are never credited. A key is watched on every chain of its family.
+-- Append-only; loaded in the order of commits.
 CREATE TABLE watched (
     id     INTEGER PRIMARY KEY,              -- grows with each row
     family TEXT NOT NULL,                    -- chain family
@@ -149,6 +150,7 @@ CREATE TABLE transfers (
     option     BIGINT NOT NULL REFERENCES options (id), -- whose key was paid
     sibling_form    TEXT,                    -- when another form of its key was paid, which; never credited
     sibling_address TEXT,                    -- when another form of its key was paid, its address
+    stray_decimals BIGINT,                   -- when it is not the option's asset, its digits after the point; never credited
     chain      TEXT NOT NULL,                -- where it was seen
     asset      TEXT NOT NULL,                -- what was paid, symbol@chain
     amount     TEXT NOT NULL,                -- atomic units
@@ -160,7 +162,8 @@ CREATE TABLE transfers (
     final_at   BIGINT,                       -- when it was first said to be final; stored once, NULL before
     created_at BIGINT NOT NULL,              -- when this row was written
     UNIQUE (chain, tx_id, position, option),
-    CHECK ((sibling_form IS NULL) = (sibling_address IS NULL))
+    CHECK ((sibling_form IS NULL) = (sibling_address IS NULL)),
+    CHECK (stray_decimals IS NULL OR sibling_form IS NULL)
 );
 -- Serves the fold of an invoice.
 CREATE INDEX transfers_by_invoice ON transfers (invoice, id);
@@ -228,11 +231,13 @@ CREATE TABLE exceptions (
     option      BIGINT REFERENCES options (id), -- the option that it is about; NULL for the invoice as a whole
     form        TEXT,                        -- the other form of the option's key that was paid, for example p2tr; NULL for its own address
     address     TEXT,                        -- the address of that form; NULL for the option's own
+    asset       TEXT,                        -- what was paid that is not the option's asset, symbol@chain; NULL for the option's own
     amount      TEXT,                        -- what is at stake, atomic units, as last told; NULL for the invoice as a whole
     violation   TEXT,                        -- for the invoice as a whole, the rule that does not hold of it
     opened_at   BIGINT NOT NULL,             -- when it was told
     resolved_at BIGINT,                      -- when it was told that nothing has to be decided any more; NULL while open
     CHECK ((form IS NULL) = (address IS NULL)),
+    CHECK (form IS NULL OR asset IS NULL),
     CHECK ((option IS NULL) = (amount IS NULL)),
     CHECK ((option IS NULL) = (violation IS NOT NULL)),
     CHECK ((option IS NULL) = (kind = 'quarantined'))
@@ -250,7 +255,7 @@ CREATE INDEX exceptions_undecided_by_kind ON exceptions (merchant, mode, kind, i
 -- Serves the list of invoices about which something is to be decided.
 CREATE INDEX exceptions_undecided_by_invoice ON exceptions (merchant, mode, invoice) WHERE resolved_at IS NULL;
 -- However many transfers went to an address, there is at most one open exception of a kind about it.
-CREATE UNIQUE INDEX exceptions_open ON exceptions (invoice, COALESCE(option, 0), kind, COALESCE(address, ''))
+CREATE UNIQUE INDEX exceptions_open ON exceptions (invoice, COALESCE(option, 0), kind, COALESCE(address, ''), COALESCE(asset, ''))
     WHERE resolved_at IS NULL;
 
 -- What operators and merchants decided about an invoice. Facts too: append-only.

@@ -1,7 +1,7 @@
 //! An invoice that can be paid on two chains, each with a real node of its own.
 
-use crate::support::{Database, House, Invoice, PATIENCE, tally_of};
-use anyhow::{Context, Result};
+use crate::support::{Database, House, Invoice, PATIENCE, run, run_json, tally_of};
+use anyhow::{Context, Result, ensure};
 use paywatch_testkit::{Bitcoind, FurtherChain, Payer, WatcherOptions, eventually};
 use serde_json::{Value, json};
 
@@ -100,4 +100,51 @@ async fn an_invoice_is_paid_on_the_second_of_two_chains() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invoice_is_paid_on_the_second_of_two_chains_on_postgres() -> Result<()> {
     paid_on_the_second(Database::Postgres).await
+}
+
+/// Somebody pays on the wrong chain, where the same key has the same address: nothing counts, the merchant is
+/// told what came where, and decides about it by commands.
+#[tokio::test]
+async fn money_on_another_chain_is_told_and_never_credited() -> Result<()> {
+    let (house, second, payer) = with_second(Database::Sqlite).await?;
+    let invoice = house.invoice(DUE_SAT[0]).await?;
+    let txid = payer.pay(&[(&*invoice.address, DUE_SAT[0])]).await?;
+    let listed = eventually("an exception", PATIENCE, async || {
+        let page = run_json(&house, "exceptions list --kind wrong_chain").await?;
+        Ok(page["data"].get(0).cloned())
+    })
+    .await?;
+    let asset = format!("btc@{SECOND}");
+    assert_eq!(
+        (&listed["asset"], &listed["amount"], &listed["tx_ids"]),
+        (
+            &json!(asset),
+            &json!("0.00150000"),
+            &json!([txid.to_string()])
+        )
+    );
+    second.mine(2).await?;
+    let id = listed["id"].as_str().context("an id")?;
+    let shown = run(&house, &format!("exceptions show {id}")).await?;
+    ensure!(
+        shown.contains(&format!(
+            "on {SECOND}, and btc@bitcoin-regtest is asked for"
+        )) && shown.contains(&format!("in {txid}"))
+            && shown.contains("possible: refund, ignore"),
+        "{shown}"
+    );
+    let explained = run(&house, &format!("invoice explain {}", invoice.id)).await?;
+    ensure!(
+        explained.contains("another chain is never credited"),
+        "{explained}"
+    );
+    let line = format!("exceptions resolve {id} --action ignore --reason kept");
+    assert_eq!(run_json(&house, &line).await?["state"], "resolved");
+    assert_eq!(house.shown(&invoice).await?["status"], "created");
+    house
+        .expect_told(
+            &invoice,
+            &["created", "exception.opened", "exception.resolved"],
+        )
+        .await
 }

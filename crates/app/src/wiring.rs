@@ -169,7 +169,7 @@ impl House {
                 .with_compute(compute());
             let parts = Parts {
                 store: self.store.clone(),
-                spec: spec.clone(),
+                spec: Arc::new(spec.clone()),
                 pace: Pace {
                     poll_ms: endpoint.poll_ms,
                     lease_ms: LEASE_MS,

@@ -1,13 +1,12 @@
 //! Applying a block that pays three invoices: what a thousand times more open invoices cost.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use paywatch_chain::{Block, Credit};
-use paywatch_domain::{
-    Amount, BlockHash, BlockRef, Entropy as _, Family, Position, TxId, UnixMillis,
-};
+use paywatch_domain::{Amount, BlockHash, BlockRef, Entropy as _, Position, TxId, UnixMillis};
 use paywatch_engine::apply::ApplyBlocks;
 use paywatch_engine::follower::ChainEvent;
 use paywatch_testkit::Postgres;
@@ -195,8 +194,8 @@ impl Side {
         };
         let from = std::mem::replace(&mut self.cursor, at);
         Ok(ApplyBlocks {
-            chain: chain.name,
-            family: Family::Bitcoin,
+            chain: chain.name.clone(),
+            spec: Arc::new(chain),
             fence: self.fence,
             event: ChainEvent {
                 fork: Some(from.clone()),

@@ -47,7 +47,7 @@ pub(crate) fn parts(store: &Store) -> Result<Parts> {
     let networks = [(shop::asset()?.chain().clone(), Network::Regtest)];
     Ok(Parts {
         store: store.clone(),
-        spec: shop::chain()?,
+        spec: Arc::new(shop::chain()?),
         pace: PACE,
         master: shop::master(),
         entropy: Box::new(Numbers(3)),

@@ -6,8 +6,14 @@ use std::sync::Arc;
 
 use crate::Amount;
 use crate::chain::{ChainName, NameError, is_name};
+use crate::limits;
 
-/// An asset's name in configuration and in the API: `symbol@chain`, for example `btc@bitcoin`.
+/// What the symbol of a token begins with that is not configured. No configured symbol has a colon.
+const UNLISTED: &str = "unlisted:";
+
+/// An asset's name in configuration and in the API: `symbol@chain`, for example `btc@bitcoin`. A token that
+/// is not configured is named by its contract or mint: `unlisted:…@chain`. Nobody vouches for its
+/// decimals, so it is counted in atomic units, and it can never be asked for.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AssetName {
     symbol: Arc<str>,
@@ -27,6 +33,25 @@ impl AssetName {
         }
     }
 
+    /// A token of a chain that is not configured, by its contract or mint in the chain's text form.
+    pub fn unlisted(contract: &str, chain: ChainName) -> Result<Self, NameError> {
+        let symbol = format!("{UNLISTED}{contract}");
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'@';
+        if (1..=limits::CONTRACT_CHARS_MAX).contains(&contract.len())
+            && contract.bytes().all(is_plain)
+        {
+            let symbol = symbol.into();
+            Ok(Self { symbol, chain })
+        } else {
+            Err(NameError(symbol))
+        }
+    }
+
+    /// Whether it is a token that is not configured.
+    pub fn is_unlisted(&self) -> bool {
+        self.symbol.starts_with(UNLISTED)
+    }
+
     /// The part before the `@`.
     pub fn symbol(&self) -> &str {
         &self.symbol
@@ -43,7 +68,10 @@ impl FromStr for AssetName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let (symbol, chain) = text.split_once('@').ok_or_else(|| NameError(text.into()))?;
-        Self::new(symbol, chain.parse()?)
+        match symbol.strip_prefix(UNLISTED) {
+            Some(contract) => Self::unlisted(contract, chain.parse()?),
+            None => Self::new(symbol, chain.parse()?),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Everything that is known about one invoice, as it is stored.
 
+use crate::asset::AssetName;
 use crate::chain::Mode;
 use crate::event::Said;
-use crate::exception::Exception;
-use crate::facts::{OperatorFact, Transfer};
+use crate::exception::{Exception, Subject};
+use crate::facts::{OperatorFact, Role, Transfer};
 use crate::id::{InvoiceId, MerchantId, OptionId, WalletId};
 use crate::terms::Terms;
 
@@ -57,4 +58,29 @@ pub struct Dossier {
     pub said: Option<Said>,
     /// Why no further claims are made about it, when a rule was violated.
     pub quarantined: Option<Box<str>>,
+}
+
+impl Dossier {
+    /// The transfers that a subject is about, in the order of the facts.
+    pub fn transfers_of<'a>(&'a self, subject: &'a Subject) -> impl Iterator<Item = &'a Transfer> {
+        let transfers = self.transfers.iter();
+        transfers.filter(move |transfer| Subject::of(transfer) == *subject)
+    }
+
+    /// What a subject's money is, and its digits after the point; `None` when it is about nothing of the
+    /// invoice.
+    pub fn asset_of(&self, subject: &Subject) -> Option<(&AssetName, u8)> {
+        let mut options = self.terms.options.iter();
+        let option = options.find(|option| option.id == subject.option())?;
+        let Subject::Stray { .. } = subject else {
+            return Some((&option.asset, option.decimals));
+        };
+        let mut strays = self.transfers.iter();
+        strays.find_map(|transfer| match transfer.role {
+            Role::Stray { decimals } if Subject::of(transfer) == *subject => {
+                Some((&transfer.asset, decimals))
+            }
+            Role::Stray { .. } | Role::Payment | Role::Sibling { .. } => None,
+        })
+    }
 }

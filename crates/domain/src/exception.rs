@@ -4,6 +4,8 @@
 //! open and not found any more has resolved itself. Nothing is deleted.
 
 use crate::amount::Amount;
+use crate::asset::AssetName;
+use crate::facts::{Role, Transfer};
 use crate::id::{ExceptionId, OptionId};
 use crate::time::UnixMillis;
 
@@ -25,6 +27,12 @@ pub enum ExceptionKind {
     OtherOption,
     /// Money went to another form of an option's key. It does not count; the merchant can spend it.
     Recoverable,
+    /// Money of another asset of the same chain went to an option's address. It is never credited.
+    WrongAsset,
+    /// Money went to an option's address on another chain of its family. It is never credited.
+    WrongChain,
+    /// Money at an address of the invoice stands in a block from before the invoice, so it is nobody's.
+    Unattributed,
     /// Money that was said to be final is final no more, and nothing has taken its place.
     Reverted,
     /// An unconfirmed payment will not come: another transaction spent its money, and pays less or nothing.
@@ -37,7 +45,7 @@ pub enum ExceptionKind {
 
 impl ExceptionKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Underpaid,
         Self::Overpaid,
         Self::Late,
@@ -45,6 +53,9 @@ impl ExceptionKind {
         Self::PaidAfterCancel,
         Self::OtherOption,
         Self::Recoverable,
+        Self::WrongAsset,
+        Self::WrongChain,
+        Self::Unattributed,
         Self::Reverted,
         Self::DoubleSpent,
         Self::Stuck,
@@ -61,6 +72,9 @@ impl ExceptionKind {
             Self::PaidAfterCancel => "paid_after_cancel",
             Self::OtherOption => "other_option",
             Self::Recoverable => "recoverable",
+            Self::WrongAsset => "wrong_asset",
+            Self::WrongChain => "wrong_chain",
+            Self::Unattributed => "unattributed",
             Self::Reverted => "reverted",
             Self::DoubleSpent => "double_spent",
             Self::Stuck => "stuck",
@@ -84,8 +98,32 @@ impl ExceptionKind {
                 &[Accept, AcceptPartial, Refund, Ignore]
             }
             Self::Overpaid => &[Accept, Refund, Ignore],
-            Self::AfterWindow | Self::Recoverable => &[Refund, Ignore],
+            Self::AfterWindow
+            | Self::Recoverable
+            | Self::WrongAsset
+            | Self::WrongChain
+            | Self::Unattributed => &[Refund, Ignore],
             Self::Reverted | Self::DoubleSpent | Self::Stuck | Self::Quarantined => &[Ignore],
+        }
+    }
+
+    /// Whether it is about money that is never part of what the invoice got.
+    pub fn is_of_uncounted_money(self) -> bool {
+        match self {
+            Self::AfterWindow
+            | Self::Recoverable
+            | Self::WrongAsset
+            | Self::WrongChain
+            | Self::Unattributed => true,
+            Self::Underpaid
+            | Self::Overpaid
+            | Self::Late
+            | Self::PaidAfterCancel
+            | Self::OtherOption
+            | Self::Reverted
+            | Self::DoubleSpent
+            | Self::Stuck
+            | Self::Quarantined => false,
         }
     }
 }
@@ -143,13 +181,39 @@ pub enum Subject {
         /// The address that was paid.
         address: Box<str>,
     },
+    /// An option's own address, and money there that is not the option's asset.
+    Stray {
+        /// The option whose address was paid.
+        option: OptionId,
+        /// What was paid, and on which chain.
+        asset: AssetName,
+    },
 }
 
 impl Subject {
     /// The option that it belongs to.
     pub fn option(&self) -> OptionId {
         match self {
-            Self::Option(option) | Self::Address { option, .. } => *option,
+            Self::Option(option) | Self::Address { option, .. } | Self::Stray { option, .. } => {
+                *option
+            }
+        }
+    }
+
+    /// What money is about, by which of an option's keys it went to and what it is.
+    pub fn of(transfer: &Transfer) -> Self {
+        let option = transfer.option;
+        match &transfer.role {
+            Role::Payment => Self::Option(option),
+            Role::Sibling { form, address } => Self::Address {
+                option,
+                form: form.clone(),
+                address: address.clone(),
+            },
+            Role::Stray { .. } => Self::Stray {
+                option,
+                asset: transfer.asset.clone(),
+            },
         }
     }
 }
@@ -161,7 +225,7 @@ pub struct Finding {
     pub kind: ExceptionKind,
     /// What it is about.
     pub subject: Subject,
-    /// What is at stake, in atomic units of the option's asset.
+    /// What is at stake, in atomic units of the subject's asset, which is the option's but for strays.
     pub amount: Amount,
 }
 

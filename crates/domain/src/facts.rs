@@ -82,6 +82,12 @@ pub enum Role {
         /// The address that was paid.
         address: Box<str>,
     },
+    /// Another asset than the option's at its own address: another one of its chain, or one of another
+    /// chain that has the same addresses. It is never credited.
+    Stray {
+        /// Digits after the point of what was paid, as configured when it was seen.
+        decimals: u8,
+    },
 }
 
 /// A transfer with its sighting and its open placement.
@@ -117,6 +123,13 @@ pub struct Transfer {
     pub origin: TxId,
     /// When it was first said to be final; stored once, and kept when it is final no more.
     pub final_at: Option<UnixMillis>,
+}
+
+impl Transfer {
+    /// Whether it is another asset than the option's. There are never many of them.
+    pub fn is_stray(&self) -> bool {
+        matches!(self.role, Role::Stray { .. })
+    }
 }
 
 /// What a node says of an unconfirmed transaction that pays us. Once it keeps every rule it is not asked

@@ -78,6 +78,16 @@ pub const INVOICE_GONE_MAX: u32 = 100;
 /// Transfers of one invoice below the dust limit which a fold reads, the first of them; what comes beyond is
 /// stored and does not count.
 pub const INVOICE_DUST_MAX: usize = 1_000;
+/// Transfers of other assets than its options' that are kept of one invoice, those of tokens that are not
+/// configured apart. What is more is not kept: somebody sends it to be a nuisance.
+pub const INVOICE_STRAYS_MAX: usize = 200;
+/// The same of tokens that are not configured, which anybody can make for nothing. Each is an exception, and
+/// each exception an event with the whole invoice.
+pub const INVOICE_UNLISTED_MAX: usize = 16;
+/// Characters of a contract's or mint's text form.
+pub const CONTRACT_CHARS_MAX: usize = 128;
+/// Transactions that an exception names.
+pub const EXCEPTION_TRANSACTIONS_MAX: usize = 20;
 /// An unread chain after expiry is named in `waiting_for` from this age on, in milliseconds.
 pub const WAITING_FOR_AFTER_MS: i64 = 3600 * 1000;
 /// How far ahead of the clock a time may be that a clock has shown, in milliseconds: clocks of two machines

@@ -153,8 +153,11 @@ pub fn bounds(due: Amount, tolerance: Tolerance) -> Result<(Amount, Amount), Ter
 }
 
 impl Terms {
-    /// Whether a transfer is below the dust limit of its option.
+    /// Whether a transfer is below the dust limit of its option. A stray is in another unit.
     pub fn is_dust(&self, transfer: &Transfer) -> bool {
+        if transfer.is_stray() {
+            return false;
+        }
         let mut options = self.options.iter();
         let option = options.find(|option| option.id == transfer.option);
         option.is_some_and(|option| transfer.amount < option.dust)
@@ -164,7 +167,7 @@ impl Terms {
     /// and is not dust.
     pub(crate) fn is_weighty(&self, transfer: &Transfer) -> bool {
         let is_lasting = transfer.place.is_some() || transfer.final_at.is_some();
-        is_lasting && !self.is_dust(transfer)
+        is_lasting && !transfer.is_stray() && !self.is_dust(transfer)
     }
 
     /// Checks what every part of the house relies on. The number is the place of the option that cannot

@@ -199,7 +199,7 @@ impl Process {
             let source = SimSource::new(spec.name.clone(), place, clock, node);
             let parts = Parts {
                 store: store.clone(),
-                spec: spec.clone(),
+                spec: Arc::new(spec.clone()),
                 pace: Pace {
                     poll_ms,
                     lease_ms: 1_800_000,

@@ -81,8 +81,30 @@ pub(crate) fn block(
     }
 }
 
-/// Form and address of a sibling, which are NULL together; the database checks that.
-pub(crate) fn role(form: Option<String>, address: Option<String>) -> Role {
+/// The columns of a role. Form and address of a sibling are NULL together, and no sibling is a stray; the
+/// database checks that.
+#[derive(sqlx::FromRow)]
+pub(crate) struct RoleColumns {
+    sibling_form: Option<String>,
+    sibling_address: Option<String>,
+    stray_decimals: Option<i64>,
+}
+
+impl RoleColumns {
+    pub(crate) fn role(&self) -> Result<Role, StoreError> {
+        if let Some(decimals) = self.stray_decimals {
+            let decimals = count("transfers.stray_decimals", decimals)?;
+            return Ok(Role::Stray { decimals });
+        }
+        Ok(sibling_role(
+            self.sibling_form.as_deref(),
+            self.sibling_address.as_deref(),
+        ))
+    }
+}
+
+/// Whose key it is: the option's own, or another form of it.
+pub(crate) fn sibling_role(form: Option<&str>, address: Option<&str>) -> Role {
     match (form, address) {
         (Some(form), Some(address)) => Role::Sibling {
             form: form.into(),
@@ -92,11 +114,19 @@ pub(crate) fn role(form: Option<String>, address: Option<String>) -> Role {
     }
 }
 
-/// The two columns of a role.
+/// Form and address of a sibling.
 pub(crate) fn sibling(role: &Role) -> (Option<&str>, Option<&str>) {
     match role {
-        Role::Payment => (None, None),
+        Role::Payment | Role::Stray { .. } => (None, None),
         Role::Sibling { form, address } => (Some(form), Some(address)),
+    }
+}
+
+/// The decimals of a stray.
+pub(crate) fn stray(role: &Role) -> Option<u8> {
+    match role {
+        Role::Stray { decimals } => Some(*decimals),
+        Role::Payment | Role::Sibling { .. } => None,
     }
 }
 

@@ -37,9 +37,10 @@ pages! {
     }
     CURSOR = "SELECT id FROM exceptions WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     FIND = "SELECT invoice, kind FROM exceptions WHERE merchant = $1 AND mode = $2 AND public_id = $3";
-    OPEN = "INSERT INTO exceptions (public_id, invoice, merchant, mode, kind, option, form, address, amount, opened_at)
+    OPEN = "INSERT INTO exceptions (public_id, invoice, merchant, mode, kind, option, form, address, asset,
+            amount, opened_at)
         SELECT j.value->>'id', o.invoice, o.merchant, o.mode, j.value->>'kind', o.id, j.value->>'form', j.value->>'address',
-            j.value->>'amount', CAST(j.value->>'opened_at' AS BIGINT)
+            j.value->>'asset', j.value->>'amount', CAST(j.value->>'opened_at' AS BIGINT)
         FROM json_each($1) AS j CROSS JOIN options AS o
         WHERE o.public_id = j.value->>'option' AND o.invoice = CAST(j.value->>'invoice' AS BIGINT)";
     AMEND = "UPDATE exceptions SET amount = n.amount
@@ -113,6 +114,7 @@ struct OpenRow<'a> {
     option: String,
     form: Option<&'a str>,
     address: Option<&'a str>,
+    asset: Option<String>,
     amount: String,
     opened_at: i64,
 }
@@ -129,9 +131,10 @@ pub async fn open(tx: &mut Tx, opened: &[(InvoiceKey, Exception)]) -> Result<(),
     }
     let rows = list(opened.iter().map(|(invoice, exception)| {
         let finding = &exception.finding;
-        let (form, address) = match &finding.subject {
-            Subject::Option(_) => (None, None),
-            Subject::Address { form, address, .. } => (Some(&**form), Some(&**address)),
+        let (form, address, asset) = match &finding.subject {
+            Subject::Option(_) => (None, None, None),
+            Subject::Address { form, address, .. } => (Some(&**form), Some(&**address), None),
+            Subject::Stray { asset, .. } => (None, None, Some(asset.to_string())),
         };
         OpenRow {
             id: exception.id.to_string(),
@@ -140,6 +143,7 @@ pub async fn open(tx: &mut Tx, opened: &[(InvoiceKey, Exception)]) -> Result<(),
             option: finding.subject.option().to_string(),
             form,
             address,
+            asset,
             amount: finding.amount.to_string(),
             opened_at: exception.opened_at.0,
         }

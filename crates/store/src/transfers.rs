@@ -1,9 +1,11 @@
 //! Transfers: facts about money that was credited to watched keys.
 
+use std::collections::BTreeMap;
+
 use paywatch_domain::{Amount, AssetName, ChainName, Position, Role, TransferId, TxId, UnixMillis};
 use serde::Serialize;
 
-use crate::column::{damaged, ids, list, role, sibling};
+use crate::column::{RoleColumns, count, damaged, ids, list, parsed, sibling, stray};
 use crate::keys::{InvoiceKey, OptionKey, TransferKey};
 use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
@@ -20,20 +22,26 @@ statements! {
     SIGHTED_BY_SPENDS = "WITH rivals AS MATERIALIZED (SELECT DISTINCT j.value->>'tx' AS replacement, s.tx_id
             FROM json_each($2) AS j CROSS JOIN spends AS s
             WHERE s.chain = $1 AND s.outpoint = j.value->>'outpoint'),
-        ranked AS (SELECT r.replacement, t.option, t.sibling_form, t.sibling_address, t.sighted_at, t.origin,
-                ROW_NUMBER() OVER (PARTITION BY r.replacement, t.option, t.sibling_form, t.sibling_address
+        ranked AS (SELECT r.replacement, t.option, t.sibling_form, t.sibling_address, t.stray_decimals, t.asset,
+                t.sighted_at, t.origin,
+                ROW_NUMBER() OVER (PARTITION BY r.replacement, t.option, t.sibling_form, t.sibling_address, t.asset
                     ORDER BY t.sighted_at, t.id) AS place
             FROM rivals AS r CROSS JOIN transfers AS t WHERE t.chain = $1 AND t.tx_id = r.tx_id)
-        SELECT replacement, option, sibling_form, sibling_address, sighted_at, origin FROM ranked
+        SELECT replacement, option, sibling_form, sibling_address, stray_decimals, asset, sighted_at, origin FROM ranked
         WHERE place = 1 ORDER BY replacement, option";
-    INSERT = "INSERT INTO transfers (public_id, invoice, option, sibling_form, sibling_address, chain, asset,
+    INSERT = "INSERT INTO transfers (public_id, invoice, option, sibling_form, sibling_address, stray_decimals, chain, asset,
             amount, tx_id, position, maturity, origin, sighted_at, created_at)
         SELECT value->>'id', CAST(value->>'invoice' AS BIGINT), CAST(value->>'option' AS BIGINT),
-            value->>'form', value->>'address', value->>'chain', value->>'asset', value->>'amount',
+            value->>'form', value->>'address', CAST(value->>'decimals' AS BIGINT), value->>'chain', value->>'asset', value->>'amount',
             value->>'tx', value->>'position', CAST(value->>'maturity' AS BIGINT),
             value->>'origin', CAST(value->>'sighted_at' AS BIGINT), CAST(value->>'created_at' AS BIGINT)
         FROM json_each($1) WHERE true
         ON CONFLICT (chain, tx_id, position, option) DO NOTHING";
+    STRAYS = "SELECT t.invoice, CAST(CASE WHEN t.asset LIKE 'unlisted:%' THEN 1 ELSE 0 END AS BIGINT) AS is_unlisted,
+            COUNT(*) AS number
+        FROM transfers AS t
+        WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1)) AND t.stray_decimals IS NOT NULL
+        GROUP BY t.invoice, is_unlisted ORDER BY t.invoice, is_unlisted";
     MARK_FINAL = "UPDATE transfers SET final_at = $2
         WHERE id IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1)) AND final_at IS NULL";
     INSERT_SPENDS = "INSERT INTO spends (chain, tx_id, outpoint)
@@ -98,6 +106,8 @@ pub struct Sighting {
     pub option: OptionKey,
     /// Whether it paid the option.
     pub role: Role,
+    /// What was paid.
+    pub asset: AssetName,
     /// When that was first seen.
     pub sighted_at: UnixMillis,
     /// The first transaction that was seen to spend the same money.
@@ -155,8 +165,9 @@ pub async fn find(
 struct SightingRow {
     replacement: String,
     option: i64,
-    sibling_form: Option<String>,
-    sibling_address: Option<String>,
+    #[sqlx(flatten)]
+    role: RoleColumns,
+    asset: String,
     sighted_at: i64,
     origin: String,
 }
@@ -177,16 +188,50 @@ pub async fn sighted_by_spends(
     }));
     let binds = [chain.as_str().into(), (&spends).into()];
     let rows = conn.fetch::<SightingRow>(SIGHTED_BY_SPENDS, &binds).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Sighting {
+    let sightings = rows.into_iter().map(|row| {
+        Ok(Sighting {
             replacement: TxId::new(&row.replacement),
             option: OptionKey(row.option),
-            role: role(row.sibling_form, row.sibling_address),
+            role: row.role.role()?,
+            asset: parsed("transfers.asset", &row.asset)?,
             sighted_at: UnixMillis(row.sighted_at),
             origin: TxId::new(&row.origin),
         })
-        .collect())
+    });
+    sightings.collect()
+}
+
+/// How many transfers of other assets than its options' an invoice has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strays {
+    /// Of configured assets.
+    pub listed: usize,
+    /// Of tokens that are not configured.
+    pub unlisted: usize,
+}
+
+/// How many strays these invoices have; an invoice without any is left out.
+pub async fn strays(
+    conn: &mut Conn,
+    invoices: &[InvoiceKey],
+) -> Result<BTreeMap<InvoiceKey, Strays>, StoreError> {
+    if invoices.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let invoices = ids(invoices.iter().copied());
+    let rows = conn
+        .fetch::<(i64, i64, i64)>(STRAYS, &[(&invoices).into()])
+        .await?;
+    let mut strays: BTreeMap<InvoiceKey, Strays> = BTreeMap::new();
+    for (invoice, is_unlisted, number) in rows {
+        let one = strays.entry(InvoiceKey(invoice)).or_default();
+        let number = count("transfers", number)?;
+        match is_unlisted {
+            0 => one.listed = number,
+            _ => one.unlisted = number,
+        }
+    }
+    Ok(strays)
 }
 
 #[derive(Serialize)]
@@ -196,6 +241,7 @@ struct NewRow<'a> {
     option: i64,
     form: Option<&'a str>,
     address: Option<&'a str>,
+    decimals: Option<u8>,
     chain: &'a str,
     asset: String,
     amount: String,
@@ -218,6 +264,7 @@ pub async fn insert(tx: &mut Tx, transfers: &[NewTransfer]) -> Result<u64, Store
         option: new.option.0,
         form: sibling(&new.role).0,
         address: sibling(&new.role).1,
+        decimals: stray(&new.role),
         chain: new.chain.as_str(),
         asset: new.asset.to_string(),
         amount: new.amount.to_string(),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use paywatch_domain::{AssetName, ChainName, Family, OptionId, Role};
+use paywatch_domain::{AssetName, ChainName, Family, Mode, OptionId, Role};
 use serde::Serialize;
 
-use crate::column::{damaged, list, parsed, role};
+use crate::column::{damaged, list, mode, parsed, sibling_role};
 use crate::keys::{InvoiceKey, OptionKey};
 use crate::sql::statements;
 use crate::{Conn, StoreError};
@@ -23,7 +23,7 @@ statements! {
         FROM (SELECT 1 AS one) AS always LEFT JOIN last ON true";
     /// `CROSS JOIN` keeps SQLite to this order: to sort by id it would read the whole family.
     OWNERS = "SELECT w.key, w.sibling_form, w.sibling_address, o.id, o.public_id, o.invoice,
-            o.chain, o.asset
+            o.chain, o.asset, o.mode
         FROM json_each($2) AS j CROSS JOIN watched AS w CROSS JOIN options AS o
         WHERE w.family = $1 AND w.key = j.value->>'key' AND o.id = w.option
         ORDER BY w.id";
@@ -88,7 +88,7 @@ pub async fn since(
 pub struct Owner {
     /// The key.
     pub key: Vec<u8>,
-    /// Whether it is the option's own, or another form of it.
+    /// Whether it is the option's own, or another form of it; no key is a stray's.
     pub role: Role,
     /// The option.
     pub option: OptionKey,
@@ -100,6 +100,8 @@ pub struct Owner {
     pub chain: ChainName,
     /// What it is to be paid with.
     pub asset: AssetName,
+    /// Live or test money.
+    pub mode: Mode,
 }
 
 #[derive(sqlx::FromRow)]
@@ -112,6 +114,7 @@ struct Raw {
     invoice: i64,
     chain: String,
     asset: String,
+    mode: String,
 }
 
 #[derive(Serialize)]
@@ -138,12 +141,13 @@ pub async fn owners(
     let owners = rows.into_iter().map(|row| {
         Ok(Owner {
             key: hex::decode(&row.key).map_err(|_| damaged("watched.key", &row.key))?,
-            role: role(row.sibling_form, row.sibling_address),
+            role: sibling_role(row.sibling_form.as_deref(), row.sibling_address.as_deref()),
             option: OptionKey(row.id),
             option_id: parsed("options.public_id", &row.public_id)?,
             invoice: InvoiceKey(row.invoice),
             chain: parsed("options.chain", &row.chain)?,
             asset: parsed("options.asset", &row.asset)?,
+            mode: mode(&row.mode)?,
         })
     });
     owners.collect()

@@ -1,8 +1,8 @@
 //! Exceptions as merchants see them: what a person has to decide about an invoice.
 
 use paywatch_domain::{
-    Action, Dossier, Exception, ExceptionId, ExceptionKind, Finding, OperatorFact, OptionTerms,
-    PaymentPlace, Quarantine, Subject, UnixMillis, Violation,
+    Action, AssetName, Dossier, Exception, ExceptionId, ExceptionKind, Finding, OperatorFact,
+    OptionTerms, Place, Quarantine, Subject, Transfer, UnixMillis, Violation, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,13 +21,13 @@ pub struct ExceptionForm {
     pub state: String,
     /// The invoice.
     pub invoice_id: String,
-    /// The option that it is about; `null` when it is about the invoice as a whole, as the four below are.
+    /// The option that it is about; `null` when it is about the invoice as a whole, as the five below are.
     pub option_id: Option<String>,
     /// The address that it is about.
     pub address: Option<String>,
     /// Which other form of the key that is, for example `p2tr`; `null` for the option's own address.
     pub address_form: Option<String>,
-    /// What was paid.
+    /// What was paid, `symbol@chain`; for a wrong asset or chain not what the option asks for.
     pub asset: Option<String>,
     /// What is at stake, in the asset's own unit: however many transfers it is about.
     pub amount: Option<String>,
@@ -35,6 +35,10 @@ pub struct ExceptionForm {
     pub amount_atomic: Option<String>,
     /// What happened and what can be done, for people.
     pub detail: String,
+    /// For money that never counts, the transactions that brought it, the first at most 20; else empty.
+    pub tx_ids: Vec<String>,
+    /// For money that never counts, when the first of it was seen; else `null`.
+    pub sighted_at: Option<String>,
     /// When it was told.
     pub opened_at: String,
     /// What may be decided: `accept`, `accept_partial`, `refund`, `ignore`.
@@ -122,13 +126,11 @@ impl ExceptionForm {
                 let detail = format!("exception {} is about no option of it", exception.id);
                 Violation::Damaged(detail)
             })?;
-        let mut places = dossier.places.iter();
-        let place = places.find(|place| place.option == option.id);
-        let own = place.map_or("", |place| &place.address);
-        let (address, form) = match &finding.subject {
-            Subject::Option(_) => (own, None),
-            Subject::Address { form, address, .. } => (&**address, Some(&**form)),
-        };
+        let stake = Stake::of(dossier, option, finding).ok_or_else(|| {
+            let detail = format!("exception {} is about no money of it", exception.id);
+            Violation::Damaged(detail)
+        })?;
+        let brought = stake.brought(dossier);
         Ok(Self {
             id: exception.id.to_string(),
             object: "exception".into(),
@@ -136,17 +138,19 @@ impl ExceptionForm {
             state: state(exception.resolved_at).into(),
             invoice_id: dossier.id.to_string(),
             option_id: Some(option.id.to_string()),
-            address: Some(address.into()),
-            address_form: form.map(Into::into),
-            asset: Some(option.asset.to_string()),
-            amount: Some(finding.amount.decimal(option.decimals)),
+            address: Some(stake.address.into()),
+            address_form: stake.form.map(Into::into),
+            asset: Some(stake.asset.to_string()),
+            amount: Some(finding.amount.decimal(stake.decimals)),
             amount_atomic: Some(finding.amount.to_string()),
-            detail: detail(place, option, finding, address, form.unwrap_or_default()),
+            detail: stake.detail(),
+            sighted_at: brought.iter().map(|one| one.sighted_at).min().map(rfc3339),
+            tx_ids: tx_ids(&brought),
             opened_at: rfc3339(exception.opened_at),
             actions: actions(finding.kind),
             owner: owner(&dossier.decisions, exception.id).map(Into::into),
             resolved_at: exception.resolved_at.map(rfc3339),
-            resolution: resolution(dossier, option, exception),
+            resolution: resolution(dossier, stake.decimals, exception),
         })
     }
 
@@ -170,6 +174,8 @@ impl ExceptionForm {
                  is stored, then resolve this by ignore: the invoice is read again and comes back.",
                 quarantine.violation
             ),
+            tx_ids: Vec::new(),
+            sighted_at: None,
             opened_at: rfc3339(quarantine.opened_at),
             actions: actions(kind),
             owner: owner(notes, quarantine.id).map(Into::into),
@@ -221,11 +227,7 @@ fn released(fact: &OperatorFact) -> Option<Resolution> {
     })
 }
 
-fn resolution(
-    dossier: &Dossier,
-    option: &OptionTerms,
-    exception: &Exception,
-) -> Option<Resolution> {
+fn resolution(dossier: &Dossier, decimals: u8, exception: &Exception) -> Option<Resolution> {
     let mut settled = dossier.decisions.iter().filter_map(|fact| match fact {
         OperatorFact::Settled(settled) if settled.exception == exception.id => Some(settled),
         _ => None,
@@ -233,7 +235,7 @@ fn resolution(
     let settled = settled.next_back()?;
     Some(Resolution {
         action: settled.action.as_str().into(),
-        amount: Some(settled.amount.decimal(option.decimals)),
+        amount: Some(settled.amount.decimal(decimals)),
         reason: settled.reason.to_string(),
         note: settled.note.to_string(),
         tx_id: settled.tx_id.as_ref().map(ToString::to_string),
@@ -242,57 +244,137 @@ fn resolution(
     })
 }
 
-fn detail(
-    place: Option<&PaymentPlace>,
-    option: &OptionTerms,
-    finding: &Finding,
-    address: &str,
-    form: &str,
-) -> String {
-    let path = place.map_or("", |place| &place.path);
-    let amount = finding.amount.decimal(option.decimals);
-    let symbol = option.asset.symbol();
-    let due = option.due.decimal(option.decimals);
-    match finding.kind {
-        ExceptionKind::Underpaid => format!(
-            "{amount} of {due} {symbol} came in time, and nothing more is on its way. Accept it as \
+/// The transactions of these transfers, each once.
+fn tx_ids(brought: &[&Transfer]) -> Vec<String> {
+    let mut ids: Vec<String> = Vec::new();
+    for transfer in brought {
+        let id = transfer.tx_id.to_string();
+        if limits::EXCEPTION_TRANSACTIONS_MAX <= ids.len() {
+            break;
+        }
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    ids
+}
+
+/// The money that an exception is about.
+struct Stake<'a> {
+    option: &'a OptionTerms,
+    finding: &'a Finding,
+    asset: &'a AssetName,
+    decimals: u8,
+    address: &'a str,
+    /// Which other form of the option's key that is the address of.
+    form: Option<&'a str>,
+    /// The path of the option's key.
+    path: &'a str,
+}
+
+impl<'a> Stake<'a> {
+    fn of(dossier: &'a Dossier, option: &'a OptionTerms, finding: &'a Finding) -> Option<Self> {
+        let (asset, decimals) = dossier.asset_of(&finding.subject)?;
+        let mut places = dossier.places.iter();
+        let place = places.find(|place| place.option == option.id);
+        let own = place.map_or("", |place| &place.address);
+        let (address, form) = match &finding.subject {
+            Subject::Option(_) | Subject::Stray { .. } => (own, None),
+            Subject::Address { form, address, .. } => (&**address, Some(&**form)),
+        };
+        Some(Self {
+            option,
+            finding,
+            asset,
+            decimals,
+            address,
+            form,
+            path: place.map_or("", |place| &place.path),
+        })
+    }
+
+    /// The transfers that brought it, where it is money that never counts: those that left the chain too.
+    fn brought(&self, dossier: &'a Dossier) -> Vec<&'a Transfer> {
+        let brought = dossier.transfers_of(&self.finding.subject);
+        let from = self.option.created_height;
+        let is_meant = |transfer: &&Transfer| match self.finding.kind {
+            ExceptionKind::Recoverable | ExceptionKind::WrongAsset | ExceptionKind::WrongChain => {
+                true
+            }
+            ExceptionKind::Unattributed => {
+                matches!(&transfer.place, Some(Place::Block(block)) if block.height < from)
+            }
+            _ => false,
+        };
+        brought.filter(is_meant).collect()
+    }
+
+    fn detail(&self) -> String {
+        let Self {
+            option,
+            address,
+            path,
+            ..
+        } = self;
+        let form = self.form.unwrap_or_default();
+        let amount = self.finding.amount.decimal(self.decimals);
+        let (symbol, paid_on) = (self.asset.symbol(), self.asset.chain());
+        let due = option.due.decimal(option.decimals);
+        match self.finding.kind {
+            ExceptionKind::Underpaid => format!(
+                "{amount} of {due} {symbol} came in time, and nothing more is on its way. Accept it as \
              enough, or send it back."
-        ),
-        ExceptionKind::Overpaid => {
-            format!("{amount} {symbol} came above what is wanted. Keep it, or send it back.")
-        }
-        ExceptionKind::Late => {
-            format!("{amount} {symbol} came after expiry. Accept it, or send it back.")
-        }
-        ExceptionKind::AfterWindow => format!(
-            "{amount} {symbol} came after the late window. It does not count for this invoice. Send \
+            ),
+            ExceptionKind::Overpaid => {
+                format!("{amount} {symbol} came above what is wanted. Keep it, or send it back.")
+            }
+            ExceptionKind::Late => {
+                format!("{amount} {symbol} came after expiry. Accept it, or send it back.")
+            }
+            ExceptionKind::AfterWindow => format!(
+                "{amount} {symbol} came after the late window. It does not count for this invoice. Send \
              it back, or keep it and say why."
-        ),
-        ExceptionKind::PaidAfterCancel => format!(
-            "{amount} {symbol} is final at this canceled invoice. Accept it, or send it back."
-        ),
-        ExceptionKind::OtherOption => format!(
-            "{amount} {symbol} is final at this option, and another option of the invoice leads. It \
+            ),
+            ExceptionKind::PaidAfterCancel => format!(
+                "{amount} {symbol} is final at this canceled invoice. Accept it, or send it back."
+            ),
+            ExceptionKind::OtherOption => format!(
+                "{amount} {symbol} is final at this option, and another option of the invoice leads. It \
              does not count there. Send it back, or keep it and say why."
-        ),
-        ExceptionKind::Recoverable => format!(
-            "{amount} {symbol} went to {address}, the {form} form of the same key ({path}). It does \
+            ),
+            ExceptionKind::Recoverable => format!(
+                "{amount} {symbol} went to {address}, the {form} form of the same key ({path}). It does \
              not count for this invoice. Your wallet can spend it when it is given the key in that \
              form."
-        ),
-        ExceptionKind::Reverted => format!(
-            "{amount} {symbol} that was final left the chain. Hold back what is not shipped; this \
+            ),
+            ExceptionKind::WrongAsset => format!(
+                "{amount} {symbol} came to {address} on {paid_on}, where {} is asked for. It does not count for \
+             this invoice. Your wallet can spend it: send it back, or keep it and say why.",
+                option.asset
+            ),
+            ExceptionKind::WrongChain => format!(
+                "{amount} {symbol} came to {address} on {paid_on}, and {} is asked for. It does not count for \
+             this invoice. Your wallet can spend it on that chain: send it back, or keep it and say why.",
+                option.asset
+            ),
+            ExceptionKind::Unattributed => format!(
+                "{amount} {symbol} stands at {address} in a block from before the invoice, so it belongs to \
+             none. Send it back, or keep it and say why."
+            ),
+            ExceptionKind::Reverted => format!(
+                "{amount} {symbol} that was final left the chain. Hold back what is not shipped; this \
              closes itself when the money returns."
-        ),
-        ExceptionKind::DoubleSpent => format!(
-            "{amount} {symbol} that was on its way will not come: its sender spent the money in \
+            ),
+            ExceptionKind::DoubleSpent => format!(
+                "{amount} {symbol} that was on its way will not come: its sender spent the money in \
              another transaction. Do not ship for it."
-        ),
-        ExceptionKind::Stuck => format!(
-            "{amount} {symbol} came in time and is still not final. It may need a higher fee; wait, \
+            ),
+            ExceptionKind::Stuck => format!(
+                "{amount} {symbol} came in time and is still not final. It may need a higher fee; wait, \
              or ask the payer."
-        ),
-        // No fold finds it.
-        ExceptionKind::Quarantined => "No claims are made about this invoice.".into(),
+            ),
+            // No fold finds it.
+            ExceptionKind::Quarantined => "No claims are made about this invoice.".into(),
+        }
     }
 }

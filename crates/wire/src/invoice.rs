@@ -134,7 +134,8 @@ pub struct InvoiceTransfer {
     pub id: String,
     /// The option whose key was paid.
     pub option_id: String,
-    /// `payment`, or `sibling` when it went to another form of the option's key and never counts.
+    /// `payment`, or what never counts: `sibling` when it went to another form of the option's key,
+    /// `wrong_asset` or `wrong_chain` when it is not what the option asks for.
     pub role: String,
     /// The address that was paid.
     pub address: String,
@@ -322,9 +323,12 @@ impl InvoiceTransfer {
             Some(Place::Block(block)) => Some(block),
             Some(Place::Mempool) | None => None,
         };
-        let (role, address) = match &transfer.role {
-            Role::Payment => ("payment", own_address),
-            Role::Sibling { address, .. } => ("sibling", &**address),
+        let is_at_home = transfer.asset.chain() == option.asset.chain();
+        let (role, address, decimals) = match &transfer.role {
+            Role::Payment => ("payment", own_address, option.decimals),
+            Role::Sibling { address, .. } => ("sibling", &**address, option.decimals),
+            Role::Stray { decimals } if is_at_home => ("wrong_asset", own_address, *decimals),
+            Role::Stray { decimals } => ("wrong_chain", own_address, *decimals),
         };
         Self {
             id: transfer.id.to_string(),
@@ -332,7 +336,7 @@ impl InvoiceTransfer {
             role: role.into(),
             address: address.into(),
             asset: transfer.asset.to_string(),
-            amount: transfer.amount.decimal(option.decimals),
+            amount: transfer.amount.decimal(decimals),
             amount_atomic: transfer.amount.to_string(),
             tx_id: transfer.tx_id.to_string(),
             position: transfer.position.to_string(),

@@ -85,6 +85,15 @@ fn block(height: u64) -> Place {
     })
 }
 
+/// Money of another asset, in the mempool.
+fn stray(asset: &str) -> Transfer {
+    Transfer {
+        role: Role::Stray { decimals: 6 },
+        asset: asset.parse().expect("a name"),
+        ..transfer(DUE, 10, Some(Place::Mempool))
+    }
+}
+
 /// A transfer that was first seen some seconds after the start.
 fn transfer(sat: u64, after_s: u64, place: Option<Place>) -> Transfer {
     Transfer {
@@ -136,7 +145,7 @@ fn explained(dossier: &Dossier, after_s: u64, history: &[Placement]) -> Explanat
 fn situations_are_explained_in_words() {
     let late = " It is late: first seen at 2026-12-01T09:46:40.000Z, after the expiry at \
                 2026-12-01T09:45:00.000Z.";
-    let table: [(Option<Transfer>, u64, &str, &str, String); 15] = [
+    let table: [(Option<Transfer>, u64, &str, &str, String); 17] = [
         (None, OPEN_S, "created show", "", String::new()),
         (None, LATE_S, "expired cancel", "", String::new()),
         (
@@ -230,6 +239,24 @@ fn situations_are_explained_in_words() {
             "created show",
             "other_form",
             "Not counted: it went to another form of the key (p2tr), which is never credited.".into(),
+        ),
+        (
+            Some(stray("usdt@bitcoin-regtest")),
+            OPEN_S,
+            "created show",
+            "wrong_asset",
+            "Not counted: it is usdt@bitcoin-regtest, and btc@bitcoin-regtest is asked for; another asset is \
+             never credited."
+                .into(),
+        ),
+        (
+            Some(stray("btc@bitcoin-signet")),
+            OPEN_S,
+            "created show",
+            "wrong_chain",
+            "Not counted: it came on bitcoin-signet, and btc@bitcoin-regtest is asked for; another chain is \
+             never credited."
+                .into(),
         ),
         (
             Some(transfer(DUE, 10, None)),

@@ -279,7 +279,7 @@ fn an_exception_comes_with_its_invoice() {
         r#""asset":"btc@bitcoin-regtest","amount":"0.00050000","amount_atomic":"50000","#,
         r#""detail":"0.00050000 btc went to bcrt1pexample, the p2tr form of the same key "#,
         r#"(m/84h/1h/0h/0/7). It does not count for this invoice. Your wallet can spend it when it "#,
-        r#"is given the key in that form.","#,
+        r#"is given the key in that form.","tx_ids":["ffee"],"sighted_at":"2026-12-01T09:30:10.000Z","#,
         r#""opened_at":"2026-12-01T09:31:00.000Z","actions":["refund","ignore"],"owner":null,"#,
         r#""resolved_at":null,"resolution":null},"invoice":{"id":"inv_"#,
     );
@@ -299,6 +299,60 @@ fn an_exception_comes_with_its_invoice() {
     assert_eq!(invoice.exceptions[0].state, "resolved");
     let unknown = exception_event(&head, &invoice, ExceptionId::from_bits(1), &cause);
     assert!(matches!(unknown, Err(Violation::Damaged(_))));
+}
+
+#[test]
+fn a_stray_is_shown_in_its_own_unit() {
+    let table = [
+        ("usdt@bitcoin-regtest", 6, "wrong_asset", "2.500000"),
+        ("btc@bitcoin-signet", 8, "wrong_chain", "0.02500000"),
+        (
+            "unlisted:EPjFWdd5@bitcoin-regtest",
+            0,
+            "wrong_asset",
+            "2500000",
+        ),
+    ];
+    for (asset, decimals, kind, amount) in table {
+        let mut dossier = dossier();
+        let paid = |id, after_s| Transfer {
+            role: Role::Stray { decimals },
+            asset: asset.parse().expect("a name"),
+            ..transfer(id, 2_500_000, after_s, Some(Place::Mempool))
+        };
+        dossier.transfers = vec![paid(4, 30), paid(5, 20)];
+        let (option, asset) = (OptionId::from_bits(2), asset.parse().expect("a name"));
+        dossier.exceptions = vec![Exception {
+            id: ExceptionId::from_bits(9),
+            finding: Finding {
+                kind: ExceptionKind::parse(kind).unwrap(),
+                subject: Subject::Stray { option, asset },
+                amount: Amount::from_atomic(2_500_000),
+            },
+            opened_at: CREATED_AT.plus_s(60),
+            resolved_at: None,
+        }];
+        let invoice = rendered(&dossier, 2).unwrap();
+        let shown = &invoice.transfers[0];
+        assert_eq!(
+            (&*shown.role, &*shown.amount, shown.counted),
+            (kind, amount, false)
+        );
+        let told = &invoice.exceptions[0];
+        assert_eq!((&*told.kind, told.amount.as_deref()), (kind, Some(amount)));
+        assert_eq!(told.address.as_deref(), Some("bcrt1qexample"));
+        assert_eq!(
+            (told.asset.as_deref(), &*told.tx_ids),
+            (Some(&*shown.asset), &["ffee".into()][..])
+        );
+        assert_eq!(told.sighted_at.as_deref(), Some("2026-12-01T09:30:20.000Z"));
+        assert_eq!(told.actions, ["refund", "ignore"]);
+        dossier.transfers.clear();
+        assert!(
+            matches!(rendered(&dossier, 2), Err(Violation::Damaged(_))),
+            "about no money"
+        );
+    }
 }
 
 #[test]

@@ -147,6 +147,15 @@ fn subject() -> impl Strategy<Value = Subject> {
             form,
             address
         }),
+        (option(), chain(), any::<bool>()).prop_map(|(option, chain, is_unlisted)| {
+            let asset = if is_unlisted {
+                AssetName::unlisted("EPjFWdd5", chain)
+            } else {
+                AssetName::new("usdt", chain)
+            };
+            let asset = asset.expect("a name");
+            Subject::Stray { option, asset }
+        }),
     ]
 }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use paywatch_chain::{Block, Credit};
-use paywatch_domain::{Amount, BlockHash, BlockRef, ChainName, Family, Position, TxId, UnixMillis};
+use paywatch_chain_bitcoin::Network;
+use paywatch_domain::{
+    Amount, AssetName, BlockHash, BlockRef, ChainName, ChainSpec, Position, TxId, UnixMillis,
+};
 use paywatch_engine::apply::{ApplyBlocks, ApplyPoll};
 use paywatch_engine::follower::ChainEvent;
 use paywatch_store::{MasterKey, StoreError, Tx, Unit, chains};
@@ -26,6 +29,10 @@ impl Unit for Claim {
         let lease = chains::claim(tx, &chain(), "test", self.0, 60_000).await?;
         Ok(lease.expect("nobody else follows").fence)
     }
+}
+
+fn followed() -> Arc<ChainSpec> {
+    Arc::new(crate::world::chain(FOLLOWED, Network::Regtest))
 }
 
 fn chain() -> ChainName {
@@ -77,11 +84,24 @@ impl Bank {
 
     /// Mines a block with payments to invoices, which is read at once.
     pub(crate) async fn mine(&mut self, world: &World, payments: &[(&Value, u64)]) {
-        let now = world.now();
         let credits = payments
             .iter()
             .map(|(invoice, sat)| self.credit(invoice, *sat));
         let credits = credits.collect();
+        self.connect(world, credits).await;
+    }
+
+    /// Mines a block in which somebody pays an invoice with a token that is not configured.
+    pub(crate) async fn mine_token(&mut self, world: &World, invoice: &Value, amount: u64) {
+        let credit = Credit {
+            asset: AssetName::unlisted("EPjFWdd5", chain()).expect("a name"),
+            ..self.credit(invoice, amount)
+        };
+        self.connect(world, vec![credit]).await;
+    }
+
+    async fn connect(&mut self, world: &World, credits: Vec<Credit>) {
+        let now = world.now();
         let height = self.tip.height + 1;
         let at = BlockRef {
             height,
@@ -102,7 +122,7 @@ impl Bank {
         };
         let unit = ApplyBlocks {
             chain: chain(),
-            family: Family::Bitcoin,
+            spec: followed(),
             fence: world.store.write(Claim(now)).await.expect("claimed"),
             event,
             all_seen_at: now,
@@ -122,7 +142,7 @@ impl Bank {
         let unit = ApplyPoll {
             gap_ms: paywatch_domain::limits::GAP_MS_MIN,
             chain: chain(),
-            family: Family::Bitcoin,
+            spec: followed(),
             fence: world.store.write(Claim(now)).await.expect("claimed"),
             tip_height: self.tip.height,
             begun_at: now,

@@ -50,6 +50,7 @@ async fn an_exception_is_shown_as_the_contract_says() {
             "address_form": null, "asset": "btc@bitcoin-regtest",
             "amount": "0.00050000", "amount_atomic": "50000",
             "detail": "0.00050000 btc came above what is wanted. Keep it, or send it back.",
+            "tx_ids": [], "sighted_at": null,
             "opened_at": "2026-12-01T09:30:00.000Z", "actions": ["accept", "refund", "ignore"],
             "owner": null, "resolved_at": null, "resolution": null,
         });
@@ -57,6 +58,51 @@ async fn an_exception_is_shown_as_the_contract_says() {
         let page = world.get("/v1/exceptions").await.is(200);
         let whole = json!({ "data": [expected], "has_more": false, "next_cursor": null });
         assert_eq!(page, whole);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn money_in_another_asset_is_listed_by_its_kind_and_let_be() {
+    run_on_both(async |world: &mut World| {
+        let mut bank = open(world).await;
+        let invoice = bank.invoice(world, &Value::Null).await;
+        bank.mine_token(world, &invoice, 7_000).await;
+        let page = world.get("/v1/exceptions?kind=wrong_asset").await.is(200);
+        let told = &page["data"][0];
+        let address = invoice["options"][0]["address"].as_str().expect("text");
+        let shown = one(world, "invoices", &id(&invoice)).await;
+        let transfer = &shown["transfers"][0];
+        let expected = json!({
+            "id": told["id"], "object": "exception", "kind": "wrong_asset", "state": "open",
+            "invoice_id": invoice["id"], "option_id": invoice["options"][0]["id"], "address": address,
+            "address_form": null, "asset": "unlisted:EPjFWdd5@bitcoin-regtest",
+            "amount": "7000", "amount_atomic": "7000",
+            "detail": format!("7000 unlisted:EPjFWdd5 came to {address} on bitcoin-regtest, where \
+                btc@bitcoin-regtest is asked for. It does not count for this invoice. Your wallet can \
+                spend it: send it back, or keep it and say why."),
+            "tx_ids": [transfer["tx_id"]], "sighted_at": transfer["sighted_at"],
+            "opened_at": "2026-12-01T09:30:00.000Z", "actions": ["refund", "ignore"],
+            "owner": null, "resolved_at": null, "resolution": null,
+        });
+        assert_eq!(*told, expected);
+        assert_eq!(
+            (&shown["status"], &transfer["role"], &transfer["counted"]),
+            (&json!("created"), &json!("wrong_asset"), &json!(false))
+        );
+        for kind in ["wrong_chain", "unattributed"] {
+            let path = format!("/v1/exceptions?kind={kind}");
+            assert_eq!(world.get(&path).await.is(200)["data"], json!([]), "{kind}");
+        }
+        let path = format!("/v1/exceptions/{}/resolve", id(told));
+        let accepted = world.post(&path, r#"{"action":"accept"}"#).await;
+        accepted.is_problem(409, "action_not_possible");
+        let let_be = json!({ "action": "ignore", "reason": "worthless", "owner": "ann" });
+        let resolved = world.post(&path, &let_be.to_string()).await.is(200);
+        let said = (&resolved["state"], &resolved["owner"]);
+        assert_eq!(said, (&json!("resolved"), &json!("ann")));
+        let explained = one(world, "invoices", &format!("{}/explain", id(&invoice))).await;
+        assert_eq!(explained["transfers"][0]["reason"]["code"], "wrong_asset");
     })
     .await;
 }

@@ -130,7 +130,7 @@ impl Answer {
     }
 }
 
-fn chain(name: &str, network: Network) -> ChainSpec {
+pub(crate) fn chain(name: &str, network: Network) -> ChainSpec {
     let name: ChainName = name.parse().expect("a name");
     ChainSpec {
         caip2: network.caip2().into(),

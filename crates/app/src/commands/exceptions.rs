@@ -153,6 +153,10 @@ fn describe(exception: &Value) -> String {
         ),
         format!("  {}", text(exception, "/detail")),
     ];
+    for tx_id in exception["tx_ids"].as_array().into_iter().flatten() {
+        let tx_id = tx_id.as_str().unwrap_or_default();
+        lines.push(format!("  in {tx_id}"));
+    }
     if exception["resolution"].is_object() {
         lines.push(format!(
             "  {} by {} at {}: {} {}",

@@ -42,9 +42,9 @@ pub(super) fn find(found: &Found<'_>, tallies: &[OptionTally]) -> Result<Vec<Fin
     for (option, tally) in found.terms.options.iter().zip(tallies) {
         let own = found.transfers.iter().copied();
         let own = own.filter(|(transfer, _)| transfer.option == option.id);
-        let money: Money<'_> = own
-            .filter(|(transfer, _)| option.dust <= transfer.amount)
-            .collect();
+        let (strays, money): (Money<'_>, Money<'_>) = own
+            .filter(|(transfer, _)| transfer.is_stray() || option.dust <= transfer.amount)
+            .partition(|(transfer, _)| transfer.is_stray());
         let amounts = [
             (ExceptionKind::Underpaid, found.underpaid(tally)),
             (ExceptionKind::Overpaid, found.overpaid(option, tally)?),
@@ -64,7 +64,11 @@ pub(super) fn find(found: &Found<'_>, tallies: &[OptionTally]) -> Result<Vec<Fin
             subject: Subject::Option(option.id),
             amount,
         }));
-        findings.extend(recoverable(option, &money)?);
+        let all = || money.iter().chain(&strays).copied();
+        let standing = all().filter(|(_, view)| view.stands);
+        findings.extend(beside(standing, |transfer| uncounted(option, transfer))?);
+        let older = all().filter(|(_, view)| !view.stands && view.certainty != Certainty::Gone);
+        findings.extend(beside(older, |_| Some(ExceptionKind::Unattributed))?);
     }
     for finding in &mut findings {
         finding.amount = found.decided.unsettled(finding)?;
@@ -218,24 +222,39 @@ fn double_spent(money: &Money<'_>) -> Result<Amount, Violation> {
     sum(lost.into_iter())
 }
 
-/// Money that went to other forms of the option's key: one finding for each address.
-fn recoverable(option: &OptionTerms, money: &Money<'_>) -> Result<Vec<Finding>, Violation> {
-    let mut by_address: BTreeMap<(&str, &str), Vec<Amount>> = BTreeMap::new();
-    for (transfer, _) in money.iter().filter(|(_, view)| view.stands) {
-        if let Role::Sibling { form, address } = &transfer.role {
-            let amounts = by_address.entry((address, form)).or_default();
-            amounts.push(transfer.amount);
+/// What money is that stands, for as long as the invoice has been there, and never counts.
+fn uncounted(option: &OptionTerms, transfer: &Transfer) -> Option<ExceptionKind> {
+    match transfer.role {
+        Role::Payment => None,
+        Role::Sibling { .. } => Some(ExceptionKind::Recoverable),
+        Role::Stray { .. } if transfer.asset.chain() == option.asset.chain() => {
+            Some(ExceptionKind::WrongAsset)
+        }
+        Role::Stray { .. } => Some(ExceptionKind::WrongChain),
+    }
+}
+
+/// Money that never counts: one finding for each address and asset.
+fn beside<'a>(
+    money: impl Iterator<Item = (&'a Transfer, &'a TransferView)>,
+    kind: impl Fn(&Transfer) -> Option<ExceptionKind>,
+) -> Result<Vec<Finding>, Violation> {
+    let mut amounts: BTreeMap<(ExceptionKind, Subject), Vec<Amount>> = BTreeMap::new();
+    for (transfer, _) in money {
+        if let Some(kind) = kind(transfer) {
+            let subject = Subject::of(transfer);
+            amounts
+                .entry((kind, subject))
+                .or_default()
+                .push(transfer.amount);
         }
     }
-    let findings = by_address.into_iter().map(|((address, form), amounts)| {
+    let findings = amounts.into_iter().map(|((kind, subject), amounts)| {
+        let amount = sum(amounts.into_iter())?;
         Ok(Finding {
-            kind: ExceptionKind::Recoverable,
-            subject: Subject::Address {
-                option: option.id,
-                form: form.into(),
-                address: address.into(),
-            },
-            amount: sum(amounts.into_iter())?,
+            kind,
+            subject,
+            amount,
         })
     });
     findings.collect()

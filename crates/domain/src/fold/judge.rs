@@ -1,8 +1,9 @@
-//! Judges the transfers of an option: its finality against their places and its chain's tips.
+//! Judges the transfers of an option: its finality against their places and their chain's tips.
 
 use std::collections::BTreeMap;
 
 use super::{Await, Progress, Refusal};
+use crate::chain::ChainName;
 use crate::facts::{ChainView, LeftReason, Place, Role, Transfer, Vetting};
 use crate::finality::{Finality, Unconfirmed};
 use crate::id::TransferId;
@@ -12,9 +13,11 @@ use crate::terms::OptionTerms;
 use crate::time::UnixMillis;
 use crate::violation::Violation;
 
-/// What there is to know about the transfers of one option.
+/// What there is to know about the transfers of one option on one chain: its own, or another one of the
+/// family, on which what is paid to its address is astray.
 pub(super) struct Judge<'a> {
     option: &'a OptionTerms,
+    chain: &'a ChainName,
     view: ChainView,
     now: UnixMillis,
     /// Those that count without a block, or would but for the cap.
@@ -40,20 +43,29 @@ struct Standing {
 impl<'a> Judge<'a> {
     pub(super) fn new(
         option: &'a OptionTerms,
+        chain: &'a ChainName,
         transfers: &[Transfer],
         view: ChainView,
         now: UnixMillis,
     ) -> Self {
         let mut judge = Self {
             option,
+            chain,
             view,
             now,
             candidates: BTreeMap::new(),
         };
-        if let Some(rule) = option.finality.unconfirmed() {
+        if let Some(rule) = option.finality.unconfirmed()
+            && judge.is_at_home()
+        {
             judge.admit(rule, transfers);
         }
         judge
+    }
+
+    /// Whether this is the chain on which the option is to be paid.
+    fn is_at_home(&self) -> bool {
+        self.option.asset.chain() == self.chain
     }
 
     /// Fills the cap in the order in which transfers came to be acceptable, so that what comes later never
@@ -166,12 +178,16 @@ impl<'a> Judge<'a> {
             Some(Place::Mempool) => Certainty::Seen,
             Some(Place::Block(_)) => Certainty::Confirming,
         };
-        if matches!(certainty, Certainty::Seen | Certainty::Confirming) {
+        let is_pending = matches!(certainty, Certainty::Seen | Certainty::Confirming);
+        // Nothing that is told of a stray depends on how certain it is.
+        if is_pending && !transfer.is_stray() {
             self.note(transfer, standing, awaits);
         }
-        let is_young = standing
-            .height
-            .is_none_or(|height| self.option.created_height <= height);
+        // How high another chain was at creation is not known.
+        let is_young = !self.is_at_home()
+            || standing
+                .height
+                .is_none_or(|height| self.option.created_height <= height);
         Ok(Judgement {
             certainty,
             progress,
@@ -213,13 +229,20 @@ impl<'a> Judge<'a> {
             Some(is_admitted) => *is_admitted,
             None => cap.is_some_and(|cap| transfer.amount <= cap),
         };
-        if !fits {
+        if transfer.is_stray() {
+            // A cap in the option's asset says nothing about another one.
+            refusals.push(Refusal::NotVetted);
+        } else if !fits {
             refusals.push(Refusal::AboveCap);
         }
         let seen_at = self.seen_at(rule, transfer);
         let mut have_ms = 0;
         match &transfer.vetting {
-            None => refusals.push(Refusal::NotVetted),
+            None => {
+                if !refusals.contains(&Refusal::NotVetted) {
+                    refusals.push(Refusal::NotVetted);
+                }
+            }
             Some(vetting) => {
                 refusals.extend(vetting.refusal());
                 let until = self.seen_until(transfer, vetting);
@@ -242,7 +265,7 @@ impl<'a> Judge<'a> {
 
     /// Notes what may make a transfer final that is not.
     fn note(&self, transfer: &Transfer, standing: Standing, awaits: &mut Vec<Await>) {
-        let chain = || self.option.asset.chain().clone();
+        let chain = || self.chain.clone();
         let at_depth = |depth: u32| {
             let above = u64::from(depth).saturating_sub(1);
             let height = standing.height?.saturating_add(above);
@@ -286,7 +309,7 @@ impl<'a> Judge<'a> {
         let seen_at = self.seen_at(rule, transfer);
         // Awaited is what lies before the time up to which the chain is covered.
         waits.then(|| Await::Covered {
-            chain: self.option.asset.chain().clone(),
+            chain: self.chain.clone(),
             until: seen_at.plus_ms(-1),
         })
     }

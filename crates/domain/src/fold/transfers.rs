@@ -1,11 +1,14 @@
 //! Each transfer as the fold sees it: how certain it is, whether it is in time, whether it counts.
 
+use std::collections::BTreeMap;
+
 use super::judge::{Judge, Judgement};
 use super::{Await, TransferView};
+use crate::chain::ChainName;
 use crate::facts::{Role, Transfer, Views};
-use crate::id::TransferId;
+use crate::id::{OptionId, TransferId};
 use crate::sums::Certainty;
-use crate::terms::Terms;
+use crate::terms::{OptionTerms, Terms};
 use crate::time::UnixMillis;
 use crate::violation::Violation;
 
@@ -25,23 +28,30 @@ pub(super) fn view_all(
     {
         return Err(Violation::Twice { transfer });
     }
-    let judges = terms.options.iter().map(|option| {
-        let view = views.get(option.asset.chain()).cloned();
-        let judge = Judge::new(option, transfers, view.unwrap_or_default(), now);
-        (option, judge)
-    });
-    let judges: Vec<_> = judges.collect();
+    let mut judges: BTreeMap<(OptionId, &ChainName), Judge<'_>> = BTreeMap::new();
     let mut seen = Vec::with_capacity(transfers.len());
     for transfer in transfers {
-        let (_, judge) = judges
-            .iter()
-            .find(|(option, _)| option.id == transfer.option && option.asset == transfer.asset)
-            .ok_or(Violation::Foreign {
-                transfer: transfer.id,
-            })?;
+        let option = payee(terms, transfer)?;
+        let chain = transfer.asset.chain();
+        let judge = judges.entry((option.id, chain)).or_insert_with(|| {
+            let view = views.get(chain).cloned().unwrap_or_default();
+            Judge::new(option, chain, transfers, view, now)
+        });
         seen.push(view(terms, judge, (transfer, now), awaits)?);
     }
     Ok(seen)
+}
+
+/// The option whose key a transfer paid: with its asset, or with another one when it is a stray.
+fn payee<'a>(terms: &'a Terms, transfer: &Transfer) -> Result<&'a OptionTerms, Violation> {
+    let is_stray = transfer.is_stray();
+    let mut options = terms.options.iter();
+    let option = options.find(|option| option.id == transfer.option);
+    option
+        .filter(|option| (option.asset != transfer.asset) == is_stray)
+        .ok_or(Violation::Foreign {
+            transfer: transfer.id,
+        })
 }
 
 fn view(

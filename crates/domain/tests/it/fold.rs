@@ -60,7 +60,22 @@ pub(crate) fn terms() -> Terms {
     }
 }
 
-fn transfer(number: u128, amount: u64, sighted_at: i64, place: Option<Place>) -> Transfer {
+/// Another asset of the option's chain, or one of another chain of the family.
+pub(crate) fn stray_asset(is_elsewhere: bool) -> AssetName {
+    let name = if is_elsewhere {
+        "btc@signet"
+    } else {
+        "usdt@bitcoin"
+    };
+    name.parse().unwrap()
+}
+
+pub(crate) fn transfer(
+    number: u128,
+    amount: u64,
+    sighted_at: i64,
+    place: Option<Place>,
+) -> Transfer {
     Transfer {
         role: Role::Payment,
         maturity: 0,
@@ -80,7 +95,7 @@ fn transfer(number: u128, amount: u64, sighted_at: i64, place: Option<Place>) ->
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what a transfer holds")]
-fn in_block(height: u64) -> Option<Place> {
+pub(crate) fn in_block(height: u64) -> Option<Place> {
     Some(Place::Block(BlockRef {
         height,
         hash: BlockHash::new(&format!("h{height}")),
@@ -94,7 +109,8 @@ pub(crate) fn views(tip: u64, covered: i64) -> Views {
         gaps: Vec::new(),
         marks: Marks::default(),
     };
-    BTreeMap::from([(chain(), view)])
+    let elsewhere = stray_asset(true).chain().clone();
+    BTreeMap::from([(chain(), view.clone()), (elsewhere, view)])
 }
 
 /// Reads `AMOUNT@TIME:PLACE`, PLACE being `pool`, `gone`, `replaced` or a height; `~NAME` behind it names
@@ -320,15 +336,19 @@ fn money_to_another_form_of_the_key_is_never_credited_and_is_told() {
         (
             "in the mempool",
             sibling(1, 1000, Some(Place::Mempool)),
-            true,
+            Some(ExceptionKind::Recoverable),
         ),
-        ("in a block", sibling(1, 1000, in_block(105)), true),
-        ("dust", sibling(1, 4, in_block(105)), false),
-        ("replaced", sibling(1, 1000, None), false),
+        (
+            "in a block",
+            sibling(1, 1000, in_block(105)),
+            Some(ExceptionKind::Recoverable),
+        ),
+        ("dust", sibling(1, 4, in_block(105)), None),
+        ("replaced", sibling(1, 1000, None), None),
         (
             "older than the invoice",
             sibling(1, 1000, in_block(99)),
-            false,
+            Some(ExceptionKind::Unattributed),
         ),
     ];
     for (name, one, is_told) in cases {
@@ -339,7 +359,13 @@ fn money_to_another_form_of_the_key_is_never_credited_and_is_told() {
             folded.options[0].sums.in_time().unwrap().is_zero(),
             "{name}"
         );
-        let expected: &[Finding] = if is_told { &[recoverable(1000)] } else { &[] };
+        let expected = match is_told {
+            Some(kind) => vec![Finding {
+                kind,
+                ..recoverable(1000)
+            }],
+            None => Vec::new(),
+        };
         assert_eq!(folded.exceptions, expected, "{name}");
     }
     let paid = [
@@ -398,19 +424,28 @@ pub(crate) fn any_transfers() -> impl Strategy<Value = Vec<Transfer>> {
         Just(Some(Place::Mempool)),
         (95..=120_u64).prop_map(in_block),
     ];
-    let is_sibling = prop_oneof![3 => Just(false), 1 => Just(true)];
-    let one = (1..2_000_u64, 0..7_000_i64, place, is_sibling);
+    let kind =
+        prop_oneof![4 => Just(""), 1 => Just("sibling"), 1 => Just("asset"), 1 => Just("chain")];
+    let one = (1..2_000_u64, 0..7_000_i64, place, kind);
     proptest::collection::vec(one, 0..12).prop_map(|list| {
         let numbered = (0_u128..).zip(list);
         numbered
-            .map(|(number, (amount, at, place, is_sibling))| {
+            .map(|(number, (amount, at, place, kind))| {
                 let one = transfer(number, amount, at, place.clone());
-                let role = if is_sibling {
-                    sibling(number, amount, place).role
-                } else {
-                    Role::Payment
+                let stray = |is_elsewhere| Transfer {
+                    role: Role::Stray { decimals: 6 },
+                    asset: stray_asset(is_elsewhere),
+                    ..one.clone()
                 };
-                Transfer { role, ..one }
+                match kind {
+                    "sibling" => Transfer {
+                        role: sibling(number, amount, place).role,
+                        ..one
+                    },
+                    "asset" => stray(false),
+                    "chain" => stray(true),
+                    _ => one,
+                }
             })
             .collect()
     })

@@ -8,3 +8,4 @@ mod news;
 mod options;
 mod replay;
 mod status;
+mod strays;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use paywatch_domain::{
-    BlockRef, Cause, CauseKind, ChainName, Family, Marks, Place, TxId, UnixMillis, limits,
+    BlockRef, Cause, CauseKind, ChainName, ChainSpec, Marks, Place, TxId, UnixMillis, limits,
 };
 use paywatch_store::placements::{self, LeftReason};
 use paywatch_store::{
@@ -25,8 +25,8 @@ use crate::refold::{Due, refold_all};
 pub struct ApplyBlocks {
     /// Which chain.
     pub chain: ChainName,
-    /// Its family, whose watch table the keys belong to.
-    pub family: Family,
+    /// The chain as it is configured.
+    pub spec: Arc<ChainSpec>,
     /// The lease under which the blocks were read.
     pub fence: i64,
     /// What the chain is now.
@@ -61,7 +61,7 @@ impl Unit for ApplyBlocks {
         let credits = self.credits();
         let mut placing = Placing {
             chain: &self.chain,
-            family: self.family,
+            spec: &self.spec,
             now: self.now,
             ids: &mut ids,
         };

@@ -1,9 +1,14 @@
 //! Facts from credits: which option was paid, whether it is known, where it stands.
+//!
+//! What is not an option's asset and came to its address all the same is a stray: kept and told, and never
+//! credited. Only so many are kept of one invoice, as its address is known to whoever wants to be a nuisance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use paywatch_chain::Credit;
-use paywatch_domain::{ChainName, Family, Place, Position, Role, TransferId, TxId, UnixMillis};
+use paywatch_domain::{
+    AssetName, ChainName, ChainSpec, Place, Position, Role, TransferId, TxId, UnixMillis, limits,
+};
 use paywatch_store::placements::{self, LeftReason};
 use paywatch_store::transfers::{self, NewTransfer, Sighting};
 use paywatch_store::watched::{self, Owner};
@@ -21,7 +26,8 @@ pub(crate) struct Placed<'a> {
 /// Where and when a set of credits is placed.
 pub(crate) struct Placing<'a> {
     pub(crate) chain: &'a ChainName,
-    pub(crate) family: Family,
+    /// The chain as it is configured.
+    pub(crate) spec: &'a ChainSpec,
     pub(crate) now: UnixMillis,
     pub(crate) ids: &'a mut Ids,
 }
@@ -39,6 +45,7 @@ pub(crate) async fn place(
         return Ok(BTreeSet::new());
     }
     let new = new_transfers(tx, &owned, placing).await?;
+    let new = without_floods(tx, new).await?;
     if !new.is_empty() {
         transfers::insert(tx, &new).await?;
         let spends = spends(owned.iter().map(|(_, one)| one.credit));
@@ -52,6 +59,9 @@ pub(crate) async fn place(
     let (mut leaving, mut entering) = (Vec::new(), Vec::new());
     for ((owner, one), key) in owned.iter().zip(keys) {
         let Some(key) = key else {
+            if matches!(owner.role, Role::Stray { .. }) {
+                continue;
+            }
             let credit = format!("{} {}", one.credit.tx_id, one.credit.position);
             tracing::error!(%credit, option = %owner.option_id, "a transfer was not stored");
             continue;
@@ -64,7 +74,7 @@ pub(crate) async fn place(
     Ok(owned.iter().map(|(owner, _)| owner.invoice).collect())
 }
 
-/// Pairs each credit with the option that it pays: same key, same asset.
+/// Pairs each credit with the option whose key it went to.
 async fn owned<'a, 'b>(
     tx: &mut Tx,
     placed: &'a [Placed<'b>],
@@ -75,7 +85,7 @@ async fn owned<'a, 'b>(
     }
     let keys: BTreeSet<&[u8]> = placed.iter().map(|one| &*one.credit.key).collect();
     let keys: Vec<&[u8]> = keys.into_iter().collect();
-    let owners = watched::owners(tx, placing.family, &keys).await?;
+    let owners = watched::owners(tx, placing.spec.family, &keys).await?;
     let mut by_key: BTreeMap<&[u8], Vec<&Owner>> = BTreeMap::new();
     for owner in &owners {
         by_key.entry(&owner.key).or_default().push(owner);
@@ -83,10 +93,70 @@ async fn owned<'a, 'b>(
     let mut owned = Vec::new();
     for one in placed {
         let owners = by_key.get(&*one.credit.key).into_iter().flatten();
-        let payee = owners.filter(|owner| owner.asset == one.credit.asset);
-        owned.extend(payee.map(|owner| ((*owner).clone(), one)));
+        owned.extend(owners.filter_map(|owner| {
+            let role = role(owner, one.credit, placing.spec)?;
+            let owner = Owner {
+                role,
+                ..(*owner).clone()
+            };
+            Some((owner, one))
+        }));
     }
     Ok(owned)
+}
+
+/// What a credit is to the option whose key it went to; `None` when it is nothing worth keeping.
+///
+/// Test money is never told to those who sell for live money, and the other way around. What is below an
+/// asset's dust limit is not worth a look where it can never count, and only addresses that are shown are
+/// looked at on other chains.
+fn role(owner: &Owner, credit: &Credit, spec: &ChainSpec) -> Option<Role> {
+    if owner.asset == credit.asset {
+        return Some(owner.role.clone());
+    }
+    if owner.role != Role::Payment || owner.mode != spec.mode {
+        return None;
+    }
+    if credit.asset.is_unlisted() {
+        return Some(Role::Stray { decimals: 0 });
+    }
+    let mut assets = spec.assets.iter();
+    let asset = assets.find(|asset| asset.name == credit.asset)?;
+    let decimals = asset.decimals;
+    (asset.dust <= credit.amount).then_some(Role::Stray { decimals })
+}
+
+/// Leaves out the strays that are too many of their invoice.
+async fn without_floods(
+    tx: &mut Tx,
+    new: Vec<NewTransfer>,
+) -> Result<Vec<NewTransfer>, StoreError> {
+    let is_stray = |one: &NewTransfer| matches!(one.role, Role::Stray { .. });
+    let invoices: BTreeSet<InvoiceKey> = new
+        .iter()
+        .filter(|one| is_stray(one))
+        .map(|one| one.invoice)
+        .collect();
+    let invoices: Vec<InvoiceKey> = invoices.into_iter().collect();
+    let mut kept = transfers::strays(tx, &invoices).await?;
+    let mut few = Vec::with_capacity(new.len());
+    for one in new {
+        if is_stray(&one) {
+            let strays = kept.entry(one.invoice).or_default();
+            let (count, most) = if one.asset.is_unlisted() {
+                (&mut strays.unlisted, limits::INVOICE_UNLISTED_MAX)
+            } else {
+                (&mut strays.listed, limits::INVOICE_STRAYS_MAX)
+            };
+            if most <= *count {
+                tracing::warn!(invoice = ?one.invoice, tx = %one.tx_id, "too many strays; this one is not kept");
+                continue;
+            }
+            *count = count.saturating_add(1);
+        }
+        few.push(one);
+    }
+    Ok(few)
 }
 
 /// What the transactions of these credits spend: once for each transaction, which may have thousands of
@@ -142,12 +212,16 @@ async fn new_transfers(
         .collect();
     let spends = spends(unknown.iter().map(|(_, one)| one.credit));
     let earlier = transfers::sighted_by_spends(tx, placing.chain, &spends).await?;
-    let earlier: BTreeMap<(&TxId, OptionKey, &Role), &Sighting> = earlier
+    let earlier: BTreeMap<(&TxId, OptionKey, &Role, &AssetName), &Sighting> = earlier
         .iter()
-        .map(|seen| ((&seen.replacement, seen.option, &seen.role), seen))
+        .map(|seen| {
+            let paid = (&seen.replacement, seen.option, &seen.role, &seen.asset);
+            (paid, seen)
+        })
         .collect();
     let new = unknown.into_iter().map(|(owner, one)| {
-        let paid = (&one.credit.tx_id, owner.option, &owner.role);
+        let asset = &one.credit.asset;
+        let paid = (&one.credit.tx_id, owner.option, &owner.role, asset);
         let first = earlier.get(&paid);
         let tx_id = one.credit.tx_id.clone();
         let (origin, sighted_at) = match first {
@@ -172,3 +246,7 @@ async fn new_transfers(
     });
     Ok(new.collect())
 }
+
+#[cfg(test)]
+#[path = "credits_tests.rs"]
+mod tests;

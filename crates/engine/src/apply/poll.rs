@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use paywatch_chain::{Credit, Pool};
 use paywatch_domain::{
-    BlockRef, Cause, CauseKind, ChainName, Family, Mark, Marks, Place, TxId, UnixMillis, limits,
+    BlockRef, Cause, CauseKind, ChainName, ChainSpec, Mark, Marks, Place, TxId, UnixMillis, limits,
 };
 use paywatch_store::chains::{News, Problem};
 use paywatch_store::placements::{self, LeftReason, OpenInMempool};
@@ -26,8 +26,8 @@ use crate::refold::{Due, refold, refold_all};
 pub struct ApplyPoll {
     /// Which chain.
     pub chain: ChainName,
-    /// Its family, whose watch table the keys belong to.
-    pub family: Family,
+    /// The chain as it is configured.
+    pub spec: Arc<ChainSpec>,
     /// The lease under which it was read.
     pub fence: i64,
     /// Height of the node's tip, which is the cursor's.
@@ -145,7 +145,7 @@ impl ApplyPoll {
             .collect();
         let mut placing = Placing {
             chain: &self.chain,
-            family: self.family,
+            spec: &self.spec,
             now: self.now,
             ids,
         };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use paywatch_chain::Block;
 use paywatch_domain::{
-    BlockHash, BlockRef, Cause, CauseKind, ChainName, Family, Findings, Place, Position, Rejection,
-    TxId, UnixMillis,
+    BlockHash, BlockRef, Cause, CauseKind, ChainName, ChainSpec, Findings, Place, Position,
+    Rejection, TxId, UnixMillis,
 };
 use paywatch_store::placements::{self, LeftReason, OpenInBlock};
 use paywatch_store::requests::{self, Progress, RequestState};
@@ -24,8 +24,8 @@ use crate::refold::refold;
 pub struct ApplyRescan {
     /// Which chain.
     pub chain: ChainName,
-    /// Its family, whose watch table the keys belong to.
-    pub family: Family,
+    /// The chain as it is configured.
+    pub spec: Arc<ChainSpec>,
     /// The lease under which the blocks were read.
     pub fence: i64,
     /// The blocks, lowest first and linked.
@@ -166,7 +166,7 @@ impl ApplyRescan {
             .collect();
         let mut placing = Placing {
             chain: &self.chain,
-            family: self.family,
+            spec: &self.spec,
             now: self.now,
             ids,
         };

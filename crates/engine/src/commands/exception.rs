@@ -171,21 +171,21 @@ impl DecideException {
             }
             Action::Refund => {
                 if let Some(text) = &self.request.amount {
-                    let amount = refund_amount(option, text)?;
+                    let subject = &told.finding.subject;
+                    let asset = standing.dossier.asset_of(subject);
+                    let decimals = asset.map_or(option.decimals, |(_, decimals)| decimals);
+                    let amount = refund_amount(decimals, text)?;
                     settled = amount.min(at_stake);
                     if at_stake < amount {
                         let detail = format!(
                             "{} is at stake; more than that cannot be sent back for it",
-                            at_stake.decimal(option.decimals)
+                            at_stake.decimal(decimals)
                         );
                         return Err(CommandError::refused(409, "refund_too_large", detail));
                     }
                 }
                 // Money that does not count is not part of what the invoice got.
-                if !matches!(
-                    kind,
-                    ExceptionKind::AfterWindow | ExceptionKind::Recoverable
-                ) {
+                if !kind.is_of_uncounted_money() {
                     let (tx_id, note) = (self.request.tx_id.clone(), self.request.note.as_deref());
                     let actor = &self.caller.actor;
                     let refund = record_refund(standing, option, settled, tx_id, note, actor)?;

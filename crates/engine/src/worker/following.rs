@@ -249,7 +249,7 @@ impl<S: Source> Following<S> {
         let (count, undoes) = (event.blocks.len(), event.undoes());
         let unit = ApplyBlocks {
             chain: chain.clone(),
-            family: parts.spec.family,
+            spec: Arc::clone(&parts.spec),
             fence: self.lease.fence,
             event: event.clone(),
             all_seen_at: self.seen_at,

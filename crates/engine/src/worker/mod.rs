@@ -66,7 +66,7 @@ pub struct Parts {
     /// Where facts go.
     pub store: Store,
     /// The chain.
-    pub spec: ChainSpec,
+    pub spec: Arc<ChainSpec>,
     /// How fast.
     pub pace: Pace,
     /// Checks seals.

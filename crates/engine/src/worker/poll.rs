@@ -68,7 +68,7 @@ impl<S: Source> Following<S> {
         }
         let unit = ApplyPoll {
             chain: parts.spec.name.clone(),
-            family: parts.spec.family,
+            spec: Arc::clone(&parts.spec),
             fence: self.lease.fence,
             tip_height: cursor.height,
             begun_at,

@@ -242,7 +242,7 @@ impl<S: Source> Following<S> {
         let height = seal.height;
         let unit = ApplyRescan {
             chain: parts.spec.name.clone(),
-            family: parts.spec.family,
+            spec: Arc::clone(&parts.spec),
             fence: self.lease.fence,
             blocks: reading.found(),
             aim: reading.aim.clone(),

@@ -72,6 +72,11 @@ pub(crate) fn second_asset() -> AssetName {
     "btc@bitcoin-signet".parse().unwrap()
 }
 
+/// What else can be paid on a chain, with six decimals.
+pub(crate) fn token(chain: &ChainName) -> AssetName {
+    AssetName::new("usdt", chain.clone()).unwrap()
+}
+
 /// Every transaction of the mempool, whomever it pays.
 #[derive(Debug)]
 struct Everything(Vec<Credit>);

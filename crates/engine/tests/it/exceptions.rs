@@ -33,7 +33,7 @@ const OPENED: &str = "exception.opened";
 const RESOLVED: &str = "exception.resolved";
 
 /// The code of a refusal.
-fn code(answer: Result<Value, CommandError>) -> String {
+pub(crate) fn code(answer: Result<Value, CommandError>) -> String {
     match answer.unwrap_err() {
         CommandError::Refused { code, .. } => code.into(),
         CommandError::Fields(errors) => errors[0].code.clone(),

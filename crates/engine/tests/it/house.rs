@@ -30,7 +30,7 @@ use paywatch_wire::request::{
 use paywatch_wire::{ChainRequest, Invoice};
 use serde_json::{Value, json};
 
-use crate::chain::{MemoryChain, Node, asset, second_asset};
+use crate::chain::{MemoryChain, Node, asset, second_asset, token};
 
 /// The time at which tests begin.
 pub(crate) const START: i64 = 1_700_000_000_000;
@@ -171,6 +171,13 @@ fn specs() -> [ChainSpec; 3] {
 }
 
 fn spec(asset: AssetName) -> ChainSpec {
+    let token = Asset {
+        name: token(asset.chain()),
+        kind: AssetKind::Token("token".into()),
+        decimals: 6,
+        dust: paywatch_domain::Amount::from_atomic(1_000),
+        caip19: "test/token:1".into(),
+    };
     let asset = Asset {
         name: asset,
         kind: AssetKind::Native,
@@ -187,7 +194,7 @@ fn spec(asset: AssetName) -> ChainSpec {
         finality: Finality::Depth(DEPTH),
         reorg_depth_max: REORG_DEPTH_MAX,
         lag_ms_max: 60_000,
-        assets: vec![asset],
+        assets: vec![asset, token],
     }
 }
 
@@ -682,7 +689,7 @@ fn worker(
 ) -> ChainWorker<MemoryChain> {
     let parts = Parts {
         store: store.clone(),
-        spec: spec.clone(),
+        spec: Arc::new(spec.clone()),
         pace: Pace {
             poll_ms: POLL_MS,
             lease_ms: 15_000,

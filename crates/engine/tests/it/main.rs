@@ -14,5 +14,6 @@ mod quarantine;
 mod requests;
 mod scenarios;
 mod seals;
+mod strays;
 mod wakes;
 mod wide;

@@ -9,7 +9,7 @@ use paywatch_domain::{
 use paywatch_wire::stored::{operator_fact_from_json, said_from_json, terms_from_json};
 
 use crate::column::{
-    block, count, damaged, ids, mode, optional_count, optional_time, parsed, role, word,
+    RoleColumns, block, count, damaged, ids, mode, optional_count, optional_time, parsed, word,
 };
 use crate::keys::{InvoiceKey, MerchantKey, TransferKey};
 use crate::sql::statements;
@@ -28,11 +28,11 @@ statements! {
     /// Whether a transaction has a rival is looked up once for each, however many of its outputs pay
     /// us. `CROSS JOIN` keeps SQLite to this order.
     ///
-    /// Of what stands nowhere and was never final, only the newest of each invoice are read.
+    /// Of what stands nowhere and was never final, only the newest of each invoice are read; strays are few.
     TRANSFERS = "WITH own AS MATERIALIZED (SELECT t.id, p.id AS placement, p.height, p.block_hash,
-                CASE WHEN p.id IS NULL AND t.final_at IS NULL THEN 1 ELSE 0 END AS is_gone,
+                CASE WHEN p.id IS NULL AND t.final_at IS NULL AND t.stray_decimals IS NULL THEN 1 ELSE 0 END AS is_gone,
                 ROW_NUMBER() OVER (PARTITION BY t.invoice,
-                    CASE WHEN p.id IS NULL AND t.final_at IS NULL THEN 1 ELSE 0 END ORDER BY t.id DESC) AS age
+                    CASE WHEN p.id IS NULL AND t.final_at IS NULL AND t.stray_decimals IS NULL THEN 1 ELSE 0 END ORDER BY t.id DESC) AS age
             FROM transfers AS t LEFT JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
             WHERE t.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))),
         vetted AS MATERIALIZED (SELECT DISTINCT t.chain, t.tx_id
@@ -43,7 +43,7 @@ statements! {
                 WHERE own.chain = n.chain AND own.tx_id = n.tx_id AND other.chain = own.chain
                     AND other.outpoint = own.outpoint AND other.tx_id <> own.tx_id))
         SELECT t.id, t.invoice, t.public_id, o.public_id AS option_id, t.asset, t.amount, t.tx_id,
-            t.position, t.maturity, t.sibling_form, t.sibling_address, t.origin, t.sighted_at,
+            t.position, t.maturity, t.sibling_form, t.sibling_address, t.stray_decimals, t.origin, t.sighted_at,
             t.final_at, n.placement, n.height, n.block_hash,
             CASE WHEN n.placement IS NULL THEN (SELECT l.left_reason FROM placements AS l WHERE l.transfer = t.id
                 ORDER BY l.id DESC LIMIT 1) END AS left_reason,
@@ -54,7 +54,7 @@ statements! {
         LEFT JOIN rivaled AS r ON r.chain = t.chain AND r.tx_id = t.tx_id
         WHERE t.id = n.id AND (n.is_gone = 0 OR n.age <= $2)
         ORDER BY t.invoice, t.id";
-    EXCEPTIONS = "SELECT e.invoice, e.public_id, e.kind, o.public_id AS option_id, e.form, e.address, e.amount,
+    EXCEPTIONS = "SELECT e.invoice, e.public_id, e.kind, o.public_id AS option_id, e.form, e.address, e.asset, e.amount,
             e.opened_at, e.resolved_at
         FROM exceptions AS e JOIN options AS o ON o.id = e.option
         WHERE e.invoice IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
@@ -124,8 +124,8 @@ struct TransferRow {
     tx_id: String,
     position: String,
     maturity: i64,
-    sibling_form: Option<String>,
-    sibling_address: Option<String>,
+    #[sqlx(flatten)]
+    role: RoleColumns,
     origin: String,
     sighted_at: i64,
     final_at: Option<i64>,
@@ -149,6 +149,7 @@ struct ExceptionRow {
     option_id: String,
     form: Option<String>,
     address: Option<String>,
+    asset: Option<String>,
     amount: String,
     opened_at: i64,
     resolved_at: Option<i64>,
@@ -305,7 +306,7 @@ fn transfer(row: &TransferRow) -> Result<Transfer, StoreError> {
     Ok(Transfer {
         id: parsed("transfers.public_id", &row.public_id)?,
         option: parsed("options.public_id", &row.option_id)?,
-        role: role(row.sibling_form.clone(), row.sibling_address.clone()),
+        role: row.role.role()?,
         asset: parsed("transfers.asset", &row.asset)?,
         amount: Amount::parse_atomic(&row.amount)
             .map_err(|_| damaged("transfers.amount", &row.amount))?,
@@ -351,6 +352,10 @@ fn exception(row: &ExceptionRow) -> Result<Exception, StoreError> {
 
 fn subject(row: &ExceptionRow) -> Result<Subject, StoreError> {
     let option = parsed("options.public_id", &row.option_id)?;
+    if let Some(asset) = &row.asset {
+        let asset = parsed("exceptions.asset", asset)?;
+        return Ok(Subject::Stray { option, asset });
+    }
     Ok(match (&row.form, &row.address) {
         (Some(form), Some(address)) => Subject::Address {
             option,

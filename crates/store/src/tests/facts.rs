@@ -15,7 +15,7 @@ use super::scene::{Scene, dossier};
 use crate::invoices::{By, Filter, NewInvoice, NewOption};
 use crate::placements::LeftReason;
 use crate::sql::statements;
-use crate::transfers::{NewTransfer, Sighting};
+use crate::transfers::{NewTransfer, Sighting, Strays};
 use crate::watched::{self, WatchMark};
 use crate::{
     Conn, Cursor, InvoiceKey, OptionKey, Store, StoreError, TransferKey, handed_out, invoices,
@@ -232,6 +232,7 @@ async fn a_replacement_finds_the_sighting_of_what_it_replaces(_: &Bed, store: St
         replacement: cc.clone(),
         option,
         role: Role::Payment,
+        asset: "btc@bitcoin-regtest".parse().unwrap(),
         sighted_at: NOW,
         origin: TxId::new("aa"),
     };
@@ -239,6 +240,57 @@ async fn a_replacement_finds_the_sighting_of_what_it_replaces(_: &Bed, store: St
     let other: ChainName = "bitcoin".parse().unwrap();
     let elsewhere = transfers::sighted_by_spends(&mut conn, &other, &spends).await;
     assert!(elsewhere.unwrap().is_empty());
+}
+
+/// Goal: money in another asset reads back as what it is, is counted apart, and shares no sighting with a
+/// payment. Method: strays of both kinds beside a payment that spends the same.
+async fn strays_are_counted_and_read_back(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let invoice = scene.invoice(1).await;
+    let option = option_of(&mut store.read().await.unwrap(), 1).await;
+    let stray = |number, asset: &str, decimals| NewTransfer {
+        role: Role::Stray { decimals },
+        asset: asset.parse().unwrap(),
+        position: Position::new(&format!("log:{number}")),
+        sighted_at: NOW.plus_ms(number),
+        ..transfer(number.unsigned_abs().into(), "aa", invoice, option)
+    };
+    let new = vec![
+        stray(1, "usdt@bitcoin-regtest", 6),
+        stray(2, "unlisted:EPjFWdd5@bitcoin-regtest", 0),
+        stray(3, "unlisted:Es9vMFrz@bitcoin-regtest", 0),
+        transfer(4, "aa", invoice, option),
+    ];
+    unit!(store, [new], |tx| {
+        transfers::insert(tx, &new).await?;
+        transfers::spends_insert(tx, &chain(), &[(TxId::new("aa"), "x:0".into())]).await
+    })
+    .await
+    .unwrap();
+    let mut conn = store.read().await.unwrap();
+    let strays = transfers::strays(&mut conn, &[invoice]).await.unwrap();
+    let (listed, unlisted) = (1, 2);
+    assert_eq!(strays, [(invoice, Strays { listed, unlisted })].into());
+    assert!(transfers::strays(&mut conn, &[]).await.unwrap().is_empty());
+    let loaded = invoices::load(&mut conn, &[invoice])
+        .await
+        .unwrap()
+        .remove(0);
+    let read = loaded.dossier.unwrap().transfers;
+    let read: Vec<_> = read.into_iter().map(|one| (one.role, one.asset)).collect();
+    let written: Vec<_> = new.into_iter().map(|one| (one.role, one.asset)).collect();
+    assert_eq!(read, written);
+    let bb = TxId::new("bb");
+    let sighted = transfers::sighted_by_spends(&mut conn, &chain(), &[(&bb, "x:0")]).await;
+    let mut paid: Vec<_> = sighted
+        .unwrap()
+        .into_iter()
+        .map(|seen| (seen.role, seen.asset))
+        .collect();
+    let mut expected = written;
+    paid.sort();
+    expected.sort();
+    assert_eq!(paid, expected, "one for each asset");
 }
 
 /// One transaction of sixty outputs, a third of them to another form; the later ones were seen earlier.
@@ -502,6 +554,7 @@ on_both!(
     a_transfer_moves_from_place_to_place,
     a_replacement_finds_the_sighting_of_what_it_replaces,
     a_replacement_of_many_inputs_and_outputs_is_one_sighting,
+    strays_are_counted_and_read_back,
     a_vetting_that_says_the_same_is_no_news,
     invoices_are_found_by_transaction,
     the_watch_table_grows_by_what_is_new,

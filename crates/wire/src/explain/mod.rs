@@ -3,15 +3,15 @@
 mod words;
 
 use paywatch_domain::{
-    Await, Basis, Certainty, Dossier, Folded, LeftReason, OptionTerms, Place, Placement, Role,
-    Status, Transfer, TransferView, UnixMillis, Violation,
+    Await, Basis, Certainty, Dossier, Folded, LeftReason, OptionTerms, Place, Placement, Status,
+    Transfer, TransferView, UnixMillis, Violation,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::forms::{FinalityForm, PriceForm};
 use crate::invoice::InvoiceTransfer;
 use crate::time::rfc3339;
-use words::{so_far, when};
+use words::{astray, so_far, when};
 
 /// Why an invoice says what it says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -264,11 +264,8 @@ fn why(
     view: &TransferView,
     last: Option<&Placement>,
 ) -> Reason {
-    if let Role::Sibling { form, .. } = &transfer.role {
-        let text = format!(
-            "Not counted: it went to another form of the key ({form}), which is never credited."
-        );
-        return reason("other_form", text);
+    if let Some((code, text)) = astray(option, transfer) {
+        return reason(code, text);
     }
     let (sighted, terms) = (rfc3339(transfer.sighted_at), &dossier.terms);
     match (&transfer.place, view.certainty) {

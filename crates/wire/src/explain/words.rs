@@ -1,6 +1,6 @@
-//! Finality and how far a transfer is from it, in words.
+//! Finality and how far a transfer is from it, and why money is no payment, in words.
 
-use paywatch_domain::{Finality, Progress};
+use paywatch_domain::{Finality, OptionTerms, Progress, Role, Transfer};
 
 /// When a payment is final, in words.
 pub(super) fn when(finality: &Finality) -> String {
@@ -62,6 +62,33 @@ pub(super) fn so_far(progress: &Progress) -> String {
         Progress::Any(alternatives) => {
             let words: Vec<String> = alternatives.iter().map(so_far).collect();
             words.join(", and ")
+        }
+    }
+}
+
+/// Why money at a key of an option is no payment of it, with a stable word; `None` when it is one.
+pub(super) fn astray(option: &OptionTerms, transfer: &Transfer) -> Option<(&'static str, String)> {
+    let (paid, wanted) = (&transfer.asset, &option.asset);
+    match &transfer.role {
+        Role::Payment => None,
+        Role::Sibling { form, .. } => {
+            let text = format!(
+                "Not counted: it went to another form of the key ({form}), which is never credited."
+            );
+            Some(("other_form", text))
+        }
+        Role::Stray { .. } if paid.chain() == wanted.chain() => {
+            let text = format!(
+                "Not counted: it is {paid}, and {wanted} is asked for; another asset is never credited."
+            );
+            Some(("wrong_asset", text))
+        }
+        Role::Stray { .. } => {
+            let text = format!(
+                "Not counted: it came on {}, and {wanted} is asked for; another chain is never credited.",
+                paid.chain()
+            );
+            Some(("wrong_chain", text))
         }
     }
 }

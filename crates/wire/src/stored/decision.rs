@@ -73,6 +73,8 @@ struct SubjectForm {
     option: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<AddressForm>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asset: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -237,16 +239,18 @@ impl ReleaseForm {
 
 impl From<&Subject> for SubjectForm {
     fn from(subject: &Subject) -> Self {
-        let address = match subject {
-            Subject::Option(_) => None,
-            Subject::Address { form, address, .. } => Some(AddressForm {
-                form: form.to_string(),
-                address: address.to_string(),
-            }),
+        let (address, asset) = match subject {
+            Subject::Option(_) => (None, None),
+            Subject::Address { form, address, .. } => {
+                let (form, address) = (form.to_string(), address.to_string());
+                (Some(AddressForm { form, address }), None)
+            }
+            Subject::Stray { asset, .. } => (None, Some(asset.to_string())),
         };
         Self {
             option: subject.option().to_string(),
             address,
+            asset,
         }
     }
 }
@@ -254,6 +258,10 @@ impl From<&Subject> for SubjectForm {
 impl SubjectForm {
     fn into_domain(self) -> Result<Subject, StoredError> {
         let option = parsed("option", &self.option)?;
+        if let Some(asset) = self.asset {
+            let asset = parsed("asset", &asset)?;
+            return Ok(Subject::Stray { option, asset });
+        }
         Ok(match self.address {
             None => Subject::Option(option),
             Some(place) => Subject::Address {

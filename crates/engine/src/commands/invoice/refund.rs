@@ -78,12 +78,9 @@ impl Standing {
     }
 }
 
-/// An amount that was sent back, in the unit of the option's asset.
-pub(in super::super) fn refund_amount(
-    option: &OptionTerms,
-    text: &str,
-) -> Result<Amount, CommandError> {
-    let amount = Amount::parse(text, option.decimals)
+/// An amount that was sent back, in the unit of an asset with so many decimals.
+pub(in super::super) fn refund_amount(decimals: u8, text: &str) -> Result<Amount, CommandError> {
+    let amount = Amount::parse(text, decimals)
         .map_err(|error| CommandError::field("/amount", "amount_invalid", error.to_string()))?;
     if amount.is_zero() {
         return Err(CommandError::field(
@@ -158,7 +155,7 @@ impl Effect for AddRefund {
         })?;
         let standing = Standing::lock(tx, &self.parts, key, self.now).await?;
         let option = self.option(&standing)?;
-        let amount = refund_amount(option, &self.request.amount)?;
+        let amount = refund_amount(option.decimals, &self.request.amount)?;
         let (tx_id, note) = (self.request.tx_id.clone(), self.request.note.as_deref());
         let actor = &self.caller.actor;
         let refund = record_refund(&standing, option, amount, tx_id, note, actor)?;
@@ -228,6 +225,9 @@ impl AddRefund {
                 | ExceptionKind::PaidAfterCancel => true,
                 ExceptionKind::AfterWindow
                 | ExceptionKind::Recoverable
+                | ExceptionKind::WrongAsset
+                | ExceptionKind::WrongChain
+                | ExceptionKind::Unattributed
                 | ExceptionKind::Reverted
                 | ExceptionKind::DoubleSpent
                 | ExceptionKind::Stuck
