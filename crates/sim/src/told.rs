@@ -38,6 +38,25 @@ pub struct Shown {
     pub options: Vec<ShownOption>,
     /// What was seen on chain.
     pub transfers: Vec<ShownTransfer>,
+    /// What a person has or had to decide.
+    pub exceptions: Vec<ShownException>,
+}
+
+/// Something that a person has or had to decide.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ShownException {
+    /// What there is to decide.
+    pub kind: String,
+    /// `open` or `resolved`.
+    pub state: String,
+    /// The option that it is about.
+    pub option_id: Option<String>,
+    /// The address that it is about.
+    pub address: Option<String>,
+    /// What was paid.
+    pub asset: Option<String>,
+    /// What is at stake, in atomic units.
+    pub amount_atomic: Option<String>,
 }
 
 /// An option of an invoice.
@@ -78,6 +97,8 @@ pub struct ShownTransfer {
     pub option_id: String,
     /// `payment`, or what it is instead.
     pub role: String,
+    /// What was paid.
+    pub asset: String,
     /// How much, in atomic units.
     pub amount_atomic: String,
     /// The transaction.
@@ -88,6 +109,8 @@ pub struct ShownTransfer {
     pub block_hash: Option<String>,
     /// When it was first seen.
     pub sighted_at: String,
+    /// When it was first said to be final.
+    pub final_at: Option<String>,
     /// `seen`, `confirming`, `final` or `gone`.
     pub certainty: String,
 }

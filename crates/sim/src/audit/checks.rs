@@ -1,7 +1,7 @@
 //! Every invariant by its name.
 
 use super::scene::Scene;
-use super::{ledgers, merchants};
+use super::{exceptions, ledgers, merchants};
 
 /// One invariant: a sentence about what is wrong, if it is.
 pub(super) type Check = fn(&Scene<'_>) -> Result<(), String>;
@@ -50,9 +50,17 @@ pub(super) const ALWAYS: [(&str, Check); 15] = [
 ];
 
 /// What is so when nothing is under way any more.
-pub(super) const SETTLED: [(&str, Check); 5] = [
+pub(super) const SETTLED: [(&str, Check); 7] = [
     ("every_chain_is_read", ledgers::every_chain_is_read),
     ("nothing_waits", ledgers::nothing_waits),
+    (
+        "exceptions_are_those_of_the_money",
+        exceptions::exceptions_are_those_of_the_money,
+    ),
+    (
+        "double_spends_were_seen",
+        exceptions::double_spends_were_seen,
+    ),
     (
         "every_event_has_its_deliveries",
         merchants::every_event_has_its_deliveries,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use paywatch_domain::{Family, UnixMillis};
+use paywatch_domain::{AssetName, Family, UnixMillis};
 use paywatch_wire::time::parse_rfc3339;
 
-use super::rules::{self, Bounds, Certainty, Money};
-use super::scene::Scene;
+use super::rules::{self, Bounds, Certainty, Money, Timing};
+use super::scene::{Placed, Scene};
 use crate::keys;
 use crate::order::{DUST, Made, Order, Wanted, atomic};
 use crate::told::{Shown, ShownOption, ShownTransfer};
@@ -17,7 +17,18 @@ const SLACK_MS: i64 = 1_300_000;
 
 type Verdict = Result<(), String>;
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, said: &T, truth: &T) -> Verdict {
+/// One option that is shown, with what was asked for.
+pub(super) struct Part<'a> {
+    pub(super) order: &'a Order,
+    pub(super) made: &'a Made,
+    pub(super) shown: &'a Shown,
+    pub(super) wanted: &'a Wanted,
+    pub(super) option: &'a ShownOption,
+    /// From which height on payments count.
+    pub(super) height: u64,
+}
+
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, said: &T, truth: &T) -> Verdict {
     if said == truth {
         return Ok(());
     }
@@ -89,73 +100,110 @@ fn time(text: &str) -> UnixMillis {
     parse_rfc3339(text).unwrap_or(UnixMillis(0))
 }
 
-/// Every option that is shown, with what was asked for, and from which height on payments count.
-fn options<'a>(
-    scene: &Scene<'a>,
-) -> impl Iterator<
-    Item = (
-        &'a Order,
-        &'a Made,
-        &'a Shown,
-        &'a Wanted,
-        &'a ShownOption,
-        u64,
-    ),
-> {
+/// Every option that is shown, with what was asked for.
+pub(super) fn options<'a>(scene: &Scene<'a>) -> impl Iterator<Item = Part<'a>> {
     scene.made().flat_map(|(order, made, shown)| {
         let parts = shown.into_iter().flat_map(move |shown| {
             let wanted = order.wanted.iter().zip(&shown.options).zip(&made.heights);
-            wanted.map(move |((wanted, option), height)| {
-                (order, made, shown, wanted, option, *height)
+            wanted.map(move |((wanted, option), height)| Part {
+                order,
+                made,
+                shown,
+                wanted,
+                option,
+                height: *height,
             })
         });
         parts.collect::<Vec<_>>()
     })
 }
 
-type Credit = (String, String, String, String);
+/// Money in a block, as it is stored or as the chain has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Credit {
+    asset: String,
+    tx: String,
+    position: String,
+    hash: String,
+    amount: String,
+}
+
+impl Credit {
+    fn of(paid: &Placed) -> Self {
+        Self {
+            asset: paid.asset.to_string(),
+            tx: paid.tx.clone(),
+            position: paid.position.clone(),
+            hash: paid.hash.clone(),
+            amount: paid.amount.to_string(),
+        }
+    }
+}
 
 pub(super) fn credits_are_those_of_the_chain(scene: &Scene<'_>) -> Verdict {
-    for (order, _, shown, wanted, option, _) in options(scene) {
-        // Other forms of an address are told on chains that have them.
-        let has_forms = scene
-            .plans
-            .get(wanted.chain)
-            .is_some_and(|plan| plan.family == Family::Bitcoin);
-        let other = if has_forms {
-            keys::sibling(&option.address)
-        } else {
-            String::new()
-        };
-        for (role, address) in [("payment", &option.address), ("sibling", &other)] {
-            let stored = shown.transfers.iter().filter_map(|one| {
+    for part in options(scene) {
+        let (order, option) = (part.order, part.option);
+        let stored = |role: &str| -> BTreeSet<Credit> {
+            let stored = part.shown.transfers.iter().filter_map(|one| {
                 let is_own = one.option_id == option.id && one.role == role;
                 let hash = one.block_hash.clone().filter(|_| is_own)?;
-                Some((
-                    one.tx_id.clone(),
-                    one.position.clone(),
+                Some(Credit {
+                    asset: one.asset.clone(),
+                    tx: one.tx_id.clone(),
+                    position: one.position.clone(),
                     hash,
-                    one.amount_atomic.clone(),
-                ))
+                    amount: one.amount_atomic.clone(),
+                })
             });
-            let paid = scene.paid(wanted.chain, &wanted.asset, address).map(|one| {
-                (
-                    one.tx.clone(),
-                    one.position.clone(),
-                    one.hash.clone(),
-                    one.amount.to_string(),
-                )
+            stored.collect()
+        };
+        let paid = |places: &[(usize, &AssetName)], address: &str, least: u64| {
+            let paid = places.iter().flat_map(|(chain, asset)| {
+                let paid = scene.paid(*chain, asset, address);
+                paid.filter(|one| least <= one.amount).map(Credit::of)
             });
-            let stored: BTreeSet<Credit> = stored.collect();
+            paid.collect::<BTreeSet<Credit>>()
+        };
+        let own = [(part.wanted.chain, &part.wanted.asset)];
+        let sibling = sibling(scene, &part).unwrap_or_default();
+        let astray = scene.astray(part.wanted);
+        let elsewhere = |is_elsewhere: bool| -> Vec<(usize, &AssetName)> {
+            let astray = astray.iter().copied();
+            let astray = astray.filter(|(chain, _)| (*chain != part.wanted.chain) == is_elsewhere);
+            astray.collect()
+        };
+        // What is astray and a trifle is not kept.
+        for (role, truth) in [
+            ("payment", paid(&own, &option.address, 0)),
+            ("sibling", paid(&own, &sibling, 0)),
+            (
+                "wrong_asset",
+                paid(&elsewhere(false), &option.address, DUST),
+            ),
+            ("wrong_chain", paid(&elsewhere(true), &option.address, DUST)),
+        ] {
             let what = format!("what order {} was paid ({role})", order.number);
-            same(&what, &stored, &paid.collect())?;
+            same(&what, &stored(role), &truth)?;
         }
     }
     Ok(())
 }
 
+/// The other form of an option's address, which is told on chains that have them.
+pub(super) fn sibling(scene: &Scene<'_>, part: &Part<'_>) -> Option<String> {
+    let plan = scene.plans.get(part.wanted.chain)?;
+    (plan.family == Family::Bitcoin).then(|| keys::sibling(&part.option.address))
+}
+
 pub(super) fn what_waits_exists(scene: &Scene<'_>) -> Verdict {
-    for (order, _, shown, wanted, option, _) in options(scene) {
+    for Part {
+        order,
+        shown,
+        wanted,
+        option,
+        ..
+    } in options(scene)
+    {
         let Some(node) = scene.nodes.get(wanted.chain) else {
             continue;
         };
@@ -188,15 +236,21 @@ fn waiting<'a>(
 }
 
 pub(super) fn sightings_are_possible(scene: &Scene<'_>) -> Verdict {
-    for (order, _, shown, wanted, option, _) in options(scene) {
-        let Some(node) = scene.nodes.get(wanted.chain) else {
-            continue;
-        };
+    for Part {
+        order,
+        shown,
+        option,
+        ..
+    } in options(scene)
+    {
         for one in shown
             .transfers
             .iter()
             .filter(|one| one.option_id == option.id)
         {
+            let Some(node) = scene.node_of(&one.asset) else {
+                continue;
+            };
             let Some(tx) = node.ledger.tx(&paywatch_domain::TxId::new(&one.tx_id)) else {
                 return Err(format!("order {}: nobody sent {one:?}", order.number));
             };
@@ -215,15 +269,15 @@ pub(super) fn sightings_are_possible(scene: &Scene<'_>) -> Verdict {
 }
 
 /// All money that counts for an option, as the branch of the watcher's cursor and the mempool have it.
-fn money(
-    scene: &Scene<'_>,
-    order: &Order,
-    made: &Made,
-    shown: &Shown,
-    wanted: &Wanted,
-    option: &ShownOption,
-    height: u64,
-) -> Result<Vec<Money>, String> {
+pub(super) fn money(scene: &Scene<'_>, part: &Part<'_>) -> Result<Vec<Money>, String> {
+    let Part {
+        order,
+        made,
+        shown,
+        wanted,
+        option,
+        height,
+    } = part;
     let expires_at = made.created_at.plus_s(order.expires_in_s);
     let late_until = expires_at.plus_s(order.late_window_s);
     let tip = scene.row(wanted.chain).and_then(|row| row.cursor.as_ref());
@@ -234,19 +288,27 @@ fn money(
         .map_or(1, |plan| u64::from(plan.depth));
     let mut all = Vec::new();
     let mut take = |sighted_at: UnixMillis, amount: u128, certainty| {
-        if sighted_at <= late_until {
-            all.push(Money {
-                amount,
-                certainty,
-                is_in_time: sighted_at <= expires_at,
-            });
-        }
+        all.push(Money {
+            amount,
+            certainty,
+            seen_at: sighted_at.0,
+            time: if sighted_at <= expires_at {
+                Timing::InTime
+            } else if sighted_at <= late_until {
+                Timing::Late
+            } else {
+                Timing::TooLate
+            },
+        });
     };
     for paid in scene.paid(wanted.chain, &wanted.asset, &option.address) {
         let mut stored = shown.transfers.iter();
-        let stored = stored.find(|one| one.tx_id == paid.tx && one.position == paid.position);
+        let stored = stored.find(|one| {
+            let is_own = one.option_id == option.id && one.role == "payment";
+            is_own && one.tx_id == paid.tx && one.position == paid.position
+        });
         let stored = stored.ok_or_else(|| format!("{} is not stored", paid.tx))?;
-        if paid.height < height {
+        if paid.height < *height {
             continue;
         }
         let certainty = if paid.height + depth <= tip + 1 {
@@ -263,16 +325,16 @@ fn money(
     Ok(all)
 }
 
-fn bounds(order: &Order, wanted: &Wanted) -> Bounds {
-    rules::bounds(wanted.due, order.under, order.over, DUST)
+pub(super) fn bounds(part: &Part<'_>) -> Bounds {
+    let order = part.order;
+    rules::bounds(part.wanted.due, order.under, order.over, DUST)
 }
 
 pub(super) fn sums_are_those_of_the_credits(scene: &Scene<'_>) -> Verdict {
-    for (order, made, shown, wanted, option, height) in options(scene) {
-        let money = money(scene, order, made, shown, wanted, option, height)?;
-        let truth = rules::totals(&money);
-        let what = |name: &str| format!("{name} of order {}", order.number);
-        let tally = &option.tally;
+    for part in options(scene) {
+        let truth = rules::totals(&money(scene, &part)?);
+        let what = |name: &str| format!("{name} of order {}", part.order.number);
+        let tally = &part.option.tally;
         same(&what("seen"), &atomic(&tally.seen), &Some(truth.in_time))?;
         same(
             &what("confirming"),
@@ -290,29 +352,33 @@ pub(super) fn sums_are_those_of_the_credits(scene: &Scene<'_>) -> Verdict {
 }
 
 pub(super) fn the_status_follows_the_rules(scene: &Scene<'_>) -> Verdict {
-    for (order, made, shown) in scene.made() {
-        let Some(shown) = shown else {
-            continue;
-        };
-        let expires_at = made.created_at.plus_s(order.expires_in_s);
-        let is_read = order.wanted.iter().all(|wanted| {
-            let until = scene.row(wanted.chain).and_then(|row| row.covered_until);
-            until.is_some_and(|until| expires_at < until)
-        });
-        let is_closed = expires_at < scene.evidence.now && is_read;
+    for (_, shown) in scene.invoices() {
         let mut statuses = Vec::new();
-        let parts = order.wanted.iter().zip(&shown.options).zip(&made.heights);
-        for ((wanted, option), height) in parts {
-            let money = money(scene, order, made, shown, wanted, option, *height)?;
-            let status = rules::status(bounds(order, wanted), &money, order.is_canceled, is_closed);
+        for part in options(scene).filter(|part| part.shown.id == shown.id) {
+            let order = part.order;
+            let money = money(scene, &part)?;
+            let is_closed = is_closed(scene, &part);
+            let status = rules::status(bounds(&part), &money, order.is_canceled, is_closed);
+            let option = part.option;
             let what = format!("the status of {} of order {}", option.asset, order.number);
             same(&what, &option.status.as_str(), &status)?;
             statuses.push(status);
         }
-        let what = format!("the status of order {}", order.number);
+        let what = format!("the status of {:?}", shown.order_id);
         same(&what, &shown.status.as_str(), &rules::best(&statuses))?;
     }
     Ok(())
+}
+
+/// Whether the invoice's window has passed and was read completely.
+pub(super) fn is_closed(scene: &Scene<'_>, part: &Part<'_>) -> bool {
+    let order = part.order;
+    let expires_at = part.made.created_at.plus_s(order.expires_in_s);
+    let is_read = order.wanted.iter().all(|wanted| {
+        let until = scene.row(wanted.chain).and_then(|row| row.covered_until);
+        until.is_some_and(|until| expires_at < until)
+    });
+    expires_at < scene.evidence.now && is_read
 }
 
 pub(super) fn every_chain_is_read(scene: &Scene<'_>) -> Verdict {

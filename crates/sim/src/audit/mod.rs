@@ -5,6 +5,7 @@
 
 mod checks;
 mod evidence;
+mod exceptions;
 mod ledgers;
 mod merchants;
 mod rules;

@@ -8,7 +8,7 @@ use paywatch_store::chains::ChainRow;
 use super::evidence::Evidence;
 use crate::chain::{BlockId, Node};
 use crate::merchant::{Merchants, Shop};
-use crate::order::{Made, Order};
+use crate::order::{Made, Order, Wanted};
 use crate::scenario::ChainPlan;
 use crate::told::Shown;
 
@@ -36,6 +36,8 @@ pub struct Scene<'a> {
     pub is_settled: bool,
     /// By chain.
     placed: Vec<Vec<Placed>>,
+    /// All that can be paid, with its chain.
+    assets: Vec<(usize, AssetName)>,
 }
 
 impl<'a> Scene<'a> {
@@ -57,7 +59,15 @@ impl<'a> Scene<'a> {
             endpoints,
             is_settled: false,
             placed: Vec::new(),
+            assets: Vec::new(),
         };
+        let chains = scene.plans.iter().enumerate();
+        let names = chains.flat_map(|(chain, plan)| {
+            let names = plan.assets.iter();
+            names.map(move |symbol| (chain, format!("{symbol}@{}", plan.name)))
+        });
+        let assets = names.filter_map(|(chain, name)| Some((chain, name.parse().ok()?)));
+        scene.assets = assets.collect();
         scene.placed = (0..plans.len()).map(|chain| scene.branch(chain)).collect();
         scene
     }
@@ -107,6 +117,24 @@ impl<'a> Scene<'a> {
     ) -> impl Iterator<Item = &'b Placed> {
         let all = self.placed.get(chain).into_iter().flatten();
         all.filter(move |one| one.asset == *asset && *one.key == *address.as_bytes())
+    }
+
+    /// Everything else that can come to the address of an option: the other assets of its chain, and all of
+    /// the other chains of its family, each with its chain.
+    pub(super) fn astray<'b>(&'b self, wanted: &'b Wanted) -> Vec<(usize, &'b AssetName)> {
+        let family = self.plans.get(wanted.chain).map(|plan| plan.family);
+        let known = self.assets.iter().filter(move |(chain, asset)| {
+            let other = self.plans.get(*chain).map(|plan| plan.family);
+            other == family && *asset != wanted.asset
+        });
+        known.map(|(chain, asset)| (*chain, asset)).collect()
+    }
+
+    /// The node of the chain on which an asset is paid.
+    pub(super) fn node_of(&self, asset: &str) -> Option<&Node> {
+        let (_, name) = asset.split_once('@')?;
+        let chain = self.plans.iter().position(|plan| plan.name == name)?;
+        self.nodes.get(chain).map(|node| &**node)
     }
 
     /// Every order that was made, with what is said of it; `None` when nothing is.

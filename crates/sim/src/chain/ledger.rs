@@ -198,6 +198,12 @@ impl Ledger {
             .map_or(tx.sent_at, |first| first.min(tx.sent_at))
     }
 
+    /// Whether another transaction was sent that spends the same as this one.
+    pub fn has_rival(&self, tx: &Tx) -> bool {
+        let mut others = self.known.values().filter(|other| other.id != tx.id);
+        others.any(|other| other.spends.iter().any(|out| tx.spends.contains(out)))
+    }
+
     /// Remembers a transaction that exists.
     pub(super) fn note(&mut self, tx: &Arc<Tx>) {
         // Sent again, it is as old as it was.
