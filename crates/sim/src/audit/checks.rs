@@ -1,7 +1,7 @@
 //! Every invariant by its name.
 
 use super::scene::Scene;
-use super::{exceptions, ledgers, merchants};
+use super::{credits, exceptions, ledgers, merchants};
 
 /// One invariant: a sentence about what is wrong, if it is.
 pub(super) type Check = fn(&Scene<'_>) -> Result<(), String>;
@@ -21,7 +21,7 @@ pub(super) const ALWAYS: [(&str, Check); 15] = [
     ("terms_are_as_asked_for", ledgers::terms_are_as_asked_for),
     (
         "credits_are_those_of_the_chain",
-        ledgers::credits_are_those_of_the_chain,
+        credits::credits_are_those_of_the_chain,
     ),
     ("what_waits_exists", ledgers::what_waits_exists),
     ("sightings_are_possible", ledgers::sightings_are_possible),

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use paywatch_domain::TxId;
 
-use super::ledgers::{Part, bounds, is_closed, money, options, same, sibling};
+use super::credits::sibling;
+use super::ledgers::{Part, bounds, is_closed, money, options, same};
 use super::rules::{self, Way};
 use super::scene::Scene;
 use crate::order::DUST;

@@ -4,6 +4,7 @@
 //! `domain::fold`, `domain::status` or `domain::sums` is used here.
 
 mod checks;
+mod credits;
 mod evidence;
 mod exceptions;
 mod ledgers;
