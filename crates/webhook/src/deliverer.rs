@@ -63,7 +63,7 @@ impl Default for Settings {
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Something was recorded or started; step again.
+    /// Something was started; step again.
     Progress,
     /// Nothing to do before this time, unless a send finishes.
     Idle {
@@ -155,9 +155,9 @@ impl<S: HttpSend> Deliverer<S> {
     pub async fn step(&mut self, now: UnixMillis) -> Result<Step, WebhookError> {
         self.now = now;
         self.reap();
-        let recorded = self.record(now).await?;
-        let started = self.start_due(now).await?;
-        if recorded || started {
+        self.record(now).await?;
+        // What a record made due is started by the same step.
+        if self.start_due(now).await? {
             return Ok(Step::Progress);
         }
         let mut conn = self.store.read().await?;
@@ -207,7 +207,7 @@ impl<S: HttpSend> Deliverer<S> {
                 "stopped while webhooks were under way; they are sent again"
             );
         }
-        self.record(self.now).await.map(drop)
+        self.record(self.now).await
     }
 
     /// Takes what has finished, without waiting.
@@ -217,10 +217,10 @@ impl<S: HttpSend> Deliverer<S> {
         }
     }
 
-    /// Records all that has finished in one unit; answers whether there was anything.
-    async fn record(&mut self, now: UnixMillis) -> Result<bool, WebhookError> {
+    /// Records all that has finished in one unit.
+    async fn record(&mut self, now: UnixMillis) -> Result<(), WebhookError> {
         if self.finished.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         self.finished.sort_by_key(|finished| finished.sent.delivery);
         let mut recorded = Vec::with_capacity(self.finished.len());
@@ -254,7 +254,7 @@ impl<S: HttpSend> Deliverer<S> {
             self.held.remove(&sent.delivery);
             note(&sent, &outcome, kind);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Claims what is due and starts sending it; answers whether there was anything.
