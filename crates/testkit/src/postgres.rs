@@ -132,7 +132,18 @@ impl Postgres {
         // SIGINT is a fast shutdown: open transactions are rolled back, everything is written.
         self.process.signal(Signal::INT)?;
         self.process.wait(STOP_LIMIT).await?;
-        self.process = launch(&self.programs, self.folder.path(), self.port).await?;
+        // The children of a server that was killed end by themselves, and keep its memory until then.
+        let (programs, folder) = (&self.programs, self.folder.path());
+        let launched =
+            eventually(
+                "the old server's children to end",
+                STOP_LIMIT,
+                async || match launch(programs, folder, self.port).await {
+                    Err(error) if error.to_string().contains("is still in use") => Ok(None),
+                    launched => launched.map(Some),
+                },
+            );
+        self.process = launched.await?;
         Ok(())
     }
 }
