@@ -143,6 +143,12 @@ impl Planner<'_> {
     fn act(&mut self, habit: Habit, at: UnixMillis, delay_ms: i64) {
         let due = self.bill.due;
         let part = due / 4 + self.random.below(due / 2);
+        // So little that a tolerance may cover it, or more than any.
+        let margin = if self.random.is(500_000) {
+            self.random.below(due / 25).saturating_add(1)
+        } else {
+            part
+        };
         match habit {
             Habit::Exact => self.pay(at, due),
             Habit::Split => {
@@ -150,8 +156,8 @@ impl Planner<'_> {
                 self.pay(later, due.saturating_sub(part));
                 self.pay(at, part);
             }
-            Habit::Over => self.pay(at, due.saturating_add(part)),
-            Habit::Under => self.pay(at, part),
+            Habit::Over => self.pay(at, due.saturating_add(margin)),
+            Habit::Under => self.pay(at, due.saturating_sub(margin)),
             Habit::TopUp => {
                 let later = self.later(at, delay_ms * 2);
                 self.pay(at, part);

@@ -7,7 +7,7 @@ use super::{credits, exceptions, ledgers, merchants};
 pub(super) type Check = fn(&Scene<'_>) -> Result<(), String>;
 
 /// What is so at every moment between two steps.
-pub(super) const ALWAYS: [(&str, Check); 15] = [
+pub(super) const ALWAYS: [(&str, Check); 16] = [
     (
         "the_cursor_stands_on_a_block",
         ledgers::the_cursor_stands_on_a_block,
@@ -25,6 +25,10 @@ pub(super) const ALWAYS: [(&str, Check); 15] = [
     ),
     ("what_waits_exists", ledgers::what_waits_exists),
     ("sightings_are_possible", ledgers::sightings_are_possible),
+    (
+        "downtime_makes_nothing_late",
+        ledgers::downtime_makes_nothing_late,
+    ),
     (
         "sums_are_those_of_the_credits",
         ledgers::sums_are_those_of_the_credits,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use paywatch_domain::UnixMillis;
+use paywatch_domain::{Family, TxId, UnixMillis};
 use paywatch_wire::time::parse_rfc3339;
 
 use super::rules::{self, Bounds, Certainty, Money, Timing};
@@ -130,7 +130,7 @@ pub(super) fn what_waits_exists(scene: &Scene<'_>) -> Verdict {
             continue;
         };
         for one in waiting(shown, option) {
-            let tx = node.ledger.tx(&paywatch_domain::TxId::new(&one.tx_id));
+            let tx = node.ledger.tx(&TxId::new(&one.tx_id));
             let pays = tx.into_iter().flat_map(|tx| &tx.pays);
             let mut pays = pays.filter(|pay| pay.position.as_str() == one.position);
             let is_real = pays.any(|pay| {
@@ -139,6 +139,14 @@ pub(super) fn what_waits_exists(scene: &Scene<'_>) -> Verdict {
             });
             if !is_real {
                 return Err(format!("order {}: nobody sent {one:?}", order.number));
+            }
+            // The same money cannot wait twice.
+            let mut others = waiting(shown, option);
+            if let Some(other) = others.find(|other| scene.are_rivals(one, other)) {
+                return Err(format!(
+                    "order {}: {one:?} waits beside {other:?}",
+                    order.number
+                ));
             }
         }
     }
@@ -173,7 +181,7 @@ pub(super) fn sightings_are_possible(scene: &Scene<'_>) -> Verdict {
             let Some(node) = scene.node_of(&one.asset) else {
                 continue;
             };
-            let Some(tx) = node.ledger.tx(&paywatch_domain::TxId::new(&one.tx_id)) else {
+            let Some(tx) = node.ledger.tx(&TxId::new(&one.tx_id)) else {
                 return Err(format!("order {}: nobody sent {one:?}", order.number));
             };
             // A replacement inherits from what it replaces.
@@ -183,6 +191,33 @@ pub(super) fn sightings_are_possible(scene: &Scene<'_>) -> Verdict {
                 return Err(format!(
                     "{} was sent at {} and seen at {}",
                     tx.id, first.0, seen.0
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where nothing waits for blocks in sight, money was first seen at the time of its block, or when the last poll
+/// began that found everything read: that the watcher was down makes nothing late. A clock that was put back
+/// explains more.
+pub(super) fn downtime_makes_nothing_late(scene: &Scene<'_>) -> Verdict {
+    for part in options(scene) {
+        let own = part.shown.transfers.iter();
+        for one in own.filter(|one| one.option_id == part.option.id) {
+            let node = scene.node_of(&one.asset);
+            let node = node.filter(|node| node.plan.family != Family::Bitcoin);
+            let Some(node) = node.filter(|node| node.polls.is_sorted()) else {
+                continue;
+            };
+            let claimed = node.ledger.last_claimed(&TxId::new(&one.tx_id));
+            let seen = time(&one.sighted_at);
+            if claimed.is_some_and(|claimed| claimed < seen)
+                && node.polls.binary_search(&seen).is_err()
+            {
+                return Err(format!(
+                    "order {}: {} is in a block of {claimed:?}, and was seen at {}",
+                    part.order.number, one.tx_id, seen.0
                 ));
             }
         }

@@ -16,9 +16,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use paywatch_domain::EndpointId;
+use paywatch_wire::time::parse_rfc3339;
 
 pub use evidence::Evidence;
 pub use scene::Scene;
+
+use crate::told::ShownTransfer;
 
 /// Something that must never be so, and is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,10 +70,36 @@ impl Audit {
         for (check, look) in checks::ALWAYS {
             look(scene).map_err(|text| Violation::new(check, text))?;
         }
+        self.replacements_are_as_old(scene)?;
         self.sightings_stay(scene)?;
         if scene.is_settled {
             for (check, look) in checks::SETTLED {
                 look(scene).map_err(|text| Violation::new(check, text))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A transaction that spends what an earlier one to the same option spent is as old as that: raising the
+    /// fee makes no payment late.
+    fn replacements_are_as_old(&self, scene: &Scene<'_>) -> Result<(), Violation> {
+        for (order, invoice) in scene.invoices() {
+            let transfers = || invoice.transfers.iter();
+            let new = transfers().filter(|one| !self.sightings.contains_key(&one.id));
+            for one in new {
+                let mut earlier = transfers().filter(|before| {
+                    let is_same = before.option_id == one.option_id && before.role == one.role;
+                    is_same && self.sightings.contains_key(&before.id)
+                });
+                let is_younger = |before: &&ShownTransfer| {
+                    scene.are_rivals(before, one)
+                        && parse_rfc3339(&before.sighted_at).ok()
+                            < parse_rfc3339(&one.sighted_at).ok()
+                };
+                if let Some(before) = earlier.find(is_younger) {
+                    let text = format!("order {}: {one:?} after {before:?}", order.number);
+                    return Err(Violation::new("replacements_are_as_old", text));
+                }
             }
         }
         Ok(())

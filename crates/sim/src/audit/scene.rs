@@ -2,7 +2,7 @@
 
 use std::sync::MutexGuard;
 
-use paywatch_domain::{AssetName, EndpointId};
+use paywatch_domain::{AssetName, EndpointId, TxId};
 use paywatch_store::chains::ChainRow;
 
 use super::evidence::Evidence;
@@ -10,7 +10,7 @@ use crate::chain::{BlockId, Node};
 use crate::merchant::{Merchants, Shop};
 use crate::order::{Made, Order, Wanted};
 use crate::scenario::ChainPlan;
-use crate::told::Shown;
+use crate::told::{Shown, ShownTransfer};
 
 /// Money in a block of the branch on which the watcher stands.
 #[derive(Clone, Debug)]
@@ -135,6 +135,16 @@ impl<'a> Scene<'a> {
         let (_, name) = asset.split_once('@')?;
         let chain = self.plans.iter().position(|plan| plan.name == name)?;
         self.nodes.get(chain).map(|node| &**node)
+    }
+
+    /// Whether two transfers of one asset are of transactions that spend the same.
+    pub(super) fn are_rivals(&self, one: &ShownTransfer, other: &ShownTransfer) -> bool {
+        let node = self.node_of(&one.asset);
+        let tx = |of: &ShownTransfer| node?.ledger.tx(&TxId::new(&of.tx_id));
+        let both = tx(one).zip(tx(other).filter(|_| one.asset == other.asset));
+        both.is_some_and(|(tx, other)| {
+            tx.id != other.id && tx.spends.iter().any(|out| other.spends.contains(out))
+        })
     }
 
     /// Every order that was made, with what is said of it; `None` when nothing is.

@@ -84,6 +84,8 @@ pub struct Ledger {
     mined: BTreeMap<TxId, BlockId>,
     /// Transactions that were ever made, by id.
     known: BTreeMap<TxId, Arc<Tx>>,
+    /// The latest time that a block with a transaction claims, of whatever branch.
+    claimed: BTreeMap<TxId, UnixMillis>,
 }
 
 impl Ledger {
@@ -98,6 +100,7 @@ impl Ledger {
             spent: BTreeMap::new(),
             mined: BTreeMap::new(),
             known: BTreeMap::new(),
+            claimed: BTreeMap::new(),
         };
         let mut below = None;
         for number in 0..=height {
@@ -126,6 +129,10 @@ impl Ledger {
             hash: BlockHash::new(&format!("{}-{height}-{id}", self.name)),
         };
         self.by_hash.insert(at.hash.clone(), id);
+        for entry in &entries {
+            let claimed = self.claimed.entry(entry.tx.id.clone()).or_insert(time);
+            *claimed = time.max(*claimed);
+        }
         self.blocks.push(Arc::new(BlockData {
             at,
             parent: parent.map_or_else(|| BlockHash::new("none"), |parent| parent.hash),
@@ -202,6 +209,11 @@ impl Ledger {
     pub fn has_rival(&self, tx: &Tx) -> bool {
         let mut others = self.known.values().filter(|other| other.id != tx.id);
         others.any(|other| other.spends.iter().any(|out| tx.spends.contains(out)))
+    }
+
+    /// The latest time that a block with this transaction claims; `None` while none had it.
+    pub fn last_claimed(&self, id: &TxId) -> Option<UnixMillis> {
+        self.claimed.get(id).copied()
     }
 
     /// Remembers a transaction that exists.

@@ -60,6 +60,12 @@ impl World {
                 Ok(())
             }
             Ok(Err(error)) => Err(Violation::new("invoices_can_be_made", error)),
+            // It is made, and nobody hears of that.
+            Ok(Ok(_)) if self.calm_since.is_none() && entropy.is(self.scenario.shop_failure) => {
+                self.report.faults = self.report.faults.saturating_add(1);
+                self.agenda.add(again, Task::Order(number));
+                Ok(())
+            }
             Ok(Ok(answered)) => {
                 let invoice =
                     answer(&answered).map_err(|error| Violation::new("answers_are_json", error))?;
