@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod defects;
 mod demo;
 mod nodes;
 mod paths;
@@ -31,6 +32,8 @@ cargo xtask COMMAND
   bench [--quick] [NAME ...]    benchmarks
   sim [--seeds N] [--seed S] [--jobs J] ...
                                 simulated worlds with faults and crashes, looked at by an auditor
+  sim --defects [NAME ...] [--jobs J]
+                                proves that it finds bugs: puts known mistakes into a copy of the code
   tidy                          the rules of this repository that no other tool checks
 
 What setup installs lives outside the checkout: $PAYWATCH_CACHE, else $XDG_CACHE_HOME/paywatch,

@@ -1,15 +1,20 @@
 //! `cargo xtask sim [--seeds N] [--seed S] [--jobs J] ...`: builds the program `sim` as released, and hands over
-//! to it.
+//! to it; with `--defects` it proves that the simulator finds bugs.
 
-use crate::{paths, run};
+use crate::{defects, paths, run};
 use anyhow::{Context, Result};
 use std::process::{Command, ExitCode};
 
 /// The cargo profile that it is built with, and the folder of what it builds.
 const PROFILE: &str = "bench-run";
 
-/// `sim [ARGUMENTS OF THE SIMULATOR]`
+/// `sim [ARGUMENTS OF THE SIMULATOR]` or `sim --defects [NAME ...]`
 pub(crate) fn command(arguments: &[String]) -> Result<ExitCode> {
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "--defects"
+    {
+        return defects::command(rest);
+    }
     eprintln!("build: the first time takes some minutes");
     run::show(
         run::cargo()

@@ -211,8 +211,8 @@ pub fn run(
             total.add(seed, result);
             progress(&total);
             if failures_max <= total.failed.len() {
+                // Worlds that have begun are waited for, so that the first failure is always the same.
                 next.store(count, Ordering::Relaxed);
-                break;
             }
         }
         anyhow::Ok(())

@@ -48,6 +48,9 @@ struct Arguments {
     /// Tell what happens in the world of --seed.
     #[arg(long)]
     tell: bool,
+    /// End at the first seed that fails, without looking for a smaller scenario.
+    #[arg(long)]
+    first: bool,
 }
 
 impl Arguments {
@@ -104,11 +107,14 @@ fn run(arguments: &Arguments) -> Result<Total> {
     };
     let jobs = usize::try_from(arguments.jobs).unwrap_or(1);
     let mut progress = Progress::new(count);
-    let total = campaign::run(first, count, jobs, FAILURES_MAX, |total| {
+    let failures_max = if arguments.first { 1 } else { FAILURES_MAX };
+    let total = campaign::run(first, count, jobs, failures_max, |total| {
         progress.show(total);
     })?;
-    if let Some((seed, violation)) = total.failed.first() {
-        tell(*seed, violation)?;
+    match total.failed.first() {
+        Some((seed, violation)) if arguments.first => println!("seed {seed} fails: {violation}"),
+        Some((seed, violation)) => tell(*seed, violation)?,
+        None => {}
     }
     for (seed, violation) in total.failed.iter().skip(1) {
         println!("seed {seed} fails too: {violation}");
