@@ -44,6 +44,13 @@ pub(super) const DEFECTS: &[Defect] = &[
         to: "placements::close(tx, &closing[..0], self.now)",
     },
     Defect {
+        name: "evicted_still_counts",
+        why: "what the node has dropped from its mempool stays as if it were there",
+        file: "crates/engine/src/apply/poll.rs",
+        from: "(!was_forgotten || !is_recent).then_some(LeftReason::Evicted)",
+        to: "(was_forgotten && !is_recent).then_some(LeftReason::Evicted)",
+    },
+    Defect {
         name: "covered_until_the_answer",
         why: "a chain counts as read up to when the poll was answered, not up to when it was asked",
         file: "crates/engine/src/apply/poll.rs",
