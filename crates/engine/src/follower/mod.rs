@@ -151,7 +151,8 @@ impl Follower {
         }
     }
 
-    /// Takes the node's hash at a height that was wanted; `None` above the node's tip.
+    /// Takes the node's hash at a height that was wanted; `None` above the node's tip, which is not known
+    /// any more then.
     pub fn hash(&mut self, height: u64, hash: Option<&BlockHash>) -> Result<(), Halt> {
         if !matches!(self.state, State::Searching { height: wanted } if wanted == height) {
             return Ok(());
@@ -163,9 +164,18 @@ impl Follower {
             .find(|header| header.at.height == height);
         let fork = match (ours, hash) {
             (Some(ours), hash) if hash == Some(&ours.at.hash) => ours.at.clone(),
-            (Some(_), _) => {
+            (Some(_), Some(_)) => {
                 let below = height.checked_sub(1).ok_or_else(|| self.too_deep())?;
                 return self.search(below);
+            }
+            // The node's chain ends below by now, which says nothing about this block: its tip must be
+            // asked for again.
+            (Some(_), None) => {
+                self.tip = None;
+                let fork = self.cursor().cloned();
+                let blocks = Vec::new();
+                self.state = State::Reading { fork, blocks };
+                return Ok(());
             }
             // Below everything that is held.
             (None, Some(hash)) => BlockRef {

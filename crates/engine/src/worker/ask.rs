@@ -10,8 +10,8 @@ use paywatch_domain::{BlockHash, BlockHint, BlockRef, Mark, TxId, UnixMillis};
 use paywatch_store::RequestKey;
 use tokio::sync::Semaphore;
 
-/// The longest wait for a new block.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A wait for a new block takes this long at least, in milliseconds: each asks the node something.
+const PATIENCE_MS: i64 = 10_000;
 
 /// A request in flight. It knows in which round it was made: what was asked before the follower turned
 /// round is thrown away.
@@ -156,10 +156,17 @@ pub(super) fn pool<S: Source>(source: &Arc<S>, round: u64, begun_at: UnixMillis)
 }
 
 /// A wait for another tip. The chain is polled meanwhile as well, so it may take long.
-pub(super) fn wake<S: Source>(source: &Arc<S>, round: u64, tip: BlockRef) -> Request<S> {
+pub(super) fn wake<S: Source>(
+    source: &Arc<S>,
+    round: u64,
+    tip: BlockRef,
+    poll_ms: i64,
+) -> Request<S> {
     let source = Arc::clone(source);
+    let patience = u64::try_from(poll_ms.max(PATIENCE_MS)).unwrap_or_default();
+    let patience = Duration::from_millis(patience);
     Box::pin(async move {
-        source.wait_for_change(&tip, PATIENCE).await;
+        source.wait_for_change(&tip, patience).await;
         Answer {
             round,
             what: What::Woken,

@@ -150,6 +150,9 @@ impl<S: Source> Following<S> {
             What::Hash(height, hash) => {
                 self.asked.hash = None;
                 self.follower.hash(height, hash?.as_ref())?;
+                if self.follower.tip().is_none() {
+                    self.poll_at = now;
+                }
                 Ok(true)
             }
             What::Hashes(from, hashes) => {
@@ -308,7 +311,7 @@ impl<S: Source> Following<S> {
             if let Some(tip) = self.follower.tip().filter(|_| is_due) {
                 self.asked.wake = true;
                 self.wake_from = now.plus_ms(WAKE_MS_MIN);
-                requests.push(ask::wake(source, self.round, tip.clone()));
+                requests.push(ask::wake(source, self.round, tip.clone(), pace.poll_ms));
             }
         }
         // Of a node that may be on another chain, or gives no answers, nothing is asked besides.

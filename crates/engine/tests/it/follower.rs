@@ -422,3 +422,24 @@ fn a_window_that_is_not_linked_is_refused() {
     let window = vec![header(1, 0, "0/0"), header(2, 0, "1/9")];
     assert!(matches!(Follower::new(window, 10), Err(Halt::Broken(_))));
 }
+
+/// Another node answers than the one whose tip was asked for, and lags behind it.
+#[test]
+fn a_node_without_a_block_says_nothing_about_it() {
+    let mut node = Node::new(5);
+    let mut follower = Follower::new(window(&node.chain), DEPTH_MAX).unwrap();
+    let (cursor, forked) = (node.tip(), block_ref(5, 7));
+    follower.observe(forked.clone()).unwrap();
+    follower
+        .block(block(forked, BlockHash::new("other")))
+        .unwrap();
+    assert_eq!(follower.want(), Want::Hash(4));
+    follower.hash(4, None).unwrap();
+    assert_eq!((follower.tip(), follower.want()), (None, Want::Nothing));
+    assert_eq!(follower.take(), None, "nothing is undone");
+    node.reorganise(0, 1);
+    let mut copy = node.chain[..5].to_vec();
+    assert_eq!(copy.last(), Some(&cursor));
+    settle(&mut follower, &node, &mut copy).unwrap();
+    assert_eq!(copy, node.chain);
+}
