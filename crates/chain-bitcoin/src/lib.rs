@@ -11,6 +11,7 @@ pub mod source;
 
 mod address;
 mod checksum;
+mod connections;
 mod credentials;
 mod descriptor;
 mod difficulty;

@@ -10,23 +10,18 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use paywatch_domain::limits;
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::connections::Connections;
 use crate::credentials::Credentials;
 use crate::error::SetupError;
 
-/// How long a connection may take to stand.
-const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
-/// After this time an idle connection is not used again: bitcoind closes it after 30 seconds.
-const IDLE: Duration = Duration::from_secs(20);
-/// Idle connections that are kept.
-const IDLE_CONNECTIONS: usize = 4;
 /// Memory that is reserved on an announcement alone.
 const RESERVED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Characters of a node's own words in an error.
@@ -84,9 +79,9 @@ struct Reply {
     error: Option<NodeError>,
 }
 
-/// A connection to one node.
+/// Calls to one node.
 pub(crate) struct Rpc {
-    client: Client,
+    connections: Connections,
     url: Url,
     credentials: Credentials,
     /// User and password of the cookie file as it was last read.
@@ -116,19 +111,11 @@ impl Rpc {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(SetupError::TlsProvider);
         }
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|error| SetupError::Client {
-                detail: chain_of(&error.without_url()),
-            })?;
+        let connections = Connections::new().map_err(|error| SetupError::Client {
+            detail: chain_of(&error.without_url()),
+        })?;
         Ok(Self {
-            client,
+            connections,
             url,
             credentials,
             cookie: Mutex::default(),
@@ -197,7 +184,7 @@ impl Rpc {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         url.set_path(path);
         url.set_query(Some(query).filter(|query| !query.is_empty()));
-        let request = self.client.get(url).timeout(ANSWER);
+        let request = self.connections.next().get(url).timeout(ANSWER);
         let response = self.send(request).await?;
         Ok(RestAnswer {
             status: response.status(),
@@ -243,7 +230,8 @@ impl Rpc {
 
     async fn post(&self, body: &str, answer: Duration) -> Result<Response, CallError> {
         let mut request = self
-            .client
+            .connections
+            .next()
             .post(self.url.clone())
             .header(reqwest::header::CONTENT_TYPE, "application/json")
             .timeout(answer)
