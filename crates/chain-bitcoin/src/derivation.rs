@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
-use paywatch_domain::{ChainName, Family, TxId, limits};
+use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey, private_material};
+use paywatch_domain::{Amount, Asset, ChainName, Family, TxId, limits};
 
 use crate::address::{Lock, ScriptType, address};
 use crate::descriptor::Descriptor;
 use crate::hash::Hash256;
 use crate::network::Network;
-use crate::private::private_material;
 
 /// Parsed keys that are remembered; above this all are forgotten and read again when needed.
 const REMEMBERED_MAX: usize = 256;
@@ -135,8 +134,11 @@ impl Derivation for BitcoinDerivation {
     }
 
     /// BIP21: `bitcoin:ADDRESS?amount=BTC`.
-    fn payment_uri(&self, _: &ChainName, address: &str, amount: &str) -> String {
-        format!("bitcoin:{address}?amount={amount}")
+    fn payment_uri(&self, asset: &Asset, address: &str, amount: Amount) -> String {
+        format!(
+            "bitcoin:{address}?amount={}",
+            amount.decimal(asset.decimals)
+        )
     }
 
     fn transaction_id(&self, text: &str) -> Option<TxId> {

@@ -20,7 +20,6 @@ mod hash;
 mod headers;
 mod key;
 mod node;
-mod private;
 mod proof;
 mod rpc;
 mod transaction;

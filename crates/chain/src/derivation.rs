@@ -1,6 +1,6 @@
 //! From a merchant's public key material to addresses.
 
-use paywatch_domain::{ChainName, Family, TxId};
+use paywatch_domain::{Amount, Asset, ChainName, Family, TxId};
 
 /// Public key material that was read and found good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,8 +134,8 @@ pub trait Derivation: Send + Sync + 'static {
         chain: &ChainName,
     ) -> Result<Vec<Sibling>, KeyError>;
 
-    /// The payment URI for an address and an exact decimal amount, for example BIP21.
-    fn payment_uri(&self, chain: &ChainName, address: &str, amount: &str) -> String;
+    /// The payment URI for an address and an exact amount of an asset, for example BIP21 or ERC-681.
+    fn payment_uri(&self, asset: &Asset, address: &str, amount: Amount) -> String;
 
     /// A transaction's id in the form in which the chain's blocks hold it; `None` when it is none.
     fn transaction_id(&self, text: &str) -> Option<TxId> {

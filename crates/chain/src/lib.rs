@@ -7,6 +7,7 @@ pub mod block;
 pub mod compute;
 pub mod derivation;
 pub mod error;
+pub mod private;
 pub mod source;
 pub mod watch;
 
@@ -14,5 +15,6 @@ pub use block::{Block, Credit, Pool, Spenders, Vetting};
 pub use compute::Compute;
 pub use derivation::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 pub use error::{Retry, SourceError};
+pub use private::private_material;
 pub use source::{BoxFuture, Health, Located, Source};
 pub use watch::WatchTable;

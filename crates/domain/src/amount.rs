@@ -55,6 +55,11 @@ impl Amount {
         Self(U256::from(atomic))
     }
 
+    /// An amount of so many atomic units, the most significant byte first.
+    pub fn from_be_bytes(atomic: [u8; 32]) -> Self {
+        Self(U256::from_be_bytes(atomic))
+    }
+
     /// Reads a count of atomic units, for example `"76924"`.
     pub fn parse_atomic(text: &str) -> Result<Self, AmountError> {
         Self::parse(text, 0)

@@ -2,7 +2,7 @@
 //! their own.
 
 use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
-use paywatch_domain::{ChainName, Family};
+use paywatch_domain::{Amount, Asset, ChainName, Family};
 
 /// Derives the addresses of one family.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ impl Derivation for SimDerivation {
         }])
     }
 
-    fn payment_uri(&self, _: &ChainName, address: &str, amount: &str) -> String {
-        format!("sim:{address}?amount={amount}")
+    fn payment_uri(&self, asset: &Asset, address: &str, amount: Amount) -> String {
+        format!("sim:{address}?amount={}", amount.decimal(asset.decimals))
     }
 }

@@ -7,7 +7,7 @@ use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, CompressedPublicKey, KnownHrp};
 use paywatch_chain::{Derivation, KeyError, Sibling};
 use paywatch_chain_bitcoin::{BitcoinDerivation, Network};
-use paywatch_domain::{ChainName, Family};
+use paywatch_domain::{Amount, Asset, AssetKind, ChainName, Family};
 
 /// `m/84h/0h/0h` of the phrase `abandon … about` (BIP84), as zpub and as xpub.
 pub(crate) const ZPUB: &str = "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs";
@@ -319,10 +319,17 @@ fn what_cannot_be_derived() {
 
 #[test]
 fn payment_uris() {
+    let asset = Asset {
+        name: "btc@regtest".parse().unwrap(),
+        kind: AssetKind::Native,
+        decimals: 8,
+        dust: Amount::ZERO,
+        caip19: "".into(),
+    };
     let uri = derivation().payment_uri(
-        &chain(Network::Regtest),
+        &asset,
         "bcrt1qcr8te4kr609gcawutmrza0j4xv80jy8zeqchgx",
-        "0.00076924",
+        Amount::from_atomic(76_924),
     );
     let expected = "bitcoin:bcrt1qcr8te4kr609gcawutmrza0j4xv80jy8zeqchgx?amount=0.00076924";
     assert_eq!(uri, expected);

@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures_util::future::join;
 use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 use paywatch_domain::{
-    Asset, AssetKind, AssetName, Catalogue, ChainName, ChainSpec, Entropy, Family, Finality,
-    InvoiceId, MerchantId, Mode, UnixMillis, WalletId,
+    Amount, Asset, AssetKind, AssetName, Catalogue, ChainName, ChainSpec, Entropy, Family,
+    Finality, InvoiceId, MerchantId, Mode, UnixMillis, WalletId,
 };
 use paywatch_engine::commands::{
     Answered, Ask, Caller, CommandError, CommandParts, Commands, Idempotent, Sight,
@@ -101,8 +101,8 @@ impl Derivation for PlainDerivation {
         }])
     }
 
-    fn payment_uri(&self, _: &ChainName, address: &str, amount: &str) -> String {
-        format!("plain:{address}?amount={amount}")
+    fn payment_uri(&self, asset: &Asset, address: &str, amount: Amount) -> String {
+        format!("plain:{address}?amount={}", amount.decimal(asset.decimals))
     }
 }
 

@@ -124,8 +124,7 @@ impl Commands {
             address: sibling.address,
             key: sibling.key,
         });
-        let amount = option.due.decimal(option.asset.decimals);
-        let payment_uri = derivation.payment_uri(&chain.name, &derived.address, &amount);
+        let payment_uri = derivation.payment_uri(&option.asset, &derived.address, option.due);
         let terms = OptionTerms {
             id,
             asset: option.asset.name.clone(),

@@ -3,14 +3,14 @@
 //! Deliberately generous: a typing error in a private key leaves it almost as secret as before. What
 //! is public never has these forms.
 
-use bitcoin::base58;
+use base58ck as base58;
 
 /// Fewest and most words that are taken for a seed phrase: BIP39 has 12 to 24, SLIP-39 up to 33, and
 /// one may have been forgotten.
 const PHRASE_WORDS: std::ops::RangeInclusive<usize> = 11..=33;
 
 /// What private material `text` contains, in words for people; `None` when it contains none.
-pub(crate) fn private_material(text: &str) -> Option<&'static str> {
+pub fn private_material(text: &str) -> Option<&'static str> {
     if has_phrase(text) {
         return Some("a seed phrase");
     }
