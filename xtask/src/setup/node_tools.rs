@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The first one names the part; the tests are written against these releases.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("standardwebhooks", "1.1.1"),
     ("bitcoinjs-lib", "7.0.5"),
     ("bip32", "5.0.1"),
     ("@bitcoinerlab/secp256k1", "1.2.0"),
+    ("ethers", "6.17.0"),
 ];
 
 /// Gives the folder `node_modules` that holds the packages.

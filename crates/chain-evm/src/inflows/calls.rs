@@ -1,0 +1,109 @@
+//! `debug_traceBlockByHash` with `callTracer`: one tree of calls for each transaction.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, U256};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::{Inflows, Outermost, add, add_mints, check_count, check_outermost, fault};
+use crate::fault::Fault;
+use crate::json::read;
+use crate::proof::ProvenBlock;
+
+/// What the answer is called in faults.
+const WHAT: &str = "call traces";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Trace<'a> {
+    tx_hash: Option<B256>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    error: Option<String>,
+}
+
+/// One call. Those inside of it are kept as text: they may be nested a thousand times.
+#[derive(Deserialize)]
+struct Frame<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    from: Address,
+    to: Option<Address>,
+    value: Option<U256>,
+    error: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    calls: Vec<&'a RawValue>,
+}
+
+impl Inflows {
+    /// From the trees of calls of a block. What a call that failed did, and all below it, is undone:
+    /// nodes mark only the call that failed.
+    pub fn from_calls(block: &ProvenBlock, answer: &[u8]) -> Result<Self, Fault> {
+        let traces: Vec<Trace<'_>> = read(WHAT, answer)?;
+        check_count(block, traces.len())?;
+        let mut by_transaction = traces
+            .into_iter()
+            .enumerate()
+            .map(|(number, trace)| walk(block, number, &trace))
+            .collect::<Result<Vec<_>, _>>()?;
+        add_mints(block, &mut by_transaction);
+        Ok(Self { by_transaction })
+    }
+}
+
+fn walk(
+    block: &ProvenBlock,
+    number: usize,
+    trace: &Trace<'_>,
+) -> Result<BTreeMap<Address, U256>, Fault> {
+    let root = match (trace.result, &trace.error) {
+        (Some(root), None) => root,
+        (_, Some(error)) => return Err(fault(number, format!("it was not traced: {error}"))),
+        (None, None) => return Err(fault(number, "it has no result")),
+    };
+    let mut inflows = BTreeMap::new();
+    let mut open = vec![root];
+    let mut is_outermost = true;
+    while let Some(text) = open.pop() {
+        let frame: Frame<'_> = read(WHAT, text.get().as_bytes())?;
+        let failed = frame.error.is_some();
+        if std::mem::take(&mut is_outermost) {
+            let creates = frame.kind.starts_with("CREATE");
+            let outermost = Outermost {
+                hash: trace.tx_hash,
+                to: frame.to.filter(|_| !creates),
+                value: frame.value.unwrap_or_default(),
+                failed,
+            };
+            check_outermost(block, number, &outermost)?;
+        }
+        if failed {
+            continue;
+        }
+        if moves(frame.kind)
+            .ok_or_else(|| fault(number, format!("a call of type {}", frame.kind)))?
+        {
+            let to = frame.to.ok_or_else(|| fault(number, "a call to nobody"))?;
+            add(
+                &mut inflows,
+                frame.from,
+                to,
+                frame.value.unwrap_or_default(),
+            );
+        }
+        open.extend(frame.calls);
+    }
+    Ok(inflows)
+}
+
+/// Whether a call of this type moves its value. That of a delegated call is its caller's, shown again;
+/// a `CALLCODE` sends to itself.
+fn moves(kind: &str) -> Option<bool> {
+    match kind {
+        "CALL" | "CREATE" | "CREATE2" | "SELFDESTRUCT" => Some(true),
+        "DELEGATECALL" | "STATICCALL" | "CALLCODE" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,265 @@
+//! Proves that answers are the whole block that was asked for.
+//!
+//! The asked hash commits to the header, and the header to the roots of transactions, receipts and
+//! withdrawals and to the bloom over all logs. All of them are recomputed from what the node gave.
+
+use alloy_primitives::{Address, B256, Bloom, U64, keccak256};
+use alloy_rlp::RlpEncodable;
+use alloy_trie::root::{ordered_trie_root, ordered_trie_root_encoded};
+use paywatch_domain::{BlockHash, BlockRef, UnixMillis};
+use serde::Deserialize;
+
+use crate::fault::Fault;
+use crate::header::Header;
+use crate::json::read;
+use crate::receipt::Receipt;
+use crate::rules::{ReceiptCheck, Rules, TransactionCheck, WithdrawalCheck};
+use crate::transaction::Transaction;
+
+/// Milliseconds of a second.
+const SECOND_MS: u64 = 1000;
+
+/// A block of which everything was checked that the chain's [`Rules`] tell to check.
+#[derive(Debug)]
+pub struct ProvenBlock {
+    pub(crate) at: BlockRef,
+    pub(crate) hash: B256,
+    pub(crate) parent: BlockHash,
+    pub(crate) time: UnixMillis,
+    /// Who gets the fees.
+    pub(crate) beneficiary: Address,
+    pub(crate) transactions: Vec<Transaction>,
+    /// One for each transaction, in the same order.
+    pub(crate) receipts: Vec<Receipt>,
+    pub(crate) withdrawals: Vec<Withdrawal>,
+    /// Bytes of the answers.
+    pub(crate) bytes: usize,
+}
+
+/// What the consensus layer pays out (EIP-4895).
+#[derive(Debug, Deserialize, RlpEncodable)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Withdrawal {
+    /// Which one, counted over all blocks.
+    pub(crate) index: U64,
+    validator_index: U64,
+    pub(crate) address: Address,
+    /// In thousand millions of wei.
+    #[serde(rename = "amount")]
+    pub(crate) amount_gwei: U64,
+}
+
+/// What stands beside the header in the answer.
+#[derive(Deserialize)]
+struct Body {
+    hash: B256,
+    transactions: Vec<Transaction>,
+    withdrawals: Option<Vec<Withdrawal>>,
+}
+
+/// Proves that `block_answer` (`eth_getBlockByHash` with full transactions) and `receipts_answer`
+/// (`eth_getBlockReceipts`) are what `block` commits to. Both are the `result` of an answer.
+pub fn prove(
+    rules: Rules,
+    block: &BlockRef,
+    block_answer: &[u8],
+    receipts_answer: &[u8],
+) -> Result<ProvenBlock, Fault> {
+    let header: Header = read("block", block_answer)?;
+    let computed = header.hash();
+    if block.hash.as_str() != computed.to_string() {
+        return Err(Fault::BlockHash { computed });
+    }
+    let found = header.number.to();
+    if found != block.height {
+        return Err(Fault::Height { found });
+    }
+    let body: Body = read("block", block_answer)?;
+    if body.hash != computed {
+        return Err(Fault::BlockHash {
+            computed: body.hash,
+        });
+    }
+    check_transactions(rules, &header, computed, &body.transactions)?;
+    let withdrawals = check_withdrawals(rules, &header, body.withdrawals)?;
+    let receipts: Vec<Receipt> = read("receipts", receipts_answer)?;
+    check_places(computed, &body.transactions, &receipts)?;
+    check_logs(&receipts)?;
+    check_receipts(rules, &header, &receipts)?;
+    let time_ms = header.timestamp.to::<u64>().saturating_mul(SECOND_MS);
+    Ok(ProvenBlock {
+        at: block.clone(),
+        hash: computed,
+        parent: BlockHash::new(&header.parent_hash.to_string()),
+        time: UnixMillis(i64::try_from(time_ms).unwrap_or(i64::MAX)),
+        beneficiary: header.miner,
+        transactions: body.transactions,
+        receipts,
+        withdrawals,
+        bytes: block_answer.len().saturating_add(receipts_answer.len()),
+    })
+}
+
+fn check_transactions(
+    rules: Rules,
+    header: &Header,
+    hash: B256,
+    transactions: &[Transaction],
+) -> Result<(), Fault> {
+    let mut encoded = Vec::with_capacity(transactions.len());
+    for (number, transaction) in transactions.iter().enumerate() {
+        let claimed = transaction.hash;
+        let placed =
+            transaction.block_hash == Some(hash) && transaction.index == Some(place(number));
+        if !placed {
+            return Err(Fault::Misplaced {
+                what: "transaction",
+                number,
+                detail: format!("{claimed} says another block or number"),
+            });
+        }
+        let Some(bytes) = transaction.encode()? else {
+            if rules.transactions == TransactionCheck::Hash {
+                continue;
+            }
+            let kind = transaction.kind();
+            return Err(Fault::TransactionType { number, kind });
+        };
+        let computed = keccak256(&bytes);
+        if claimed != computed {
+            return Err(Fault::TransactionHash {
+                number,
+                claimed,
+                computed,
+            });
+        }
+        encoded.push(bytes);
+    }
+    match rules.transactions {
+        TransactionCheck::Root => same_root(
+            "transactions",
+            header.transactions_root,
+            ordered_trie_root_encoded(&encoded),
+        ),
+        TransactionCheck::Hash => Ok(()),
+    }
+}
+
+fn check_withdrawals(
+    rules: Rules,
+    header: &Header,
+    withdrawals: Option<Vec<Withdrawal>>,
+) -> Result<Vec<Withdrawal>, Fault> {
+    match (rules.withdrawals, header.withdrawals_root, withdrawals) {
+        (WithdrawalCheck::Root, Some(root), Some(withdrawals)) => {
+            same_root("withdrawals", root, ordered_trie_root(&withdrawals))?;
+            Ok(withdrawals)
+        }
+        (WithdrawalCheck::Root, None, None) | (WithdrawalCheck::None, _, None) => Ok(Vec::new()),
+        (WithdrawalCheck::None, _, Some(withdrawals)) if withdrawals.is_empty() => Ok(withdrawals),
+        _ => Err(Fault::Withdrawals),
+    }
+}
+
+/// Every receipt is of this block and of the transaction at its place.
+fn check_places(
+    hash: B256,
+    transactions: &[Transaction],
+    receipts: &[Receipt],
+) -> Result<(), Fault> {
+    if receipts.len() != transactions.len() {
+        return Err(Fault::Count {
+            what: "receipts",
+            found: receipts.len(),
+            expected: transactions.len(),
+        });
+    }
+    for (number, (receipt, transaction)) in receipts.iter().zip(transactions).enumerate() {
+        let detail = if receipt.block_hash != hash {
+            format!("it says block {}", receipt.block_hash)
+        } else if receipt.transaction_hash != transaction.hash {
+            format!("it says transaction {}", receipt.transaction_hash)
+        } else if receipt.transaction_index != place(number) {
+            format!("it says number {}", receipt.transaction_index)
+        } else if receipt.kind() != transaction.kind() {
+            format!("it says type {:#x}", receipt.kind())
+        } else {
+            continue;
+        };
+        return Err(Fault::Misplaced {
+            what: "receipt",
+            number,
+            detail,
+        });
+    }
+    Ok(())
+}
+
+/// Logs are of the receipt in which they stand, and numbered upwards through the block.
+fn check_logs(receipts: &[Receipt]) -> Result<(), Fault> {
+    let logs = receipts
+        .iter()
+        .flat_map(|receipt| receipt.logs.iter().map(move |log| (receipt, log)));
+    let mut next = 0_u64;
+    for (number, (receipt, log)) in logs.enumerate() {
+        let index = log.index.to::<u64>();
+        let detail = if log.removed {
+            "marked as removed"
+        } else if log.block_hash != receipt.block_hash {
+            "of another block"
+        } else if log.transaction_hash != receipt.transaction_hash {
+            "of another transaction"
+        } else if index < next {
+            "not numbered upwards"
+        } else {
+            next = index.saturating_add(1);
+            continue;
+        };
+        return Err(Fault::Log { number, detail });
+    }
+    Ok(())
+}
+
+fn check_receipts(rules: Rules, header: &Header, receipts: &[Receipt]) -> Result<(), Fault> {
+    let mut all = Bloom::ZERO;
+    let mut encoded = Vec::with_capacity(receipts.len());
+    for (number, receipt) in receipts.iter().enumerate() {
+        let bloom = receipt.bloom();
+        if bloom != receipt.logs_bloom {
+            return Err(Fault::ReceiptBloom { number });
+        }
+        all.accrue_bloom(&bloom);
+        if rules.receipts == ReceiptCheck::Root {
+            encoded.push(receipt.encode(&bloom)?);
+        }
+    }
+    if all != header.logs_bloom {
+        return Err(Fault::Bloom {
+            computed: Box::new(all),
+        });
+    }
+    match rules.receipts {
+        ReceiptCheck::Root => same_root(
+            "receipts",
+            header.receipts_root,
+            ordered_trie_root_encoded(&encoded),
+        ),
+        ReceiptCheck::Bloom => Ok(()),
+    }
+}
+
+fn same_root(what: &'static str, header: B256, computed: B256) -> Result<(), Fault> {
+    if header == computed {
+        Ok(())
+    } else {
+        Err(Fault::Root {
+            what,
+            header,
+            computed,
+        })
+    }
+}
+
+fn place(number: usize) -> U64 {
+    U64::from(number)
+}

@@ -1,0 +1,93 @@
+//! Receipts as nodes answer them, and the bytes that their root is over.
+
+use alloy_primitives::{Address, B256, Bloom, Bytes, U64};
+use alloy_rlp::{Encodable, RlpEncodable};
+use serde::Deserialize;
+
+use crate::fault::Fault;
+use crate::transaction::{DEPOSIT, list};
+
+/// What became of a transaction.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Receipt {
+    pub(crate) transaction_hash: B256,
+    pub(crate) transaction_index: U64,
+    pub(crate) block_hash: B256,
+    #[serde(rename = "type", default)]
+    kind: U64,
+    /// Since Byzantium (EIP-658).
+    status: Option<U64>,
+    /// Before Byzantium.
+    root: Option<B256>,
+    cumulative_gas_used: U64,
+    pub(crate) logs_bloom: Bloom,
+    pub(crate) logs: Vec<Log>,
+    /// OP stack.
+    deposit_nonce: Option<U64>,
+    /// OP stack; where it is missing the nonce is not part of the root either.
+    deposit_receipt_version: Option<U64>,
+}
+
+/// A log.
+#[derive(Debug, Deserialize, RlpEncodable)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Log {
+    pub(crate) address: Address,
+    pub(crate) topics: Vec<B256>,
+    pub(crate) data: Bytes,
+    #[rlp(skip)]
+    pub(crate) block_hash: B256,
+    #[rlp(skip)]
+    pub(crate) transaction_hash: B256,
+    #[rlp(skip)]
+    #[serde(rename = "logIndex")]
+    pub(crate) index: U64,
+    #[rlp(skip)]
+    #[serde(default)]
+    pub(crate) removed: bool,
+}
+
+impl Receipt {
+    /// Whether the transaction did what it was to do.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.status == Some(U64::from(1))
+    }
+
+    /// The type of its transaction.
+    pub(crate) fn kind(&self) -> u64 {
+        self.kind.to()
+    }
+
+    /// The bloom over its logs.
+    pub(crate) fn bloom(&self) -> Bloom {
+        self.logs.iter().fold(Bloom::ZERO, |mut bloom, log| {
+            bloom.accrue_raw_log(log.address, &log.topics);
+            bloom
+        })
+    }
+
+    /// The bytes of the receipt, with the bloom that was computed.
+    pub(crate) fn encode(&self, bloom: &Bloom) -> Result<Vec<u8>, Fault> {
+        let outcome: &dyn Encodable = match (&self.status, &self.root) {
+            (Some(status), _) => status,
+            (None, Some(root)) => root,
+            // It would be encoded like a failure.
+            (None, None) => {
+                return Err(Fault::Unreadable {
+                    what: "receipts",
+                    detail: "status is missing".to_owned(),
+                });
+            }
+        };
+        let mut fields = vec![outcome, &self.cumulative_gas_used, bloom, &self.logs];
+        if self.kind() == DEPOSIT
+            && let (Some(nonce), Some(version)) =
+                (&self.deposit_nonce, &self.deposit_receipt_version)
+        {
+            fields.extend([nonce as &dyn Encodable, version]);
+        }
+        let kind = u8::try_from(self.kind()).ok().filter(|kind| 0 < *kind);
+        Ok(list(kind, &fields))
+    }
+}
