@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, U256};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::{Inflows, Outermost, add, add_mints, check_count, check_outermost, fault};
@@ -32,7 +31,8 @@ struct Frame<'a> {
     from: Address,
     to: Option<Address>,
     value: Option<U256>,
-    error: Option<IgnoredAny>,
+    /// Empty in some nodes where there is none.
+    error: Option<String>,
     #[serde(borrow, default)]
     calls: Vec<&'a RawValue>,
 }
@@ -68,7 +68,7 @@ fn walk(
     let mut is_outermost = true;
     while let Some(text) = open.pop() {
         let frame: Frame<'_> = read(WHAT, text.get().as_bytes())?;
-        let failed = frame.error.is_some();
+        let failed = frame.error.is_some_and(|error| !error.is_empty());
         if std::mem::take(&mut is_outermost) {
             let creates = frame.kind.starts_with("CREATE");
             let outermost = Outermost {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256, U256};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::{Inflows, Outermost, add, add_mints, check_count, check_outermost, fault};
 use crate::fault::Fault;
@@ -19,7 +18,8 @@ const WHAT: &str = "block trace";
 struct Item<'a> {
     action: Action<'a>,
     block_hash: B256,
-    error: Option<IgnoredAny>,
+    /// Empty in some nodes where there is none.
+    error: Option<String>,
     result: Option<Created>,
     subtraces: usize,
     trace_address: Vec<usize>,
@@ -45,6 +45,12 @@ struct Action<'a> {
 #[derive(Deserialize)]
 struct Created {
     address: Option<Address>,
+}
+
+impl Item<'_> {
+    fn failed(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| !error.is_empty())
+    }
 }
 
 impl Inflows {
@@ -96,7 +102,7 @@ fn walk(
             hash: outermost.transaction_hash,
             to: outermost.action.to,
             value: outermost.action.value.unwrap_or_default(),
-            failed: outermost.error.is_some(),
+            failed: outermost.failed(),
         },
     )?;
     check_whole(number, tree)?;
@@ -104,7 +110,7 @@ fn walk(
     let mut failed: BTreeSet<&[usize]> = BTreeSet::new();
     for (place, item) in tree {
         let above = place.split_last().map(|(_, above)| above);
-        if item.error.is_some() || above.is_some_and(|above| failed.contains(above)) {
+        if item.failed() || above.is_some_and(|above| failed.contains(above)) {
             failed.insert(place);
             continue;
         }

@@ -178,6 +178,17 @@ fn a_transaction_that_failed_paid_nobody() {
     }
 }
 
+#[test]
+fn an_empty_error_is_none() {
+    let built = contract_called();
+    let call = call(0, CONTRACT, 100, vec![pay(7)]);
+    let tree = with(&trees(&built, &call), "/0/result/calls/0/error", json!(""));
+    let list = with(&items(&built, &call), "/1/error", json!(""));
+    for inflows in [of_calls(&built, &tree), of_flat(&built, &list)] {
+        assert_eq!(to_us(&inflows.unwrap()), Some(U256::from(7)));
+    }
+}
+
 /// The machine allows 1024 calls inside of each other; a payer can make a block with them.
 #[test]
 fn a_thousand_calls_inside_of_each_other_are_read() {
