@@ -1,8 +1,8 @@
 //! Ethereum and every chain that speaks its language: proofs of blocks, transfers, addresses.
 //!
-//! Everything here is pure: a node's answers go in as bytes, facts come out. [`prove`] checks that a
+//! Everything here is pure: a node's answers go in as bytes, facts come out. [`prove()`] checks that a
 //! block and its receipts are what the block's hash commits to; [`Inflows`] says what each transaction
-//! paid to whom; [`scan`] keeps what went to watched addresses. [`EvmDerivation`] turns a merchant's
+//! paid to whom; [`scan()`] keeps what went to watched addresses. [`EvmDerivation`] turns a merchant's
 //! public keys into addresses and never sees a private one.
 
 pub mod address;
