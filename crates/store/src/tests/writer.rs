@@ -17,6 +17,7 @@ statements! {
     INSERT = "INSERT INTO settings (key, value) VALUES ($1, $2)";
     COUNT = "SELECT COUNT(*) FROM settings";
     LOCK = "SELECT value FROM settings WHERE key = $1", for_update;
+    FILL = "INSERT INTO settings (key, value) VALUES ($1, $1)";
     UPDATE = "UPDATE settings SET value = $2 WHERE key = $1";
     BROKEN = "SELECT CAST($1 AS BIGINT) FROM no_such_table";
     JOURNAL_MODE = (lite "PRAGMA journal_mode", pg "SHOW fsync");
@@ -43,6 +44,21 @@ enum Then {
 }
 
 struct Write(&'static str, Then);
+
+/// Writes one row.
+struct Fill(usize);
+
+impl Unit for Fill {
+    type Output = ();
+    type Error = StoreError;
+    const NAME: &'static str = "fill";
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        tx.execute(FILL, &[self.0.to_string().as_str().into()])
+            .await
+            .map(drop)
+    }
+}
 
 impl Unit for Write {
     type Output = i64;
@@ -340,3 +356,27 @@ on_both!(
     what_was_sent_is_finished_and_then_the_store_is_closed,
     commits_survive_a_power_cut,
 );
+
+/// The log is copied beside the writer, which makes no difference to what a clean end leaves behind.
+#[tokio::test]
+async fn a_file_that_was_closed_is_the_whole_database() {
+    const COMMITS: usize = 100;
+    let bed = Bed::lite();
+    let (store, writer) = bed.open().await;
+    let filled = async {
+        for number in 0..COMMITS {
+            store.write(Fill(number)).await.unwrap();
+        }
+        let rows = count(&store).await;
+        store.close().await;
+        rows
+    };
+    let rows = drive(writer, filled).await;
+    let file = bed.url.trim_start_matches("sqlite:");
+    let copy = format!("{file}.copy");
+    std::fs::copy(file, &copy).unwrap();
+    let (store, _writer) = Store::open(&format!("sqlite:{copy}"), Options::default())
+        .await
+        .unwrap();
+    assert_eq!(count(&store).await, rows);
+}

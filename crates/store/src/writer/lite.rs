@@ -51,22 +51,27 @@ impl Lite {
     }
 
     pub(crate) async fn run(
-        self,
+        mut self,
         jobs: mpsc::Receiver<Box<dyn Job>>,
         shutdown: impl Future<Output = ()> + Send,
     ) {
         // A simulator ends processes at every moment of one connection.
         if self.options.probe.is_some() {
-            return self.write(jobs, shutdown).await;
+            self.write(jobs, shutdown).await;
+        } else {
+            let due = Arc::clone(&self.checkpoint_due);
+            let mut checkpoints = Checkpoints::new(self.path.clone(), self.options.clone());
+            {
+                let beside = pin!(checkpoints.run(&due));
+                select(pin!(self.write(jobs, shutdown)), beside).await;
+            }
+            checkpoints.close().await;
         }
-        let due = Arc::clone(&self.checkpoint_due);
-        let checkpoints = Checkpoints::new(self.path.clone(), self.options.clone());
-        let checkpoints = pin!(checkpoints.run(&due));
-        select(pin!(self.write(jobs, shutdown)), checkpoints).await;
+        self.close().await;
     }
 
     async fn write(
-        mut self,
+        &mut self,
         mut jobs: mpsc::Receiver<Box<dyn Job>>,
         shutdown: impl Future<Output = ()> + Send,
     ) {
@@ -87,6 +92,9 @@ impl Lite {
         while jobs.recv_many(&mut group, GROUP_MAX).await != 0 {
             self.commit(std::mem::take(&mut group)).await;
         }
+    }
+
+    async fn close(mut self) {
         if let Some(Tx(Conn {
             inner: Either::Lite(Link::Own(conn)),
             ..
