@@ -3,8 +3,8 @@
 //!
 //! * [`random`], [`clock`]: what drives everything; nothing else is random, and no real time is read.
 //! * [`scenario`]: what a seed stands for, and how a failing one is made smaller.
-//! * [`chain`]: the truth about chains (`ledger`, `nature`), endpoints that fail and lie (`node`), and
-//!   the adapter behind the real port (`source`).
+//! * [`chain`]: the truth about chains (`ledger`, `nature`, `marks`), endpoints that fail and lie (`node`),
+//!   and the adapter behind the real port (`source`); [`finality`]: what makes money final on them.
 //! * [`payer`], [`order`], [`merchant`]: what people do; [`told`]: what events say to them.
 //! * [`process`], [`crash`], [`template`]: the process under test, its end, and its first database.
 //! * [`world`]: moves all of it on, one moment after the other.
@@ -17,6 +17,7 @@ pub mod campaign;
 pub mod chain;
 pub mod clock;
 pub mod crash;
+pub mod finality;
 pub mod keys;
 pub mod machine;
 pub mod merchant;

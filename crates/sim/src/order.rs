@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use paywatch_domain::{AssetName, InvoiceId, UnixMillis};
+use paywatch_domain::{AssetName, Finality, InvoiceId, UnixMillis};
 
+use crate::finality;
 use crate::random::Random;
+use crate::scenario::ChainPlan;
 
 /// Digits after the point of every simulated asset.
 pub const DECIMALS: u8 = 8;
@@ -20,6 +22,8 @@ pub struct Wanted {
     pub asset: AssetName,
     /// How much, in atomic units.
     pub due: u64,
+    /// What makes it final.
+    pub finality: Finality,
 }
 
 /// What is known once it was made.
@@ -42,6 +46,8 @@ pub struct Order {
     pub number: usize,
     /// The ways to pay.
     pub wanted: Vec<Wanted>,
+    /// Whether the request says what makes money final; else the chains do.
+    pub has_policy: bool,
     /// Seconds from creation to expiry.
     pub expires_in_s: u64,
     /// Seconds in which late money counts.
@@ -60,20 +66,35 @@ pub struct Order {
 
 impl Order {
     /// Draws what a merchant asks for. `assets` are all that can be paid, with their chains.
-    pub fn draw(number: usize, assets: &[(usize, AssetName)], random: &mut Random) -> Self {
+    pub fn draw(
+        number: usize,
+        assets: &[(usize, AssetName)],
+        plans: &[ChainPlan],
+        random: &mut Random,
+    ) -> Self {
         let tolerances = [0, 0, 5_000, 20_000];
         let count = random.pick(&[1, 1, 1, 2, 3]).copied().unwrap_or(1);
         let mut assets = assets.to_vec();
         random.shuffle(&mut assets);
-        let wanted = assets.into_iter().take(count).map(|(chain, asset)| Wanted {
-            chain,
-            asset,
-            due: random.below(10_000_000).saturating_add(10_000),
+        let has_policy = random.is(500_000);
+        let wanted = assets.into_iter().take(count).filter_map(|(chain, asset)| {
+            let plan = plans.get(chain)?;
+            Some(Wanted {
+                chain,
+                asset,
+                due: random.below(10_000_000).saturating_add(10_000),
+                finality: if has_policy {
+                    finality::draw(plan, random)
+                } else {
+                    plan.finality.clone()
+                },
+            })
         });
         let wanted = wanted.collect();
         Self {
             number,
             wanted,
+            has_policy,
             expires_in_s: random.below(7_000).saturating_add(200),
             late_window_s: random.below(3).saturating_mul(random.below(3_600)),
             under: random.pick(&tolerances).copied().unwrap_or(0),
@@ -90,7 +111,7 @@ impl Order {
             |one| serde_json::json!({ "asset": one.asset.to_string(), "amount": decimal(one.due) }),
         );
         let percent = |millionths: u64| decimal_of(u128::from(millionths), 4);
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "order_id": format!("order-{}", self.number),
             "options": options.collect::<Vec<_>>(),
             "expires_in_s": self.expires_in_s,
@@ -100,6 +121,12 @@ impl Order {
                 "over_percent": percent(self.over),
             },
         });
+        if self.has_policy {
+            let rules = self.wanted.iter();
+            let rules = rules.map(|one| (one.asset.to_string(), finality::form(&one.finality)));
+            let rules: serde_json::Map<_, _> = rules.collect();
+            body["policy"] = serde_json::json!({ "tiers": [{ "finality": rules }] });
+        }
         body.to_string()
     }
 }

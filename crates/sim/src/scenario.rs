@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use paywatch_domain::Family;
+use paywatch_domain::{Family, Finality, Mark};
 
+use crate::finality;
 use crate::random::Random;
 
 /// One kind of trouble, which can be taken out of a scenario.
@@ -115,8 +116,14 @@ pub struct ChainPlan {
     pub block_ms: i64,
     /// A slot without a block.
     pub skip: u32,
-    /// Blocks that make money final.
+    /// Blocks that make money final, where the most are asked for.
     pub depth: u32,
+    /// What makes money final where no policy says otherwise.
+    pub finality: Finality,
+    /// Its marks, and how many blocks each is behind.
+    pub marks: Vec<(Mark, u64)>,
+    /// With a block, the marks stop moving, or move again.
+    pub still: u32,
     /// A deeper reorganisation halts the chain.
     pub reorg_depth_max: u64,
     /// How often the worker polls, in milliseconds.
@@ -250,7 +257,7 @@ impl Scenario {
                 Trouble::Forks => chain.fork = 0,
                 Trouble::DeepForks => chain.deep = 0,
                 Trouble::Outages => (chain.timeout, chain.mood) = (0, 0),
-                Trouble::Lag => (chain.latency_ms, chain.spread_ms) = (1, 0),
+                Trouble::Lag => (chain.latency_ms, chain.spread_ms, chain.still) = (1, 0, 0),
                 Trouble::Lies => chain.lie = 0,
                 Trouble::Failover => (chain.failover, chain.endpoints) = (0, 1),
                 Trouble::Payments => (chain.lost, chain.reverted) = (0, 0),
@@ -310,7 +317,7 @@ fn chain(
 ) -> ChainPlan {
     let is_bitcoin = family == Family::Bitcoin;
     let reorg_depth_max = u64::try_from(random.between(4, 12)).unwrap_or(4);
-    ChainPlan {
+    let mut plan = ChainPlan {
         name,
         family,
         assets,
@@ -321,6 +328,9 @@ fn chain(
             0
         },
         depth: u32::try_from(random.between(1, 5)).unwrap_or(1),
+        finality: Finality::Depth(1),
+        marks: marks(random, family),
+        still: chance(random, &[0, 0, 50_000, 200_000]),
         reorg_depth_max,
         poll_ms: some(random, &[60_000, 120_000, 240_000]),
         has_hints: random.is(700_000),
@@ -340,5 +350,21 @@ fn chain(
         mood: chance(random, &[0, 20_000, 100_000]),
         latency_ms: some(random, &[20, 200, 3_000]),
         spread_ms: some(random, &[0, 5_000, 60_000]),
+    };
+    plan.finality = finality::draw(&plan, random);
+    plan
+}
+
+/// What is finalized is deeper than an endpoint may be behind.
+fn marks(random: &mut Random, family: Family) -> Vec<(Mark, u64)> {
+    let early = match family {
+        Family::Bitcoin => return Vec::new(),
+        Family::Evm => Mark::Safe,
+        Family::Solana => Mark::Confirmed,
+    };
+    if random.is(250_000) {
+        return Vec::new();
     }
+    let (early_lag, late_lag) = (some(random, &[0, 1, 2, 3]), some(random, &[4, 6, 9]));
+    vec![(early, early_lag), (Mark::Finalized, late_lag)]
 }

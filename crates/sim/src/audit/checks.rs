@@ -1,13 +1,13 @@
 //! Every invariant by its name.
 
 use super::scene::Scene;
-use super::{credits, exceptions, ledgers, merchants};
+use super::{credits, exceptions, finality, ledgers, merchants};
 
 /// One invariant: a sentence about what is wrong, if it is.
 pub(super) type Check = fn(&Scene<'_>) -> Result<(), String>;
 
 /// What is so at every moment between two steps.
-pub(super) const ALWAYS: [(&str, Check); 16] = [
+pub(super) const ALWAYS: [(&str, Check); 17] = [
     (
         "the_cursor_stands_on_a_block",
         ledgers::the_cursor_stands_on_a_block,
@@ -16,6 +16,7 @@ pub(super) const ALWAYS: [(&str, Check); 16] = [
         "only_depth_halts_a_chain",
         ledgers::only_depth_halts_a_chain,
     ),
+    ("marks_were_said", finality::marks_were_said),
     ("every_invoice_is_kept", ledgers::every_invoice_is_kept),
     ("an_order_is_one_invoice", ledgers::an_order_is_one_invoice),
     ("terms_are_as_asked_for", ledgers::terms_are_as_asked_for),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use paywatch_domain::{Family, TxId, UnixMillis};
+use paywatch_domain::{Family, Marks, TxId, UnixMillis};
 use paywatch_wire::time::parse_rfc3339;
 
+use super::finality::is_final;
 use super::rules::{self, Bounds, Certainty, Money, Timing};
 use super::scene::Scene;
 use crate::order::{DUST, Made, Order, Wanted, atomic};
@@ -47,9 +48,13 @@ pub(super) fn the_cursor_stands_on_a_block(scene: &Scene<'_>) -> Verdict {
 pub(super) fn only_depth_halts_a_chain(scene: &Scene<'_>) -> Verdict {
     for chain in 0..scene.plans.len() {
         let halted = scene.row(chain).and_then(|row| row.halted.as_deref());
-        if let Some(reason) =
-            halted.filter(|text| !text.starts_with("the chain was reorganised below"))
-        {
+        let node = scene.nodes.get(chain);
+        let is_word_broken = node.is_some_and(|node| node.marking.is_word_broken);
+        let is_right = |text: &str| {
+            text.starts_with("the chain was reorganised below")
+                || (is_word_broken && text.contains("the node had called it final"))
+        };
+        if let Some(reason) = halted.filter(|text| !is_right(text)) {
             return Err(reason.to_owned());
         }
     }
@@ -237,12 +242,10 @@ pub(super) fn money(scene: &Scene<'_>, part: &Part<'_>) -> Result<Vec<Money>, St
     } = part;
     let expires_at = made.created_at.plus_s(order.expires_in_s);
     let late_until = expires_at.plus_s(order.late_window_s);
-    let tip = scene.row(wanted.chain).and_then(|row| row.cursor.as_ref());
+    let row = scene.row(wanted.chain);
+    let tip = row.and_then(|row| row.cursor.as_ref());
     let tip = tip.map_or(0, |cursor| cursor.height);
-    let depth = scene
-        .plans
-        .get(wanted.chain)
-        .map_or(1, |plan| u64::from(plan.depth));
+    let marks = row.map_or(Marks::default(), |row| row.marks);
     let mut all = Vec::new();
     let mut take = |sighted_at: UnixMillis, amount: u128, certainty| {
         all.push(Money {
@@ -268,7 +271,7 @@ pub(super) fn money(scene: &Scene<'_>, part: &Part<'_>) -> Result<Vec<Money>, St
         if paid.height < *height {
             continue;
         }
-        let certainty = if paid.height + depth <= tip + 1 {
+        let certainty = if is_final(&wanted.finality, paid.height, tip, marks) {
             Certainty::Final
         } else {
             Certainty::Confirming

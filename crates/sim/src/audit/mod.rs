@@ -7,6 +7,7 @@ mod checks;
 mod credits;
 mod evidence;
 mod exceptions;
+mod finality;
 mod ledgers;
 mod merchants;
 mod rules;

@@ -1,6 +1,7 @@
 //! Simulated chains behind the real port: the truth, what endpoints know and say of it, and the adapter.
 
 pub mod ledger;
+pub mod marks;
 pub mod nature;
 pub mod node;
 pub mod source;

@@ -6,6 +6,7 @@ use std::task::Waker;
 use paywatch_domain::UnixMillis;
 
 use super::ledger::{BlockId, Ledger, Tx};
+use super::marks::Marking;
 use crate::random::Random;
 use crate::scenario::ChainPlan;
 
@@ -47,6 +48,8 @@ pub enum Fate {
 pub struct Node {
     /// The truth.
     pub ledger: Ledger,
+    /// Up to where it will not go back.
+    pub marking: Marking,
     /// Those who tell of it.
     pub endpoints: Vec<Endpoint>,
     /// The one that is asked.
@@ -76,6 +79,7 @@ impl Node {
         let number = u64::try_from(number).unwrap_or(0);
         Self {
             endpoints: vec![endpoint; plan.endpoints.max(1)],
+            marking: Marking::new(plan, &ledger),
             ledger,
             current: 0,
             plan: plan.clone(),
@@ -195,12 +199,12 @@ impl Node {
         possible.cloned().collect()
     }
 
-    /// Whether everything in the best branch is final: nothing is in its last blocks.
+    /// Whether everything in the best branch is final by any rule: nothing is in its last blocks.
     pub fn is_deep(&self) -> bool {
-        let depth = usize::try_from(self.plan.depth)
-            .unwrap_or(0)
-            .saturating_sub(1);
-        let mut last = self.ledger.down_from(self.ledger.best()).take(depth);
+        let young = u64::from(self.plan.depth).saturating_sub(1);
+        let young = young.max(self.unfinalized().unwrap_or(0));
+        let young = usize::try_from(young).unwrap_or(usize::MAX);
+        let mut last = self.ledger.down_from(self.ledger.best()).take(young);
         last.all(|(_, block)| block.entries.is_empty())
     }
 }

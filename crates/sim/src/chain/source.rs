@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use paywatch_chain::source::{BoxFuture, Health};
 use paywatch_chain::{Block, Credit, Pool, Source, SourceError, Spenders, WatchTable};
-use paywatch_domain::{Amount, BlockHash, BlockRef, ChainName, Family, TxId, UnixMillis};
+use paywatch_domain::{Amount, BlockHash, BlockRef, ChainName, Family, Mark, TxId, UnixMillis};
 
 use super::ledger::{BlockData, Tx};
 use super::node::{Fate, Node};
@@ -240,11 +240,11 @@ impl Source for SimSource {
     }
 
     fn fetch_pool(&self) -> BoxFuture<'_, Result<Option<RawPool>, SourceError>> {
+        if self.node().plan.family != Family::Bitcoin {
+            return Box::pin(async { Ok(None) });
+        }
         let clock = self.clock.clone();
         self.ask(move |node, _, _| {
-            if node.plan.family != Family::Bitcoin {
-                return Ok(None);
-            }
             let endpoint = node.endpoint();
             let age_ms = clock.now().ms_since(endpoint.since);
             Ok(Some(RawPool {
@@ -265,6 +265,13 @@ impl Source for SimSource {
             conflicts: Vec::new(),
             spenders: Arc::new(Everything(raw.txs)),
         })
+    }
+
+    fn marks(&self) -> BoxFuture<'_, Result<BTreeMap<Mark, BlockRef>, SourceError>> {
+        if self.node().plan.marks.is_empty() {
+            return Box::pin(async { Ok(BTreeMap::new()) });
+        }
+        self.ask(|node, is_lie, _| Ok(node.marks(is_lie)))
     }
 
     fn wait_for_change<'a>(&'a self, tip: &'a BlockRef, patience: Duration) -> BoxFuture<'a, ()> {

@@ -36,12 +36,14 @@ impl World {
         let tip = {
             let mut node = self.node(chain);
             let plan = node.plan.clone();
-            if !is_calm && random.is(plan.fork) {
-                self.fork(chain, &mut node, now, &mut random)
+            let tip = if !is_calm && random.is(plan.fork) {
+                self.fork(&mut node, now, &mut random)
             } else {
                 let mined = if is_calm { 1_000_000 } else { plan.mined };
                 node.ledger.mine(&plan, mined, now, &mut random)
-            }
+            };
+            node.mark(&mut random);
+            tip
         };
         self.random = random;
         self.report.blocks = self.report.blocks.saturating_add(1);
@@ -50,19 +52,15 @@ impl World {
         self.plan_block(chain);
     }
 
-    fn fork(
-        &self,
-        chain: usize,
-        node: &mut crate::chain::Node,
-        now: UnixMillis,
-        random: &mut Random,
-    ) -> BlockId {
+    fn fork(&self, node: &mut crate::chain::Node, now: UnixMillis, random: &mut Random) -> BlockId {
         let plan = node.plan.clone();
         let limit = i64::try_from(plan.reorg_depth_max).unwrap_or(1);
         let depth = if random.is(plan.deep) {
             random.between(limit, limit * 2)
         } else {
-            random.between(1, 3).min(random.between(1, limit))
+            let possible = i64::try_from(node.unfinalized().unwrap_or(u64::MAX));
+            let depth = random.between(1, 3).min(random.between(1, limit));
+            depth.min(possible.unwrap_or(i64::MAX))
         };
         let depth = u64::try_from(depth).unwrap_or(1);
         node.faults = node.faults.saturating_add(1);
@@ -74,7 +72,6 @@ impl World {
                 node.ledger.send(&tx, now);
             }
         }
-        let _ = chain;
         node.ledger.best()
     }
 

@@ -106,7 +106,11 @@ impl World {
             let is_read = row.is_some_and(|row| {
                 row.cursor.as_ref() == Some(best) && self.end() < row.covered_until
             });
-            settled &= is_read && node.ledger.waiting.is_empty() && node.is_deep();
+            let is_marked = node.marking.marked.iter().all(|(mark, block)| {
+                let height = node.ledger.block(*block).at.height;
+                row.and_then(|row| row.marks.get(*mark)) >= Some(height)
+            });
+            settled &= is_read && is_marked && node.ledger.waiting.is_empty() && node.is_deep();
         }
         settled &= self.orders.iter().all(|order| {
             let mut chains = order.wanted.iter().map(|wanted| wanted.chain);

@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use paywatch_domain::{Amount, Asset, AssetKind, AssetName, ChainSpec, Finality, Mode, UnixMillis};
+use paywatch_domain::{Amount, Asset, AssetKind, AssetName, ChainSpec, Mode, UnixMillis};
 
 use crate::audit::{Audit, Violation};
 use crate::chain::Node;
@@ -97,7 +97,7 @@ pub fn spec(plan: &ChainPlan) -> ChainSpec {
         caip2: format!("sim:{}", plan.name).into(),
         family: plan.family,
         mode: Mode::Test,
-        finality: Finality::Depth(plan.depth),
+        finality: plan.finality.clone(),
         reorg_depth_max: plan.reorg_depth_max,
         enabled: true,
         lag_ms_max: 1_200_000,
@@ -186,7 +186,12 @@ impl World {
             let mut random = Random::of(self.scenario.seed, "order", part);
             let until_ms = self.scenario.safety_ms.saturating_mul(ORDERED_PERCENT) / 100;
             let at = now.plus_ms(random.between(60_000, until_ms));
-            self.orders.push(Order::draw(number, &assets, &mut random));
+            self.orders.push(Order::draw(
+                number,
+                &assets,
+                &self.scenario.chains,
+                &mut random,
+            ));
             self.agenda.add(at, Task::Order(number));
         }
         for chain in 0..self.scenario.chains.len() {
