@@ -52,6 +52,20 @@ pub enum SourceError {
         /// Headers it knows of.
         total: u64,
     },
+    /// The node's chain ends below a block that was read before, and shows no other branch: it, or the endpoint
+    /// that answers now, does not know of the blocks above.
+    #[error(
+        "node of {chain} is behind: its chain ends at height {found}, and {read} was read before; nothing is \
+         undone until it shows other blocks"
+    )]
+    Behind {
+        /// Which chain.
+        chain: ChainName,
+        /// The height of the node's last block.
+        found: u64,
+        /// The height that was read.
+        read: u64,
+    },
     /// The node has thrown away blocks that we have not read.
     #[error(
         "node of {chain} is pruned up to height {pruned_height} and block {wanted} is needed; \
@@ -107,6 +121,7 @@ impl SourceError {
         match self {
             Self::Unreachable { .. }
             | Self::Synchronising { .. }
+            | Self::Behind { .. }
             | Self::Missing { .. }
             | Self::Stale { .. }
             | Self::Unproven { .. }
@@ -124,6 +139,7 @@ impl SourceError {
             Self::Refused { .. } => "node_refused",
             Self::WrongNetwork { .. } => "wrong_network",
             Self::Synchronising { .. } => "node_synchronising",
+            Self::Behind { .. } => "node_behind",
             Self::Pruned { .. } => "node_pruned",
             Self::Missing { .. } => "block_missing",
             Self::Stale { .. } => "block_stale",

@@ -16,7 +16,7 @@ use crate::random::Random;
 const EACH: u64 = 20;
 const NEW: u64 = 1_500;
 
-/// The statements of which each chain event has one: the cursor moves (blocks, a branch, a bare rollback), or
+/// The statements of which each chain event has one: the cursor moves (blocks, a branch), or
 /// the chain is covered (a poll: the mempool, marks, the time up to which everything was read).
 const CHAIN_EVENTS: [&str; 2] = ["ADVANCE", "COVER"];
 

@@ -12,8 +12,8 @@ pub struct Header {
     pub parent: BlockHash,
 }
 
-/// Above `fork` the chain is now `blocks`. Connecting, catching up, a reorganisation and a bare
-/// rollback (no blocks) are this one event.
+/// Above `fork` the chain is now `blocks`, at least one. Connecting, catching up and a reorganisation are this
+/// one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainEvent {
     /// The highest block that stays; `None` for the very first event of a chain.

@@ -97,34 +97,52 @@ impl Follower {
         self.tip.as_ref()
     }
 
-    /// Takes the node's tip from a poll.
+    /// Takes the node's tip from a poll. A tip that is held, or lies below everything that is held, is not a
+    /// branch: the node is behind, and nothing is undone before it shows other blocks.
     pub fn observe(&mut self, tip: BlockRef) -> Result<(), Halt> {
         let top = self.top().cloned();
+        let is_behind = self.is_behind_with(&tip);
+        let is_held = is_behind || self.cursor() == Some(&tip);
+        let height = tip.height;
         self.tip = Some(tip.clone());
+        if is_held {
+            self.read_on();
+            return Ok(());
+        }
         let State::Reading { blocks, .. } = &mut self.state else {
             return Ok(());
         };
-        if top.is_none_or(|top| top.height < tip.height || top == tip) {
+        if top.is_none_or(|top| top.height < height || top == tip) {
             return Ok(());
         }
         // The node's chain ends at or below our top, and not with our top.
-        blocks.retain(|block| block.at.height <= tip.height);
-        if let Some(last) = blocks.last() {
-            return if last.at == tip {
-                Ok(())
-            } else {
-                self.search(tip.height)
-            };
+        blocks.retain(|block| block.at.height <= height);
+        match blocks.last() {
+            Some(last) if last.at == tip => Ok(()),
+            Some(_) | None => self.search(height),
         }
-        let is_held = self.window.iter().rev().any(|header| header.at == tip);
-        if is_held && self.allows(tip.height) {
-            let State::Reading { fork, .. } = &mut self.state else {
-                return Ok(());
-            };
-            *fork = Some(tip);
-            return Ok(());
-        }
-        self.search(tip.height)
+    }
+
+    /// Whether the node's tip as last observed is a block below the cursor that is held too, or lies below
+    /// everything that is held: what stands above it is not undone by that, only not known to this node.
+    pub fn is_behind(&self) -> bool {
+        self.tip
+            .as_ref()
+            .is_some_and(|tip| self.is_behind_with(tip))
+    }
+
+    fn is_behind_with(&self, tip: &BlockRef) -> bool {
+        let is_held = self.is_held(Some(tip)) && self.cursor() != Some(tip);
+        let lowest = self.window.front().map(|header| header.at.height);
+        is_held || lowest.is_some_and(|lowest| tip.height < lowest)
+    }
+
+    /// Reads on above the cursor; what was read and not applied is thrown away.
+    fn read_on(&mut self) {
+        self.state = State::Reading {
+            fork: self.cursor().cloned(),
+            blocks: Vec::new(),
+        };
     }
 
     /// What to ask the node next.
@@ -172,9 +190,7 @@ impl Follower {
             // asked for again.
             (Some(_), None) => {
                 self.tip = None;
-                let fork = self.cursor().cloned();
-                let blocks = Vec::new();
-                self.state = State::Reading { fork, blocks };
+                self.read_on();
                 return Ok(());
             }
             // Below everything that is held.
@@ -212,15 +228,13 @@ impl Follower {
     /// Whether an event can be taken. A reorganisation is ready once the new branch reaches the old
     /// tip's height or the node's tip, so that it says one result.
     pub fn is_ready(&self) -> bool {
-        let State::Reading { fork, blocks } = &self.state else {
+        let State::Reading { blocks, .. } = &self.state else {
             return false;
         };
-        let cursor = self.cursor();
-        let changed = !blocks.is_empty() || fork.as_ref() != cursor;
-        // A fork that is not held cannot be the cursor: what stands below it is not known.
-        let held = !blocks.is_empty() || self.is_held(fork.as_ref());
         let height = |block: Option<&BlockRef>| block.map(|block| block.height);
-        changed && held && (self.top() == self.tip.as_ref() || height(cursor) <= height(self.top()))
+        let is_whole =
+            self.top() == self.tip.as_ref() || height(self.cursor()) <= height(self.top());
+        !blocks.is_empty() && is_whole
     }
 
     /// Takes out the event that is ready. It must be applied, and then told by [`Self::applied`]; after

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use paywatch_chain::{Source, WatchTable};
+use paywatch_chain::{Source, SourceError, WatchTable};
 use paywatch_domain::{BlockHash, BlockRef, Entropy, UnixMillis, limits};
 use paywatch_store::chains::Lease;
 use paywatch_store::watched::WatchMark;
@@ -27,6 +27,9 @@ const BLOCKS_AT_ONCE: usize = 3;
 /// The least time from one wait for a change to the next, in milliseconds: a node whose waits end at once is
 /// not asked without end.
 const WAKE_MS_MIN: i64 = 50;
+
+/// A node that has been behind for so long is shown as a problem, in milliseconds.
+const BEHIND_MS: i64 = 30_000;
 
 /// Turns at the node for a round of requests.
 pub(super) fn turns() -> Arc<Semaphore> {
@@ -71,6 +74,8 @@ pub(super) struct Following<S: Source> {
     /// What was last recorded of the mempool and the marks; `None` when it must be compared again.
     pub(super) said: Option<Said>,
     pub(super) waiting_since: Option<UnixMillis>,
+    /// Since when the node's chain ends below what was read.
+    pub(super) behind_since: Option<UnixMillis>,
     /// Whether something was recorded since this was last asked.
     pub(super) has_advanced: bool,
     pub(super) reported: Option<&'static str>,
@@ -141,9 +146,11 @@ impl<S: Source> Following<S> {
                 self.looks = true;
                 let behind = self.follower.cursor() != Some(&health.tip);
                 self.follower.observe(health.tip.clone())?;
-                if self.reported.is_some() || (behind && self.reported_tip != health.tip.height) {
+                let problem = self.lagging(parts, &health.tip, now);
+                let is_new = behind && self.reported_tip != health.tip.height;
+                if self.reported != problem.as_ref().map(SourceError::code) || is_new {
                     self.reported_tip = health.tip.height;
-                    self.report(parts, None, now).await;
+                    self.report(parts, problem.as_ref(), now).await;
                 }
                 Ok(behind)
             }
@@ -180,6 +187,21 @@ impl<S: Source> Following<S> {
                 Ok(true)
             }
         }
+    }
+
+    /// What to say of a node that has been behind for long; endpoints that take turns are so for moments.
+    fn lagging(&mut self, parts: &Parts, tip: &BlockRef, now: UnixMillis) -> Option<SourceError> {
+        if !self.follower.is_behind() {
+            self.behind_since = None;
+            return None;
+        }
+        let since = *self.behind_since.get_or_insert(now);
+        let read = self.follower.cursor()?.height;
+        (BEHIND_MS <= now.ms_since(since)).then(|| SourceError::Behind {
+            chain: parts.spec.name.clone(),
+            found: tip.height,
+            read,
+        })
     }
 
     /// Scans the blocks whose turn it is, and applies what is ready.

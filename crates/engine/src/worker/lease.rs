@@ -124,6 +124,7 @@ impl<S: Source> Following<S> {
             polled_at: None,
             said: None,
             waiting_since: None,
+            behind_since: None,
             has_advanced: false,
             reported: None,
             reported_tip: 0,

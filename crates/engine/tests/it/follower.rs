@@ -308,6 +308,8 @@ proptest! {
                 }
             }
         }
+        // A node that only lost blocks is behind until it has others.
+        node.reorganise(0, 1);
         settle(&mut follower, &node, &mut copy).unwrap();
         prop_assert_eq!(copy, node.chain);
     }
@@ -334,7 +336,7 @@ proptest! {
 
     /// A reorganisation that is read without disturbance is one event with the final result.
     #[test]
-    fn a_reorganisation_is_one_event(undo in 1..7_usize, mine in 0..10_usize) {
+    fn a_reorganisation_is_one_event(undo in 1..7_usize, mine in 1..10_usize) {
         let mut node = Node::new(20);
         let mut follower = Follower::new(Vec::new(), DEPTH_MAX).unwrap();
         let mut copy = Vec::new();
@@ -354,7 +356,7 @@ proptest! {
 
     /// Deeper than the limit: a named end, and the cursor stays.
     #[test]
-    fn a_reorganisation_deeper_than_the_limit_halts(undo in 4..19_usize, mine in 1..30_usize) {
+    fn a_reorganisation_deeper_than_the_limit_halts(undo in 4..19_usize, mine in 15..30_usize) {
         let mut node = Node::new(20);
         let mut follower = Follower::new(Vec::new(), 3).unwrap();
         let mut copy = Vec::new();
@@ -421,6 +423,41 @@ fn a_window_that_is_not_linked_is_refused() {
     };
     let window = vec![header(1, 0, "0/0"), header(2, 0, "1/9")];
     assert!(matches!(Follower::new(window, 10), Err(Halt::Broken(_))));
+}
+
+/// An endpoint that lags, or a node that lost blocks, does not say that they are gone.
+#[test]
+fn a_tip_below_what_was_read_undoes_nothing() {
+    let mut node = Node::new(20);
+    let mut copy = Vec::new();
+    let mut follower = Follower::new(Vec::new(), 5).unwrap();
+    settle(&mut follower, &node, &mut copy).unwrap();
+    let before = copy.clone();
+    // Held; held and as deep as can be; below everything that is held.
+    for undo in [1, 5, 15] {
+        let mut lagging = Node::new(20);
+        lagging.reorganise(undo, 0);
+        follower.observe(lagging.tip()).unwrap();
+        assert_eq!(
+            (follower.want(), follower.take()),
+            (Want::Nothing, None),
+            "{undo}"
+        );
+        assert!(follower.is_behind() && !follower.is_at_tip(), "{undo}");
+    }
+    settle(&mut follower, &node, &mut copy).unwrap();
+    assert!(!follower.is_behind() && copy == before);
+
+    // Another branch whose first blocks are read already is left again.
+    node.reorganise(2, 3);
+    follower.observe(node.tip()).unwrap();
+    while follower.waiting().0 < 2 {
+        assert!(ask(&mut follower, &node).unwrap());
+    }
+    follower.observe(before.last().unwrap().clone()).unwrap();
+    assert!(follower.is_at_tip() && follower.take().is_none());
+    settle(&mut follower, &node, &mut copy).unwrap();
+    assert_eq!(copy.last(), Some(&node.tip()));
 }
 
 /// Another node answers than the one whose tip was asked for, and lags behind it.

@@ -42,7 +42,7 @@ stories!(
     an_exact_payment_is_seen_confirmed_and_paid,
     a_reorganisation_takes_a_paid_invoice_back_until_the_money_returns,
     a_double_spend_in_the_new_branch_leaves_nothing,
-    a_bare_rollback_takes_depth_away,
+    a_node_that_is_behind_undoes_nothing,
     nothing_expires_while_the_node_cannot_be_read,
     an_invoice_says_what_it_waits_for_when_its_chain_stays_unread,
     a_payment_mined_during_downtime_is_in_time_by_its_block,
@@ -214,32 +214,31 @@ async fn a_double_spend_in_the_new_branch_leaves_nothing(mut house: House) {
     assert_eq!(invoice.options[0].tally.remaining, "0.00100000");
 }
 
-async fn a_bare_rollback_takes_depth_away(mut house: House) {
+async fn a_node_that_is_behind_undoes_nothing(mut house: House) {
     let (id, key) = house.invoice(100_000, 900).await;
+    let (open, _) = house.invoice(100_000, 20).await;
     house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
     house.mine(Vec::new()).await;
     let dropped = house.chain.node().drop_blocks(1);
     house.poll().await;
-    let said = [
-        "created",
-        "confirming",
-        "paid",
-        "reverted",
-        "exception.opened",
-    ];
-    expect(&house, id, "confirming", &said).await;
+    let said = ["created", "confirming", "paid"];
+    expect(&house, id, "paid", &said).await;
+    for _ in 0..10 {
+        house.pass(5_000).await;
+        house.poll().await;
+    }
+    expect(&house, id, "paid", &said).await;
+    // What the node does not know of, nobody can be late for.
+    expect(&house, open, "created", &["created"]).await;
+    let problem = house.row().await.problem.expect("a problem is shown");
+    assert_eq!(&*problem.code, "node_behind");
+    assert!(problem.text.contains("is behind"), "{}", problem.text);
+
     house.chain.node().blocks.extend(dropped);
     house.poll().await;
-    let said = [
-        "created",
-        "confirming",
-        "paid",
-        "reverted",
-        "exception.opened",
-        "paid",
-        "exception.resolved",
-    ];
     expect(&house, id, "paid", &said).await;
+    expect(&house, open, "expired", &["created", "expired"]).await;
+    assert!(house.row().await.problem.is_none());
 }
 
 async fn nothing_expires_while_the_node_cannot_be_read(mut house: House) {

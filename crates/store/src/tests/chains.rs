@@ -233,7 +233,11 @@ async fn the_window_of_headers_follows_the_chain(_: &Bed, store: Store) {
     assert_eq!(between, [header(3, "a").at, header(4, "b").at]);
     replace(4, Vec::new(), 3).await.unwrap();
     let kept = blocks::from_height(&mut conn, &chain(), 2).await.unwrap();
-    assert_eq!(kept, [header(3, "a"), header(4, "b")], "a bare rollback");
+    assert_eq!(
+        kept,
+        [header(3, "a"), header(4, "b")],
+        "no blocks above the fork"
+    );
     for low in (4..=294).step_by(10) {
         let run = (low + 1..=low + 10).map(|height| header(height, "c"));
         replace(low, run.collect(), low).await.unwrap();
