@@ -1,6 +1,6 @@
-//! Real parts for tests and for the demo: a Bitcoin node with somebody who pays, a private
-//! Postgres, a merchant's webhook receiver, the verifiers that merchants really use, and
-//! a second implementation of addresses.
+//! Real parts for tests and for the demo: a Bitcoin node with somebody who pays, an EVM node with
+//! contracts, a private Postgres, a merchant's webhook receiver, the verifiers that merchants really
+//! use, and a second implementation of addresses.
 //!
 //! It depends on no other crate of this workspace, so that nothing here can agree with the watcher
 //! by sharing its mistakes. Every part is a private one on a free port and is gone when it is
@@ -8,8 +8,10 @@
 //! error says so, nothing is skipped.
 
 mod addresses;
+mod anvil;
 mod api;
 mod bitcoind;
+mod contracts;
 mod crowd;
 mod disk;
 mod evm_addresses;
@@ -27,8 +29,10 @@ mod wallet;
 mod watcher;
 
 pub use addresses::{AddressQuestion, other_addresses};
+pub use anvil::{Anvil, AnvilOptions};
 pub use api::{Answer, Api};
 pub use bitcoind::{Bitcoind, BlockHash};
+pub use contracts::{Argument, Contract};
 pub use crowd::Crowd;
 pub use disk::SmallDisk;
 pub use evm_addresses::other_evm_addresses;

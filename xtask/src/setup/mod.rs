@@ -1,5 +1,6 @@
 //! `cargo xtask setup`: installs what is missing, once, and says what is there.
 
+mod anvil;
 mod bitcoind;
 mod cargo_tools;
 mod compose;
@@ -22,9 +23,9 @@ pub(crate) use compose::program as compose_program;
 /// What the installed parts are for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// The node alone.
+    /// The Bitcoin node alone.
     Nodes,
-    /// The node and the webhook verifiers.
+    /// The nodes and the webhook verifiers.
     Demo,
     /// Also Postgres and the tools that check code and compose files.
     Test,
@@ -73,6 +74,10 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<Environment> {
     environment.push(("BITCOIND_EXE", program.into()));
 
     if purpose != Purpose::Nodes {
+        let (part, program) = anvil::ensure(&cache)?;
+        report(&mut parts, part);
+        environment.push(("ANVIL_EXE", program.into()));
+
         let (part, interpreter) = python::ensure(&cache)?;
         report(&mut parts, part);
         environment.push(("PAYWATCH_PYTHON", interpreter.into()));

@@ -1,5 +1,5 @@
-//! Libraries for Node that the tests compare with: the verifier of Standard Webhooks, and a second
-//! implementation of addresses.
+//! Libraries for Node: the verifier of Standard Webhooks and a second implementation of addresses, which
+//! the tests compare with, and the compiler of their contracts.
 
 use super::{Part, debian};
 use crate::{paths, run};
@@ -8,19 +8,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The first one names the part; the tests are written against these releases.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("standardwebhooks", "1.1.1"),
     ("bitcoinjs-lib", "7.0.5"),
     ("bip32", "5.0.1"),
     ("@bitcoinerlab/secp256k1", "1.2.0"),
     ("ethers", "6.17.0"),
+    ("solc", "0.8.37"),
 ];
 
 /// Gives the folder `node_modules` that holds the packages.
 pub(crate) fn ensure(cache: &Path) -> Result<(Part, PathBuf)> {
-    if paths::on_path("node").is_none() || paths::on_path("npm").is_none() {
-        debian::install(&["nodejs", "npm"], "the libraries for Node")?;
-    }
+    ensure_npm()?;
     let folder = cache.join("node");
     let modules = folder.join("node_modules");
     let missing = || {
@@ -30,22 +29,7 @@ pub(crate) fn ensure(cache: &Path) -> Result<(Part, PathBuf)> {
         PACKAGES.iter().find(lacks)
     };
     if missing().is_some() {
-        let named = PACKAGES.map(|(package, version)| format!("{package}@{version}"));
-        eprintln!("setup: installing {} for Node", named.join(", "));
-        std::fs::create_dir_all(&folder)?;
-        run::capture(
-            Command::new("npm")
-                .args([
-                    "install",
-                    "--silent",
-                    "--no-audit",
-                    "--no-fund",
-                    "--save-exact",
-                    "--prefix",
-                ])
-                .arg(&folder)
-                .args(&named),
-        )?;
+        install(&folder, &PACKAGES)?;
     }
     if let Some((package, version)) = missing() {
         bail!("npm installed no {package} {version}");
@@ -54,6 +38,32 @@ pub(crate) fn ensure(cache: &Path) -> Result<(Part, PathBuf)> {
     let others = PACKAGES.len() - 1;
     let place = format!("{} ({first} and {others} more)", modules.display());
     Ok((Part::new("node", version, place), modules))
+}
+
+/// Installs packages of exactly these versions below a folder.
+pub(super) fn install(folder: &Path, packages: &[(&str, &str)]) -> Result<()> {
+    ensure_npm()?;
+    let named = packages.iter();
+    let named: Vec<String> = named
+        .map(|(package, version)| format!("{package}@{version}"))
+        .collect();
+    eprintln!("setup: installing {} with npm", named.join(", "));
+    std::fs::create_dir_all(folder)?;
+    run::capture(
+        Command::new("npm")
+            .args(["install", "--silent", "--no-audit", "--no-fund"])
+            .args(["--save-exact", "--prefix"])
+            .arg(folder)
+            .args(&named),
+    )?;
+    Ok(())
+}
+
+fn ensure_npm() -> Result<()> {
+    if paths::on_path("node").is_none() || paths::on_path("npm").is_none() {
+        debian::install(&["nodejs", "npm"], "what npm publishes")?;
+    }
+    Ok(())
 }
 
 /// The version in the manifest of an installed package.
