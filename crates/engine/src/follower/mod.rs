@@ -99,10 +99,10 @@ impl Follower {
 
     /// Takes the node's tip from a poll. A tip that is held, or lies below everything that is held, is not a
     /// branch: the node is behind, and nothing is undone before it shows other blocks.
-    pub fn observe(&mut self, tip: BlockRef) -> Result<(), Halt> {
+    pub fn observe(&mut self, tip: &BlockRef) -> Result<(), Halt> {
         let top = self.top().cloned();
-        let is_behind = self.is_behind_with(&tip);
-        let is_held = is_behind || self.cursor() == Some(&tip);
+        let is_behind = self.is_behind_with(tip);
+        let is_held = is_behind || self.cursor() == Some(tip);
         let height = tip.height;
         self.tip = Some(tip.clone());
         if is_held {
@@ -112,13 +112,13 @@ impl Follower {
         let State::Reading { blocks, .. } = &mut self.state else {
             return Ok(());
         };
-        if top.is_none_or(|top| top.height < height || top == tip) {
+        if top.is_none_or(|top| top.height < height || top == *tip) {
             return Ok(());
         }
         // The node's chain ends at or below our top, and not with our top.
         blocks.retain(|block| block.at.height <= height);
         match blocks.last() {
-            Some(last) if last.at == tip => Ok(()),
+            Some(last) if last.at == *tip => Ok(()),
             Some(_) | None => self.search(height),
         }
     }

@@ -145,7 +145,7 @@ impl<S: Source> Following<S> {
                 self.polled_at = Some(begun_at);
                 self.looks = true;
                 let behind = self.follower.cursor() != Some(&health.tip);
-                self.follower.observe(health.tip.clone())?;
+                self.follower.observe(&health.tip)?;
                 let problem = self.lagging(parts, &health.tip, now);
                 let is_new = behind && self.reported_tip != health.tip.height;
                 if self.reported != problem.as_ref().map(SourceError::code) || is_new {

@@ -77,7 +77,7 @@ fn ask(follower: &mut Follower, node: &Node) -> Result<bool, Halt> {
         }
         Want::Blocks { from, .. } => match node.block(from) {
             Some(block) => follower.block(block).map(|()| true),
-            None => follower.observe(node.tip()).map(|()| true),
+            None => follower.observe(&node.tip()).map(|()| true),
         },
     }
 }
@@ -120,7 +120,7 @@ fn apply(follower: &mut Follower, copy: &mut Vec<BlockRef>) {
 
 fn settle(follower: &mut Follower, node: &Node, copy: &mut Vec<BlockRef>) -> Result<(), Halt> {
     for _ in 0..10_000 {
-        follower.observe(node.tip())?;
+        follower.observe(&node.tip())?;
         while ask(follower, node)? {}
         apply(follower, copy);
         if follower.is_at_tip() {
@@ -230,7 +230,7 @@ impl Shallow {
             return;
         };
         let result = match act {
-            Act::Observe => follower.observe(self.node.tip()).map(|()| true),
+            Act::Observe => follower.observe(&self.node.tip()).map(|()| true),
             Act::Ask(count) => (0..*count).try_fold(true, |_, _| ask(&mut follower, &self.node)),
             Act::Apply => {
                 let before = self.copy.clone();
@@ -297,7 +297,7 @@ proptest! {
         let mut copy = Vec::new();
         for act in acts {
             match act {
-                Act::Observe => follower.observe(node.tip()).unwrap(),
+                Act::Observe => follower.observe(&node.tip()).unwrap(),
                 Act::Ask(count) => for _ in 0..count {
                     ask(&mut follower, &node).unwrap();
                 },
@@ -342,7 +342,7 @@ proptest! {
         let mut copy = Vec::new();
         settle(&mut follower, &node, &mut copy).unwrap();
         node.reorganise(undo, mine);
-        follower.observe(node.tip()).unwrap();
+        follower.observe(&node.tip()).unwrap();
         let mut first = None;
         while first.is_none() {
             prop_assert!(ask(&mut follower, &node).unwrap() || follower.is_ready());
@@ -411,7 +411,7 @@ fn a_chain_that_was_never_read_starts_within_reach_of_the_limit() {
         Want::Nothing,
         "nothing is asked before the node's tip is known"
     );
-    follower.observe(node.tip()).unwrap();
+    follower.observe(&node.tip()).unwrap();
     assert_eq!(follower.want(), Want::Blocks { from: 39, to: 49 });
 }
 
@@ -437,7 +437,7 @@ fn a_tip_below_what_was_read_undoes_nothing() {
     for undo in [1, 5, 15] {
         let mut lagging = Node::new(20);
         lagging.reorganise(undo, 0);
-        follower.observe(lagging.tip()).unwrap();
+        follower.observe(&lagging.tip()).unwrap();
         assert_eq!(
             (follower.want(), follower.take()),
             (Want::Nothing, None),
@@ -450,11 +450,11 @@ fn a_tip_below_what_was_read_undoes_nothing() {
 
     // Another branch whose first blocks are read already is left again.
     node.reorganise(2, 3);
-    follower.observe(node.tip()).unwrap();
+    follower.observe(&node.tip()).unwrap();
     while follower.waiting().0 < 2 {
         assert!(ask(&mut follower, &node).unwrap());
     }
-    follower.observe(before.last().unwrap().clone()).unwrap();
+    follower.observe(before.last().unwrap()).unwrap();
     assert!(follower.is_at_tip() && follower.take().is_none());
     settle(&mut follower, &node, &mut copy).unwrap();
     assert_eq!(copy.last(), Some(&node.tip()));
@@ -466,7 +466,7 @@ fn a_node_without_a_block_says_nothing_about_it() {
     let mut node = Node::new(5);
     let mut follower = Follower::new(window(&node.chain), DEPTH_MAX).unwrap();
     let (cursor, forked) = (node.tip(), block_ref(5, 7));
-    follower.observe(forked.clone()).unwrap();
+    follower.observe(&forked).unwrap();
     follower
         .block(block(forked, BlockHash::new("other")))
         .unwrap();
