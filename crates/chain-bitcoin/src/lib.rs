@@ -11,8 +11,6 @@ pub mod source;
 
 mod address;
 mod checksum;
-mod connections;
-mod credentials;
 mod descriptor;
 mod difficulty;
 mod expression;
@@ -25,9 +23,9 @@ mod rpc;
 mod transaction;
 mod vetting;
 
-pub use credentials::Credentials;
 pub use derivation::BitcoinDerivation;
 pub use error::SetupError;
 pub use network::Network;
+pub use paywatch_chain::rpc::Credentials;
 pub use pool::RawPool;
 pub use source::{BitcoinSource, Config, RawBlock};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use paywatch_chain::rpc::{Call, CallError, read, words};
 use paywatch_domain::limits;
 use reqwest::StatusCode;
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::difficulty::{HEADER_BYTES, Header};
 use crate::hash::Hash256;
-use crate::rpc::{Call, CallError, NodeError, Rpc, read, words};
+use crate::rpc::{NOT_FOUND, Rpc};
 
 /// Headers that one REST request brings; bitcoind allows 2000.
 const REST_HEADERS_MAX: u64 = 2000;
@@ -98,7 +99,7 @@ impl Rpc {
         }
         match self.call("getblockhash", &[json!(height)]).await {
             Ok(hash) => Ok(Some(hash)),
-            Err(CallError::Node(error)) if NodeError::NOT_FOUND.contains(&error.code) => Ok(None),
+            Err(CallError::Node(error)) if NOT_FOUND.contains(&error.code) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -220,7 +221,7 @@ impl Rpc {
                 .map(BlockAnswer::Bytes)
                 .map_err(|error| CallError::Malformed(format!("getblock: {error}"))),
             Err(CallError::Node(error))
-                if error.code == NOT_AVAILABLE || NodeError::NOT_FOUND.contains(&error.code) =>
+                if error.code == NOT_AVAILABLE || NOT_FOUND.contains(&error.code) =>
             {
                 Ok(BlockAnswer::None(error.message))
             }
@@ -326,7 +327,7 @@ impl Rpc {
 fn found<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
     match answer {
         Ok(found) => Ok(Some(found)),
-        Err(CallError::Node(error)) if NodeError::NOT_FOUND.contains(&error.code) => Ok(None),
+        Err(CallError::Node(error)) if NOT_FOUND.contains(&error.code) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bitcoin_slices::Parse;
 use bitcoin_slices::bsl::Transaction;
+use paywatch_chain::rpc::{Call, CallError, read};
 use paywatch_chain::{Pool, Spenders, WatchTable};
 use paywatch_domain::{AssetName, BlockHash, BlockRef, TxId};
 use serde::Deserialize;
@@ -20,7 +21,7 @@ use serde_json::json;
 use crate::hash::Hash256;
 use crate::network::Network;
 use crate::node::ChainInfo;
-use crate::rpc::{Call, CallError, NodeError, Rpc, read};
+use crate::rpc::{NOT_FOUND, Rpc};
 use crate::transaction::{body, credits, for_each_outpoint, hits, parse_outpoint, tx_id};
 use crate::vetting::{self, Fees, Ours};
 
@@ -167,7 +168,7 @@ async fn fetch_bodies(
         for (id, answer) in ids.iter().zip(rpc.batch(&calls).await?) {
             let raw = match answer {
                 Ok(raw) => raw,
-                Err(error) if NodeError::NOT_FOUND.contains(&error.code) => {
+                Err(error) if NOT_FOUND.contains(&error.code) => {
                     left.insert(*id);
                     continue;
                 }

@@ -1,16 +1,10 @@
-//! Nodes that take their time: every wait has an end.
-
-use std::time::Duration;
+//! What a bitcoind says that another node would not.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
 use crate::hash::Hash256;
-
-/// How long an answer may take here, and by when it must have been given up.
-const PATIENCE: Duration = Duration::from_millis(300);
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// A client of a node that is only this listener.
 async fn listen() -> (TcpListener, Rpc) {
@@ -21,80 +15,55 @@ async fn listen() -> (TcpListener, Rpc) {
     (listener, Rpc::new(&url, Credentials::None).unwrap())
 }
 
-/// Sends `head` to the first request and then, if anything, a space after each pause.
-async fn serve(listener: TcpListener, head: &str, pause: Option<Duration>) {
+/// Answers the first request with an error of the node and this code.
+async fn refuse(listener: &TcpListener, code: i64, message: &str) {
+    let body =
+        format!(r#"{{"result":null,"error":{{"code":{code},"message":"{message}"}},"id":1}}"#);
+    let length = body.len();
+    let head = format!("HTTP/1.1 500 Internal Server Error\r\ncontent-length: {length}\r\n\r\n");
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = [0; 4096];
     let _length = stream.read(&mut request).await.unwrap();
-    stream.write_all(head.as_bytes()).await.unwrap();
-    while let Some(pause) = pause {
-        paywatch_testkit::sleep(pause).await;
-        if stream.write_all(b" ").await.is_err() {
-            break;
-        }
-    }
+    stream
+        .write_all(format!("{head}{body}").as_bytes())
+        .await
+        .unwrap();
     std::future::pending::<()>().await;
-}
-
-/// A node that never answers, one that stops in the middle, and one whose answer trickles without an end
-/// are given up when the time for an answer is over.
-#[tokio::test]
-async fn an_answer_that_does_not_end_is_given_up() {
-    const ENDLESS: &str = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n";
-    let drip = Duration::from_millis(20);
-    for (head, pause) in [
-        ("", None),
-        ("HTTP/1.1 200 OK\r\n", None),
-        ("HTTP/1.1 200 OK\r\nx:", Some(drip)),
-        (ENDLESS, None),
-        (ENDLESS, Some(drip)),
-    ] {
-        let (listener, rpc) = listen().await;
-        let asked = rpc.call_within::<u64>("getblockcount", &[], PATIENCE);
-        let answer = tokio::select! {
-            answer = tokio::time::timeout(LIMIT, asked) => answer,
-            () = serve(listener, head, pause) => panic!("it serves without end"),
-        };
-        let error = answer.expect("the wait has an end").unwrap_err();
-        assert!(
-            matches!(error, CallError::Unreachable(_)),
-            "{head:?}: {error:?}"
-        );
-    }
 }
 
 /// A node that has thrown blocks away does not tell which of them held a transaction: that is an answer, not
 /// a failure to be asked about again. A block that was named is taken at people's word until it is read.
 #[tokio::test]
 async fn a_block_that_was_thrown_away_is_unknown_unless_it_was_named() {
-    const BODY: &str = r#"{"result":null,"error":{"code":-1,"message":"Block not available (pruned data)"},"id":1}"#;
-    let head = format!(
-        "HTTP/1.1 500 Internal Server Error\r\ncontent-length: {}\r\n\r\n{BODY}",
-        BODY.len()
-    );
     let transaction = Hash256::of(&[b"transaction"]);
     for named in [None, Some(Hash256::of(&[b"block"]))] {
         let (listener, rpc) = listen().await;
         let answer = tokio::select! {
             answer = rpc.block_of(transaction, named) => answer,
-            () = serve(listener, &head, None) => panic!("it serves without end"),
+            () = refuse(&listener, -1, "Block not available (pruned data)") => panic!("it serves without end"),
         };
         assert_eq!(answer.unwrap(), named);
     }
 }
 
-/// A connection that is closed instead of answered is a node that cannot be reached.
+/// A node that is starting refuses single calls and whole batches alike: it cannot be reached yet.
 #[tokio::test]
-async fn a_closed_connection_is_no_answer() {
-    let (listener, rpc) = listen().await;
-    let closing = async {
-        loop {
-            drop(listener.accept().await.unwrap());
-        }
-    };
-    let error = tokio::select! {
-        answer = rpc.call::<u64>("getblockcount", &[]) => answer.unwrap_err(),
-        () = closing => panic!("it closes without end"),
-    };
-    assert!(matches!(error, CallError::Unreachable(_)), "{error:?}");
+async fn a_node_that_is_starting_cannot_be_reached() {
+    let calls = [("getblockcount", Vec::new())];
+    for is_batch in [false, true] {
+        let (listener, rpc) = listen().await;
+        let asked = async {
+            if is_batch {
+                rpc.batch(&calls).await.map(|_| ())
+            } else {
+                rpc.call::<u64>("getblockcount", &[]).await.map(|_| ())
+            }
+        };
+        let error = tokio::select! {
+            answer = asked => answer.unwrap_err(),
+            () = refuse(&listener, -28, "Loading block index") => panic!("it serves without end"),
+        };
+        let expected = CallError::Unreachable("it is starting: Loading block index".to_owned());
+        assert_eq!(error, expected);
+    }
 }

@@ -8,13 +8,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use paywatch_chain::Vetting;
+use paywatch_chain::rpc::{Call, CallError, read};
 use paywatch_domain::{Amount, TxId};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::hash::Hash256;
-use crate::rpc::{Call, CallError, NodeError, Rpc, read};
+use crate::rpc::{NOT_FOUND, Rpc};
 use crate::transaction::{SATOSHI_MAX, for_each_outpoint};
 
 /// Decimals of amounts in the node's answers.
@@ -157,7 +158,7 @@ pub(crate) async fn ask(
         for (id, answer) in ids.iter().zip(rpc.batch(&calls).await?) {
             let raw = match answer {
                 Ok(raw) => raw,
-                Err(error) if NodeError::NOT_FOUND.contains(&error.code) => continue,
+                Err(error) if NOT_FOUND.contains(&error.code) => continue,
                 Err(error) => return Err(CallError::Node(error)),
             };
             let entry: Entry = read(&raw).map_err(|detail| malformed(&detail))?;

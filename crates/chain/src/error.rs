@@ -1,5 +1,7 @@
 //! What can go wrong between a node and us, and whether asking again helps.
 
+use std::time::Duration;
+
 use paywatch_domain::{BlockRef, ChainName};
 
 /// Whether asking again helps.
@@ -31,6 +33,16 @@ pub enum SourceError {
         chain: ChainName,
         /// The node's words.
         detail: String,
+    },
+    /// The node wants fewer requests, or our own budget for it is used up.
+    #[error("node of {chain} is busy: {detail}")]
+    Busy {
+        /// Which chain.
+        chain: ChainName,
+        /// Who said so.
+        detail: String,
+        /// How long to leave it alone, when that is known.
+        retry_after: Option<Duration>,
     },
     /// The node is another network's.
     #[error("node of {chain} is on another network: expected {expected}, found {found}")]
@@ -120,6 +132,7 @@ impl SourceError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Unreachable { .. }
+            | Self::Busy { .. }
             | Self::Synchronising { .. }
             | Self::Behind { .. }
             | Self::Missing { .. }
@@ -137,6 +150,7 @@ impl SourceError {
         match self {
             Self::Unreachable { .. } => "node_unreachable",
             Self::Refused { .. } => "node_refused",
+            Self::Busy { .. } => "node_busy",
             Self::WrongNetwork { .. } => "wrong_network",
             Self::Synchronising { .. } => "node_synchronising",
             Self::Behind { .. } => "node_behind",

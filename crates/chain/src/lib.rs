@@ -1,13 +1,15 @@
 //! The port between a chain and the engine: blocks in, transfers out.
 //!
 //! An adapter knows one chain family: how to ask a node, how to prove that an answer is complete, how
-//! to derive addresses. It knows nothing of invoices, databases or merchants.
+//! to derive addresses. It knows nothing of invoices, databases or merchants. What adapters share is here
+//! too: how to ask a node ([`rpc`]).
 
 pub mod block;
 pub mod compute;
 pub mod derivation;
 pub mod error;
 pub mod private;
+pub mod rpc;
 pub mod source;
 pub mod watch;
 

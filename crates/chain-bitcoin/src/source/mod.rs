@@ -6,12 +6,12 @@ mod locate;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use paywatch_chain::rpc::{CallError, Credentials, NodeError};
 use paywatch_chain::{
     Block, BoxFuture, Compute, Health, Located, Pool, Source, SourceError, WatchTable,
 };
 use paywatch_domain::{AssetName, BlockHash, BlockHint, BlockRef, ChainName, TxId};
 
-use crate::credentials::Credentials;
 use crate::difficulty::Ancestry;
 use crate::error::SetupError;
 use crate::hash::Hash256;
@@ -20,7 +20,7 @@ use crate::network::Network;
 use crate::node::ChainInfo;
 use crate::pool::{PoolMemory, RawPool};
 use crate::proof::{Content, prove};
-use crate::rpc::{CallError, NodeError, Rpc};
+use crate::rpc::Rpc;
 
 /// Headers that a node in step may have without their blocks: one is just being fetched.
 const HEADERS_AHEAD_MAX: u64 = 1;
@@ -191,7 +191,8 @@ impl BitcoinSource {
     fn failed(&self, error: CallError) -> SourceError {
         let chain = self.chain.clone();
         match error {
-            CallError::Unreachable(detail) => {
+            // bitcoind is busy when its queue is full; what that means for us is that it does not answer.
+            CallError::Unreachable(detail) | CallError::Busy { detail, .. } => {
                 *self.known() = Known::default();
                 SourceError::Unreachable { chain, detail }
             }

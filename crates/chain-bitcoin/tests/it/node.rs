@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use paywatch_chain::{Retry, Source, SourceError};
+use paywatch_chain::{Retry, Source, SourceError, rpc};
 use paywatch_chain_bitcoin::{BitcoinSource, Config, Credentials, Network, SetupError};
 use paywatch_domain::{Amount, BlockHash, BlockRef};
 use paywatch_testkit::{Bitcoind, Payer};
@@ -143,7 +143,10 @@ fn configurations_that_cannot_work() {
             ..good.clone()
         };
         let error = BitcoinSource::new(config).unwrap_err();
-        assert!(matches!(error, SetupError::Url { .. }), "{error}");
+        assert!(
+            matches!(error, SetupError::Node(rpc::SetupError::Url { .. })),
+            "{error}"
+        );
         assert!(!error.to_string().contains("secret"));
     }
     let config = Config {

@@ -20,14 +20,14 @@ const IDLE_CONNECTIONS: usize = 4;
 const CLIENTS: usize = 3;
 
 /// Clients with connections of their own, taken in turn.
-pub(crate) struct Connections {
+pub(super) struct Connections {
     clients: [Client; CLIENTS],
     turn: AtomicUsize,
 }
 
 impl Connections {
     /// No connection is made yet.
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(super) fn new() -> Result<Self, Error> {
         Ok(Self {
             clients: [client()?, client()?, client()?],
             turn: AtomicUsize::new(0),
@@ -35,7 +35,7 @@ impl Connections {
     }
 
     /// A client that was not the last to be taken.
-    pub(crate) fn next(&self) -> &Client {
+    pub(super) fn next(&self) -> &Client {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % CLIENTS;
         let [first, second, third] = &self.clients;
         match turn {
