@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 fn budget(per_second: u32, burst: u32) -> Budget {
     let whole = |number| NonZeroU32::new(number).unwrap();

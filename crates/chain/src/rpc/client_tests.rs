@@ -135,7 +135,7 @@ async fn every_status_has_its_own_error() {
         (
             "429 Slow\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:50:37 GMT",
             "",
-            Err(busy(Some(Duration::from_secs(60)))),
+            Err(busy(Some(Duration::from_mins(1)))),
         ),
     ] {
         let (_, answer) = answered(&format!("HTTP/1.1 {head}"), body).await;

@@ -69,7 +69,7 @@ impl Reply {
     /// The result, or what is said instead.
     pub(super) fn result(self, id: u64, method: &str) -> Result<Box<RawValue>, CallError> {
         if let Some(error) = self.error {
-            return Err(refused(error, method));
+            return Err(refused(&error, method));
         }
         if self.id != Some(id) {
             return Err(CallError::Malformed(format!(
@@ -127,14 +127,14 @@ impl BatchReply {
         let reply: Reply = serde_json::from_str(text).map_err(malformed)?;
         let method = calls.first().map_or("a batch", |(method, _)| *method);
         Err(match reply.error {
-            Some(error) => refused(error, method),
+            Some(error) => refused(&error, method),
             None => CallError::Malformed("one answer to a batch".to_owned()),
         })
     }
 }
 
 /// The node's own error as the caller knows it.
-fn refused(error: NodeError, method: &str) -> CallError {
+fn refused(error: &NodeError, method: &str) -> CallError {
     let message = words(&error.message);
     match error.code {
         NodeError::METHOD_NOT_FOUND => CallError::Refused(format!("it has no method {method}")),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// Nobody is obeyed for longer than this.
-const PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
+const PAUSE_MAX: Duration = Duration::from_mins(10);
 
 /// What the answer's header `Retry-After` asks for (RFC 9110, section 10.2.3), at most ten minutes. A
 /// date is compared with the answer's own, so that it does not matter whose clock is wrong.
