@@ -329,7 +329,7 @@ fn chain(
         },
         depth: u32::try_from(random.between(1, 5)).unwrap_or(1),
         finality: Finality::Depth(1),
-        marks: marks(random, family),
+        marks: marks(random, family, reorg_depth_max),
         still: chance(random, &[0, 0, 50_000, 200_000]),
         reorg_depth_max,
         poll_ms: some(random, &[60_000, 120_000, 240_000]),
@@ -355,8 +355,8 @@ fn chain(
     plan
 }
 
-/// What is finalized is deeper than an endpoint may be behind.
-fn marks(random: &mut Random, family: Family) -> Vec<(Mark, u64)> {
+/// What is finalized is deeper than an endpoint may be behind, and within the blocks that are kept.
+fn marks(random: &mut Random, family: Family, kept: u64) -> Vec<(Mark, u64)> {
     let early = match family {
         Family::Bitcoin => return Vec::new(),
         Family::Evm => Mark::Safe,
@@ -366,5 +366,5 @@ fn marks(random: &mut Random, family: Family) -> Vec<(Mark, u64)> {
         return Vec::new();
     }
     let (early_lag, late_lag) = (some(random, &[0, 1, 2, 3]), some(random, &[4, 6, 9]));
-    vec![(early, early_lag), (Mark::Finalized, late_lag)]
+    vec![(early, early_lag), (Mark::Finalized, late_lag.min(kept))]
 }

@@ -180,24 +180,30 @@ impl ApplyPoll {
         if self.marks.is_empty() {
             return Ok(Marks::default());
         }
+        let rows = chains::all(tx).await?;
+        let stood = rows.into_iter().find(|row| row.chain == self.chain);
+        let stood = stood.map_or(Marks::default(), |row| row.marks);
         let (mut said, mut problem) = (Marks::default(), None);
         for (mark, block) in &self.marks {
-            let height = block.height;
+            let (hash, height) = (&block.hash, block.height);
             let kept = blocks::between(tx, &self.chain, height, height).await?;
             if self.tip_height < height || kept.iter().any(|kept| kept != block) {
                 let text = format!(
-                    "the node calls block {} at height {height} {mark}, which is not on the chain that it gave; \
-                     nothing is final by this mark before the node agrees with itself",
-                    block.hash
+                    "the node calls block {hash} at height {height} {mark}, which is not on the chain that it gave; \
+                     nothing is final by this mark before the node agrees with itself"
                 );
                 problem = Some(("mark_elsewhere", text));
+            } else if kept.is_empty() && stood.get(*mark) < Some(height) {
+                let text = format!(
+                    "the node calls block {hash} at height {height} {mark}, which is below the blocks that are kept \
+                     and can be compared; nothing is final by this mark before it is above: where the chain's own \
+                     finality is always that far behind, reorg_depth_max must be larger"
+                );
+                problem = Some(("mark_too_low", text));
             } else {
                 said = said.with(*mark, height);
             }
         }
-        let rows = chains::all(tx).await?;
-        let stood = rows.into_iter().find(|row| row.chain == self.chain);
-        let stood = stood.map_or(Marks::default(), |row| row.marks);
         for mark in Mark::ALL {
             if let (Some(said), Some(stood)) = (said.get(mark), stood.get(mark))
                 && said < stood

@@ -39,7 +39,8 @@ pub(super) fn marks_were_said(scene: &Scene<'_>) -> Result<(), String> {
             (Mark::Finalized, row.marks.finalized),
         ];
         for (mark, height) in stored {
-            let Some(height) = height else {
+            // Below the first block that was ever read no money counts.
+            let Some(height) = height.filter(|height| row.first_height <= Some(*height)) else {
                 continue;
             };
             let said = node.marking.said.get(&mark).into_iter().flatten();

@@ -79,6 +79,14 @@ impl<'a> Scene<'a> {
         rows.find(|row| row.chain.as_str() == name)
     }
 
+    /// Whether one of the order's chains is covered beyond now: the clock was put back, and by it the time up to
+    /// which is covered is not believed before it has come again.
+    pub(super) fn is_put_back(&self, order: &Order) -> bool {
+        let covered = order.wanted.iter();
+        let mut covered = covered.filter_map(|wanted| self.row(wanted.chain)?.covered_until);
+        covered.any(|until| self.evidence.now < until)
+    }
+
     /// The block on which the watcher stands.
     pub(super) fn cursor(&self, chain: usize) -> Option<BlockId> {
         let cursor = self.row(chain)?.cursor.as_ref()?;

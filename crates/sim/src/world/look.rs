@@ -10,7 +10,7 @@ use crate::audit::{Evidence, Scene, Violation};
 
 /// In the calm a halted chain is left alone until the others have settled, for so long at most, in
 /// milliseconds: it must not stop them.
-const OTHERS_MS: i64 = 3 * 3_600_000;
+const OTHERS_MS: i64 = 6 * 3_600_000;
 
 impl World {
     /// Lets the auditor look, if a process runs.

@@ -29,7 +29,7 @@ use agenda::{Agenda, Task};
 /// Invoices are made in this share of the safety phase, in percent.
 const ORDERED_PERCENT: i64 = 80;
 /// In the calm the auditor looks so often whether everything has settled, in milliseconds.
-const SETTLED_MS: i64 = 600_000;
+const SETTLED_MS: i64 = 120_000;
 /// A world that does not move on after so many moments is stuck.
 const MOMENTS_MAX: u64 = 2_000_000;
 
