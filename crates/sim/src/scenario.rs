@@ -355,16 +355,17 @@ fn chain(
     plan
 }
 
-/// What is finalized is deeper than an endpoint may be behind, and within the blocks that are kept.
+/// What is finalized is deeper than an endpoint may be behind on a branch that everybody else has left, three
+/// blocks each, and within the blocks that are kept.
 fn marks(random: &mut Random, family: Family, kept: u64) -> Vec<(Mark, u64)> {
     let early = match family {
         Family::Bitcoin => return Vec::new(),
         Family::Evm => Mark::Safe,
         Family::Solana => Mark::Confirmed,
     };
-    if random.is(250_000) {
+    let (early_lag, late_lag) = (some(random, &[0, 1, 2, 3]), some(random, &[7, 8, 10]));
+    if random.is(150_000) || kept < 7 {
         return Vec::new();
     }
-    let (early_lag, late_lag) = (some(random, &[0, 1, 2, 3]), some(random, &[4, 6, 9]));
     vec![(early, early_lag), (Mark::Finalized, late_lag.min(kept))]
 }
