@@ -53,9 +53,9 @@ async fn a_deep_reorganisation_halts_until_an_operator_resumes() -> Result<()> {
         let told = house.until_told(&gone).await?.len();
         house.node.invalidate_last(undone).await?;
         house.payer.double_spend(txid, None).await?;
+        house.node.mine(undone + 1).await?;
         let why = until_halted(&house).await?;
         ensure!(why.contains("paywatch chains resume"), "{why}");
-        house.node.mine(undone + 1).await?;
         let listed = run(&house, "chains list").await?;
         ensure!(listed.contains("halted"), "{listed}");
         let body = Invoice::request(DUE_SAT, json!({}));

@@ -62,6 +62,7 @@ async fn a_payment_that_is_mined_again_is_reverted_and_paid() -> Result<()> {
         let (invoice, txid) = paid_under(&house, depth).await?;
         let old = house.shown(&invoice).await?["transfers"][0]["block_hash"].clone();
         house.node.invalidate_last(depth).await?;
+        house.node.mine_empty(1).await?;
         house.until(&invoice, "detected").await?;
         house.mine(depth + 1).await?;
         let paid = house.until(&invoice, "paid").await?;
