@@ -117,6 +117,36 @@ pub enum SourceError {
         /// Which check failed.
         detail: String,
     },
+    /// Too few of several endpoints answer for what they say to be believed.
+    #[error(
+        "{answering} of {members} endpoints of {chain} answer and {agree} have to agree: {detail}"
+    )]
+    TooFew {
+        /// Which chain.
+        chain: ChainName,
+        /// How many answer.
+        answering: usize,
+        /// How many there are.
+        members: usize,
+        /// How many have to agree.
+        agree: usize,
+        /// What is wrong with the others, by their names.
+        detail: String,
+    },
+    /// Endpoints contradict each other further down than blocks need to spread.
+    #[error(
+        "endpoints of {chain} contradict each other at height {height}: {detail}; nothing is read until {agree} of them agree"
+    )]
+    Disagreement {
+        /// Which chain.
+        chain: ChainName,
+        /// Where they do.
+        height: u64,
+        /// How many have to agree.
+        agree: usize,
+        /// Which endpoint says which hash.
+        detail: String,
+    },
     /// An answer that cannot be understood.
     #[error("node of {chain} gave an answer that cannot be read: {detail}")]
     Malformed {
@@ -138,6 +168,8 @@ impl SourceError {
             | Self::Missing { .. }
             | Self::Stale { .. }
             | Self::Unproven { .. }
+            | Self::TooFew { .. }
+            | Self::Disagreement { .. }
             | Self::Malformed { .. } => Retry::Soon,
             Self::Refused { .. } | Self::WrongNetwork { .. } | Self::Pruned { .. } => {
                 Retry::AfterChange
@@ -158,6 +190,8 @@ impl SourceError {
             Self::Missing { .. } => "block_missing",
             Self::Stale { .. } => "block_stale",
             Self::Unproven { .. } => "block_unproven",
+            Self::TooFew { .. } => "too_few_endpoints",
+            Self::Disagreement { .. } => "endpoints_disagree",
             Self::Malformed { .. } => "node_answer_malformed",
         }
     }

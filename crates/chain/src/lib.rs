@@ -2,12 +2,13 @@
 //!
 //! An adapter knows one chain family: how to ask a node, how to prove that an answer is complete, how
 //! to derive addresses. It knows nothing of invoices, databases or merchants. What adapters share is here
-//! too: how to ask a node ([`rpc`]).
+//! too: how to ask a node ([`rpc`]), and how to use several as one ([`pool`]).
 
 pub mod block;
 pub mod compute;
 pub mod derivation;
 pub mod error;
+pub mod pool;
 pub mod private;
 pub mod rpc;
 pub mod source;
@@ -17,6 +18,7 @@ pub use block::{Block, Credit, Pool, Spenders, Vetting};
 pub use compute::Compute;
 pub use derivation::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 pub use error::{Retry, SourceError};
+pub use pool::EndpointPool;
 pub use private::private_material;
 pub use source::{BoxFuture, Health, Located, Source};
 pub use watch::WatchTable;
