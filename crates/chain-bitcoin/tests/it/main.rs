@@ -6,6 +6,7 @@
 )]
 
 mod derivation;
+mod endpoints;
 mod liar;
 mod lies;
 mod locate;

@@ -1,5 +1,6 @@
 //! Hashes and marks that enough endpoints agree on.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -123,7 +124,7 @@ impl<S: Source> EndpointPool<S> {
         }
         let nth = self.agree.saturating_sub(1);
         let agreed = blocks.into_iter().filter_map(|(mark, mut blocks)| {
-            blocks.sort_by(|one, other| other.height.cmp(&one.height));
+            blocks.sort_by_key(|block| Reverse(block.height));
             Some((mark, blocks.into_iter().nth(nth)?))
         });
         Ok(agreed.collect())
@@ -131,9 +132,9 @@ impl<S: Source> EndpointPool<S> {
 }
 
 /// One hash as a list of at most one.
-fn list<'a>(
-    hash: BoxFuture<'a, Result<Option<BlockHash>, SourceError>>,
-) -> BoxFuture<'a, Result<Vec<BlockHash>, SourceError>> {
+fn list(
+    hash: BoxFuture<'_, Result<Option<BlockHash>, SourceError>>,
+) -> BoxFuture<'_, Result<Vec<BlockHash>, SourceError>> {
     Box::pin(async move { Ok(hash.await?.into_iter().collect()) })
 }
 
