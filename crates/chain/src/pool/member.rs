@@ -150,10 +150,11 @@ impl<S> Member<S> {
         }
     }
 
-    /// Notes that a request failed. What is true of the chain, or of what the node keeps, is no failure.
-    pub(super) fn note_error(&self, error: &SourceError) {
+    /// Notes that a request failed, and whether that is a failure at all: what is true of the chain, or of
+    /// what the node keeps, is none.
+    pub(super) fn note_error(&self, error: &SourceError) -> bool {
         let (wait, is_lie) = match error {
-            SourceError::Stale { .. } | SourceError::Pruned { .. } => return,
+            SourceError::Stale { .. } | SourceError::Pruned { .. } => return false,
             SourceError::Unproven { .. } => (LIE, true),
             SourceError::Busy { retry_after, .. } => (retry_after.unwrap_or(FAILURE), false),
             _ => (FAILURE, false),
@@ -173,6 +174,7 @@ impl<S> Member<S> {
         }
         known.errors = known.errors.saturating_add(1);
         known.last_error = Some(error.clone());
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

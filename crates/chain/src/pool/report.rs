@@ -33,7 +33,9 @@ impl<S: Source> EndpointPool<S> {
 
     /// Notes a failed request of an endpoint.
     pub(super) fn note_error(&self, member: &Member<S>, error: &SourceError) {
-        member.note_error(error);
+        if !member.note_error(error) {
+            return;
+        }
         metrics::counter!(
             "pw_endpoint_errors_total",
             "chain" => self.chain.to_string(),
@@ -95,10 +97,15 @@ impl<S: Source> EndpointPool<S> {
 
     /// Tells in the log that the endpoints contradict each other, or that they agree again.
     pub(super) fn tell_split(&self, error: Option<&SourceError>) {
-        let is_split = matches!(error, Some(SourceError::Disagreement { .. }));
+        let is_split = match error {
+            None => false,
+            Some(SourceError::Disagreement { .. }) => true,
+            // Nobody knows as long as too few are asked.
+            Some(_) => return,
+        };
         let was_split = std::mem::replace(&mut self.state().is_split, is_split);
         match error {
-            Some(error) if is_split && !was_split => {
+            Some(error) if !was_split => {
                 tracing::error!(chain = %self.chain, %error, "endpoints contradict each other");
             }
             None if was_split => tracing::info!(chain = %self.chain, "endpoints agree again"),
