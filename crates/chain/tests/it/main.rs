@@ -4,3 +4,4 @@
 mod endpoint;
 mod model;
 mod pool;
+mod telling;
