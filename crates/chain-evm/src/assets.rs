@@ -14,7 +14,15 @@ pub(crate) const SYSTEM: Address = address!("0xfffffffffffffffffffffffffffffffff
 #[derive(Clone, Debug)]
 pub struct Assets {
     pub(crate) native: AssetName,
-    pub(crate) tokens: HashMap<Address, AssetName>,
+    pub(crate) tokens: HashMap<Address, Token>,
+}
+
+/// A token that is looked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Token {
+    pub(crate) name: AssetName,
+    /// As configured; the contract must say the same.
+    pub(crate) decimals: u8,
 }
 
 /// Why a list of assets cannot be used. Names what to change in it.
@@ -64,7 +72,9 @@ impl Assets {
                     if contract == SYSTEM {
                         return Err(AssetsError::System { asset: name });
                     }
-                    tokens.insert(contract, name)
+                    let decimals = asset.decimals;
+                    let token = Token { name, decimals };
+                    tokens.insert(contract, token).map(|other| other.name)
                 }
             };
             if let Some(other) = before {

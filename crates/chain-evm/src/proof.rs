@@ -3,6 +3,8 @@
 //! The asked hash commits to the header, and the header to the roots of transactions, receipts and
 //! withdrawals and to the bloom over all logs. All of them are recomputed from what the node gave.
 
+use std::collections::HashMap;
+
 use alloy_primitives::{Address, B256, Bloom, U64, keccak256};
 use alloy_rlp::RlpEncodable;
 use alloy_trie::root::{ordered_trie_root, ordered_trie_root_encoded};
@@ -12,7 +14,7 @@ use serde::Deserialize;
 use crate::fault::Fault;
 use crate::header::Header;
 use crate::json::read;
-use crate::receipt::Receipt;
+use crate::receipt::{Log, Receipt};
 use crate::rules::{ReceiptCheck, Rules, TransactionCheck, WithdrawalCheck};
 use crate::transaction::Transaction;
 
@@ -57,6 +59,14 @@ struct Body {
     withdrawals: Option<Vec<Withdrawal>>,
 }
 
+/// A block without its receipts.
+struct Opened {
+    header: Header,
+    hash: B256,
+    transactions: Vec<Transaction>,
+    withdrawals: Vec<Withdrawal>,
+}
+
 /// Proves that `block_answer` (`eth_getBlockByHash` with full transactions) and `receipts_answer`
 /// (`eth_getBlockReceipts`) are what `block` commits to. Both are the `result` of an answer.
 pub fn prove(
@@ -65,7 +75,44 @@ pub fn prove(
     block_answer: &[u8],
     receipts_answer: &[u8],
 ) -> Result<ProvenBlock, Fault> {
-    let header: Header = read("block", block_answer)?;
+    let opened = open(rules, block, block_answer)?;
+    let receipts: Vec<Receipt> = read("receipts", receipts_answer)?;
+    check_places(opened.hash, &opened.transactions, &receipts)?;
+    check_logs(&receipts)?;
+    check_receipts(rules, &opened.header, &receipts)?;
+    let bytes = block_answer.len().saturating_add(receipts_answer.len());
+    Ok(opened.with(block, receipts, bytes))
+}
+
+/// Proves the same of `logs_answer` (`eth_getLogs` of the block's hash), as far as a bloom can: the logs
+/// are numbered without a gap, and theirs is the bloom to which the block's hash commits. Of
+/// transactions without logs, `receipts_answer` tells whether they succeeded; a list of receipts, of
+/// which those may be missing that could not have paid anything.
+pub fn prove_by_logs(
+    rules: Rules,
+    block: &BlockRef,
+    block_answer: &[u8],
+    logs_answer: &[u8],
+    receipts_answer: &[u8],
+) -> Result<ProvenBlock, Fault> {
+    let opened = open(rules, block, block_answer)?;
+    let logs: Vec<Log> = read("logs", logs_answer)?;
+    let ends: Vec<Receipt> = read("receipts", receipts_answer)?;
+    let receipts = receipts_of_logs(opened.hash, &opened.transactions, logs, &ends)?;
+    check_logs(&receipts)?;
+    let all = receipts.iter().fold(Bloom::ZERO, |mut all, receipt| {
+        all.accrue_bloom(&receipt.logs_bloom);
+        all
+    });
+    same_bloom(&opened.header, all)?;
+    let bytes = block_answer.len().saturating_add(logs_answer.len());
+    let bytes = bytes.saturating_add(receipts_answer.len());
+    Ok(opened.with(block, receipts, bytes))
+}
+
+/// Proves everything but receipts.
+fn open(rules: Rules, block: &BlockRef, answer: &[u8]) -> Result<Opened, Fault> {
+    let header: Header = read("block", answer)?;
     let computed = header.hash();
     if block.hash.as_str() != computed.to_string() {
         return Err(Fault::BlockHash { computed });
@@ -74,7 +121,7 @@ pub fn prove(
     if found != block.height {
         return Err(Fault::Height { found });
     }
-    let body: Body = read("block", block_answer)?;
+    let body: Body = read("block", answer)?;
     if body.hash != computed {
         return Err(Fault::BlockHash {
             computed: body.hash,
@@ -82,22 +129,77 @@ pub fn prove(
     }
     check_transactions(rules, &header, computed, &body.transactions)?;
     let withdrawals = check_withdrawals(rules, &header, body.withdrawals)?;
-    let receipts: Vec<Receipt> = read("receipts", receipts_answer)?;
-    check_places(computed, &body.transactions, &receipts)?;
-    check_logs(&receipts)?;
-    check_receipts(rules, &header, &receipts)?;
-    let time_ms = header.timestamp.to::<u64>().saturating_mul(SECOND_MS);
-    Ok(ProvenBlock {
-        at: block.clone(),
+    Ok(Opened {
+        header,
         hash: computed,
-        parent: BlockHash::new(&header.parent_hash.to_string()),
-        time: UnixMillis(i64::try_from(time_ms).unwrap_or(i64::MAX)),
-        beneficiary: header.miner,
         transactions: body.transactions,
-        receipts,
         withdrawals,
-        bytes: block_answer.len().saturating_add(receipts_answer.len()),
     })
+}
+
+impl Opened {
+    fn with(self, at: &BlockRef, receipts: Vec<Receipt>, bytes: usize) -> ProvenBlock {
+        let time_ms = self.header.timestamp.to::<u64>().saturating_mul(SECOND_MS);
+        ProvenBlock {
+            at: at.clone(),
+            hash: self.hash,
+            parent: BlockHash::new(&self.header.parent_hash.to_string()),
+            time: UnixMillis(i64::try_from(time_ms).unwrap_or(i64::MAX)),
+            beneficiary: self.header.miner,
+            transactions: self.transactions,
+            receipts,
+            withdrawals: self.withdrawals,
+            bytes,
+        }
+    }
+}
+
+/// What is known of each transaction's receipt from the logs of the block and from some receipts.
+fn receipts_of_logs(
+    block: B256,
+    transactions: &[Transaction],
+    logs: Vec<Log>,
+    ends: &[Receipt],
+) -> Result<Vec<Receipt>, Fault> {
+    let mut by_transaction: HashMap<B256, Vec<Log>> = HashMap::new();
+    for (number, log) in logs.into_iter().enumerate() {
+        if log.index != place(number) {
+            let detail = "not the next one by its number: logs are missing";
+            return Err(Fault::Log { number, detail });
+        }
+        by_transaction
+            .entry(log.transaction_hash)
+            .or_default()
+            .push(log);
+    }
+    let known = |end: &&Receipt| end.block_hash == block;
+    let ends: HashMap<B256, &Receipt> = ends
+        .iter()
+        .filter(known)
+        .map(|end| (end.transaction_hash, end))
+        .collect();
+    let mut receipts = Vec::with_capacity(transactions.len());
+    for (number, transaction) in transactions.iter().enumerate() {
+        let logs = by_transaction.remove(&transaction.hash).unwrap_or_default();
+        let end = ends.get(&transaction.hash);
+        if logs.is_empty() && end.is_none() && !transaction.value.is_zero() {
+            return Err(Fault::Absent { what: "receipts" });
+        }
+        receipts.push(Receipt::of_logs(
+            block,
+            transaction,
+            place(number),
+            logs,
+            end,
+        ));
+    }
+    match by_transaction.into_values().flatten().next() {
+        None => Ok(receipts),
+        Some(log) => Err(Fault::Log {
+            number: log.index.to(),
+            detail: "of no transaction of the block",
+        }),
+    }
 }
 
 fn check_transactions(
@@ -233,11 +335,7 @@ fn check_receipts(rules: Rules, header: &Header, receipts: &[Receipt]) -> Result
             encoded.push(receipt.encode(&bloom)?);
         }
     }
-    if all != header.logs_bloom {
-        return Err(Fault::Bloom {
-            computed: Box::new(all),
-        });
-    }
+    same_bloom(header, all)?;
     match rules.receipts {
         ReceiptCheck::Root => same_root(
             "receipts",
@@ -246,6 +344,15 @@ fn check_receipts(rules: Rules, header: &Header, receipts: &[Receipt]) -> Result
         ),
         ReceiptCheck::Bloom => Ok(()),
     }
+}
+
+fn same_bloom(header: &Header, computed: Bloom) -> Result<(), Fault> {
+    if header.logs_bloom == computed {
+        return Ok(());
+    }
+    Err(Fault::Bloom {
+        computed: Box::new(computed),
+    })
 }
 
 fn same_root(what: &'static str, header: B256, computed: B256) -> Result<(), Fault> {

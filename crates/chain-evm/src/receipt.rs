@@ -5,7 +5,7 @@ use alloy_rlp::{Encodable, RlpEncodable};
 use serde::Deserialize;
 
 use crate::fault::Fault;
-use crate::transaction::{DEPOSIT, list};
+use crate::transaction::{DEPOSIT, Transaction, list};
 
 /// What became of a transaction.
 #[derive(Debug, Deserialize)]
@@ -49,9 +49,42 @@ pub(crate) struct Log {
 }
 
 impl Receipt {
+    /// A receipt of which only the logs are known, and the end where `end` tells it. What left logs did
+    /// not fail.
+    pub(crate) fn of_logs(
+        block: B256,
+        transaction: &Transaction,
+        index: U64,
+        logs: Vec<Log>,
+        end: Option<&&Self>,
+    ) -> Self {
+        let succeeded = (!logs.is_empty()).then_some(U64::from(1));
+        let mut receipt = Self {
+            transaction_hash: transaction.hash,
+            transaction_index: index,
+            block_hash: block,
+            kind: U64::from(transaction.kind()),
+            status: succeeded.or_else(|| end.and_then(|end| end.status)),
+            root: None,
+            cumulative_gas_used: U64::ZERO,
+            logs_bloom: Bloom::ZERO,
+            logs,
+            deposit_nonce: None,
+            deposit_receipt_version: None,
+        };
+        receipt.logs_bloom = receipt.bloom();
+        receipt
+    }
+
     /// Whether the transaction did what it was to do.
     pub(crate) fn succeeded(&self) -> bool {
         self.status == Some(U64::from(1))
+    }
+
+    /// Whether it did, if that is known.
+    pub(crate) fn end(&self) -> Option<bool> {
+        let is_known = self.status.is_some() || self.root.is_some();
+        is_known.then(|| self.succeeded())
     }
 
     /// The type of its transaction.

@@ -68,7 +68,7 @@ pub fn scan(
             continue;
         }
         for (place, log) in receipt.logs.iter().enumerate() {
-            let Some(asset) = assets.tokens.get(&log.address) else {
+            let Some(token) = assets.tokens.get(&log.address) else {
                 continue;
             };
             let moved = transfer(log).filter(|moved| moved.from != moved.to);
@@ -76,7 +76,7 @@ pub fn scan(
                 let position = format!("log:{place}");
                 credits.push(credit(
                     moved.to,
-                    asset,
+                    &token.name,
                     moved.value,
                     &hash.to_string(),
                     &position,

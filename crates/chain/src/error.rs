@@ -54,6 +54,14 @@ pub enum SourceError {
         /// What the node says.
         found: String,
     },
+    /// The chain is not what its configuration says.
+    #[error("{chain} is not configured as the chain is: {detail}")]
+    Misconfigured {
+        /// Which chain.
+        chain: ChainName,
+        /// What differs, and what to change.
+        detail: String,
+    },
     /// The node is still reading history; what it says of "now" is not now.
     #[error("node of {chain} is still synchronising: {done} of {total} blocks")]
     Synchronising {
@@ -171,9 +179,10 @@ impl SourceError {
             | Self::TooFew { .. }
             | Self::Disagreement { .. }
             | Self::Malformed { .. } => Retry::Soon,
-            Self::Refused { .. } | Self::WrongNetwork { .. } | Self::Pruned { .. } => {
-                Retry::AfterChange
-            }
+            Self::Refused { .. }
+            | Self::WrongNetwork { .. }
+            | Self::Misconfigured { .. }
+            | Self::Pruned { .. } => Retry::AfterChange,
         }
     }
 
@@ -184,6 +193,7 @@ impl SourceError {
             Self::Refused { .. } => "node_refused",
             Self::Busy { .. } => "node_busy",
             Self::WrongNetwork { .. } => "wrong_network",
+            Self::Misconfigured { .. } => "asset_misconfigured",
             Self::Synchronising { .. } => "node_synchronising",
             Self::Behind { .. } => "node_behind",
             Self::Pruned { .. } => "node_pruned",

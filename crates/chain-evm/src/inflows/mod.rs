@@ -80,7 +80,7 @@ fn check_outermost(block: &ProvenBlock, number: usize, outermost: &Outermost) ->
                 Some("it calls another account")
             } else if outermost.value != transaction.value {
                 Some("it sends another value")
-            } else if outermost.failed == receipt.succeeded() {
+            } else if receipt.end() == Some(outermost.failed) {
                 Some("it ends otherwise than the receipt says")
             } else {
                 None

@@ -5,5 +5,6 @@ mod built;
 mod lies;
 mod recorded;
 mod refused_keys;
+mod source;
 mod traces;
 mod transfers;

@@ -1,0 +1,10 @@
+//! The source against a real anvil, and against one behind a server that lies.
+
+mod endpoints;
+mod fetch;
+mod liar;
+mod lies;
+mod node;
+mod support;
+mod tokens;
+mod wait;
