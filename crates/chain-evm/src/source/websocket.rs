@@ -204,8 +204,9 @@ async fn connect(request: Request) -> Result<Stream, String> {
 /// The last of the hashes that were announced, once there is a message.
 async fn last_hash(stream: &mut Stream) -> Result<Option<String>, String> {
     let mut last = hash(next(stream).await?);
-    while let Some(more) = next(stream).now_or_never() {
-        last = hash(more?).or(last);
+    // An end that follows comes again next time; what was said before it is news.
+    while let Some(Ok(more)) = next(stream).now_or_never() {
+        last = hash(more).or(last);
     }
     Ok(last)
 }

@@ -2,10 +2,18 @@
 
 use std::time::Duration;
 
+use alloy_primitives::bytes::Bytes;
 use anyhow::Result;
+use futures_util::{SinkExt, StreamExt};
 use paywatch_chain::Source;
+use paywatch_chain::rpc::Credentials;
 use paywatch_chain_evm::{Config, EvmSource};
 use paywatch_testkit::Anvil;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use super::liar::Liar;
 use super::support::{config, source, tip};
@@ -106,6 +114,95 @@ async fn without_its_announcements_an_endpoint_is_polled() -> Result<()> {
             ..config(&node.url())
         })?;
         woken(&source, &node).await?;
+    }
+    Ok(())
+}
+
+/// Accepts one connection, answers the subscription with `answer` and then says the rest, with nobody else
+/// after it; gives the address, and the request with which the connection began.
+async fn announcer(answer: &str, rest: Vec<Message>) -> Result<(String, JoinHandle<String>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("ws://{}", listener.local_addr()?);
+    let answer = Message::text(answer);
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut login = String::new();
+        let read_login = |request: &Request, response: Response| {
+            let header = request.headers().get("authorization");
+            login = header
+                .map_or("", |value| value.to_str().unwrap())
+                .to_owned();
+            Ok(response)
+        };
+        let accepted = tokio_tungstenite::accept_hdr_async(stream, read_login).await;
+        let mut stream = accepted.unwrap();
+        let asked = stream.next().await.unwrap().unwrap();
+        assert!(asked.to_text().unwrap().contains("newHeads"));
+        for message in std::iter::once(answer).chain(rest) {
+            // The other side may have had enough.
+            let _ = stream.send(message).await;
+        }
+        login
+    });
+    Ok((url, server))
+}
+
+const SUBSCRIBED: &str = r#"{"jsonrpc":"2.0","id":1,"result":"0x1"}"#;
+
+fn head(hash: &str) -> Message {
+    let params = json!({"subscription": "0x1", "result": {"hash": hash}});
+    let said = json!({"jsonrpc": "2.0", "method": "eth_subscription", "params": params});
+    Message::text(said.to_string())
+}
+
+/// Whatever is announced is only a reason to look, and what cannot be read is none.
+#[tokio::test]
+async fn announcements_are_hints() -> Result<()> {
+    let node = Anvil::start().await?;
+    let before = tip(&node).await?;
+    let rest = vec![
+        Message::text("not JSON"),
+        Message::text("[".repeat(10_000)),
+        Message::binary(vec![0; 100]),
+        Message::Ping(Bytes::new()),
+        head(before.hash.as_str()),
+        Message::text(r#"{"params":{"result":{"hash":7}}}"#),
+        head(&format!("0x{}", "99".repeat(32))),
+    ];
+    let (url, server) = announcer(SUBSCRIBED, rest).await?;
+    let source = EvmSource::new(Config {
+        websocket: Some(url),
+        credentials: Credentials::User {
+            user: "user".to_owned(),
+            password: "password".to_owned(),
+        },
+        ..config(&node.url())
+    })?;
+    for _ in 0..2 {
+        let waiting = source.wait_for_change(&before, LONG);
+        tokio::time::timeout(LIMIT, waiting).await?;
+    }
+    assert_eq!(server.await?, "Basic dXNlcjpwYXNzd29yZA==");
+    // The announcer is gone: the endpoint is polled.
+    woken(&source, &node).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn announcements_that_cannot_be_used_are_done_without() -> Result<()> {
+    let node = Anvil::start().await?;
+    let refused = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no"}}"#;
+    let huge = vec![Message::text("x".repeat(2 * 1024 * 1024))];
+    let chatter = vec![Message::text("{}"); 20];
+    for (answer, rest) in [(refused, vec![]), (SUBSCRIBED, huge), ("{}", chatter)] {
+        let (url, _server) = announcer(answer, rest).await?;
+        let source = EvmSource::new(Config {
+            websocket: Some(url),
+            ..config(&node.url())
+        })?;
+        for _ in 0..2 {
+            woken(&source, &node).await?;
+        }
     }
     Ok(())
 }
