@@ -151,10 +151,14 @@ impl EvmSource {
     /// Whether the endpoint answers such a call. An error that does not say so is none of "no": what is
     /// taken for missing is missed until the next connection.
     async fn offers(&self, call: Call<'_>) -> Result<bool, SourceError> {
+        let method = call.0.to_owned();
         match self.endpoint.ask_one(call).await {
             Ok(_) => Ok(true),
             Err(CallError::Refused(_)) => Ok(false),
             Err(CallError::Node(error)) if refuses(&error) => Ok(false),
+            Err(CallError::Node(NodeError { code, message })) => Err(self.malformed(format!(
+                "{method}: error {code}: {message}; neither an answer nor a refusal"
+            ))),
             Err(other) => Err(self.failed(other)),
         }
     }
@@ -166,16 +170,17 @@ fn refuses(error: &NodeError) -> bool {
     /// not supported (<https://eips.ethereum.org/EIPS/eip-1474#error-codes>).
     const CODES: [i64; 4] = [-32600, -32601, -32602, -32004];
     const WORDS: [&str; 9] = [
-        "method",
         "support",
-        "allow",
-        "plan",
-        "tier",
-        "enable",
-        "disable",
+        "not allowed",
+        "not enabled",
+        "disabled",
         "permission",
+        "unauthorized",
         "upgrade",
+        " plan",
+        " tier",
     ];
     let message = error.message.to_lowercase();
-    CODES.contains(&error.code) || WORDS.iter().any(|word| message.contains(word))
+    let has_no_method = message.contains("method") && message.contains("not");
+    CODES.contains(&error.code) || has_no_method || WORDS.iter().any(|word| message.contains(word))
 }

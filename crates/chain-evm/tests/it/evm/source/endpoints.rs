@@ -93,6 +93,34 @@ async fn what_is_not_offered_is_done_without() -> Result<()> {
     Ok(())
 }
 
+/// One server at one moment answers for a whole block.
+#[tokio::test]
+async fn a_block_is_one_request() -> Result<()> {
+    let (node, block, _) = paid().await?;
+    let alone = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let asked_alone = std::sync::Arc::clone(&alone);
+    let liar = Liar::start(&node, move |exchange| {
+        if !exchange.in_batch {
+            asked_alone.lock().unwrap().push(exchange.method);
+        }
+        exchange.reply
+    });
+    let liar = liar.await?;
+    let source = source(&liar.url());
+    source.health().await?;
+    alone.lock().unwrap().clear();
+    liar.take_asked();
+    source.fetch(block).await?;
+    let parts = [
+        "eth_getBlockByHash",
+        "eth_getBlockReceipts",
+        "debug_traceBlockByHash",
+    ];
+    assert_eq!(liar.take_asked(), parts);
+    assert!(alone.lock().unwrap().is_empty());
+    Ok(())
+}
+
 /// What an endpoint cannot do just now is not taken for what it never does.
 #[tokio::test]
 async fn a_trace_that_fails_once_is_not_given_up() -> Result<()> {
