@@ -124,7 +124,11 @@ impl EvmSource {
     /// What the endpoint offers, as far as that was found out.
     pub fn capabilities(&self) -> Option<Capabilities> {
         let known = self.known().clone();
-        known.map(|known| known.capabilities.clone())
+        known.map(|known| Capabilities {
+            // One may be refused at any time.
+            batches: self.endpoint.takes_batches(),
+            ..known.capabilities.clone()
+        })
     }
 
     async fn ask(&self, calls: &[Call<'_>]) -> Result<Vec<CallAnswer>, SourceError> {
