@@ -29,6 +29,11 @@ impl TraceKind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Balances, Self::Flat, Self::Calls];
 
+    /// All of them, as a source is configured.
+    pub fn all() -> BTreeSet<Self> {
+        BTreeSet::from(Self::ALL)
+    }
+
     /// What asks for the trace of a block.
     pub(super) fn call(self, hash: B256, height: u64) -> Call<'static> {
         let by_tracer = |tracer: Value| ("debug_traceBlockByHash", vec![json!(hash), tracer]);
@@ -98,6 +103,24 @@ impl Capabilities {
     /// The trace that is used.
     pub fn trace(&self) -> Option<TraceKind> {
         self.traces.first().copied()
+    }
+}
+
+impl fmt::Display for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.trace() {
+            Some(kind) => write!(f, "payments by contracts by {kind}")?,
+            None => f.write_str("no traces: payments by contracts are not seen")?,
+        }
+        f.write_str(if self.block_receipts {
+            "; receipts of a block in one call"
+        } else {
+            "; receipts one by one"
+        })?;
+        if !self.batches {
+            f.write_str("; no batches")?;
+        }
+        Ok(())
     }
 }
 

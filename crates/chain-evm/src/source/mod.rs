@@ -12,6 +12,7 @@ mod websocket;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,16 @@ pub struct Config {
     pub credentials: Credentials,
     /// How often it may be asked.
     pub budget: Budget,
+}
+
+impl fmt::Debug for Config {
+    /// Without addresses and logins: keys stand in them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("chain", &self.chain)
+            .field("chain_id", &self.chain_id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A block that was read and proven, and what its transactions paid in the native coin.

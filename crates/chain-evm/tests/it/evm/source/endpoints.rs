@@ -79,6 +79,8 @@ async fn what_is_not_offered_is_done_without() -> Result<()> {
                 !missing.contains(&"eth_getBlockReceipts")
             );
             assert!(offered.batches, "{missing:?}");
+            let words = trace.map_or("not seen".to_owned(), |kind| kind.to_string());
+            assert!(offered.to_string().contains(&words), "{offered}");
             liar.take_asked();
             let read = read(&source, &block, &watched).await?;
             assert_eq!(read.credits.len(), found, "{missing:?}");

@@ -30,7 +30,7 @@ async fn health_tells_version_and_tip_and_what_is_offered() -> Result<()> {
     assert_eq!(health.lowest, 0);
     let offered = Capabilities {
         block_receipts: true,
-        traces: BTreeSet::from(TraceKind::ALL),
+        traces: TraceKind::all(),
         state_overrides: true,
         batches: true,
     };
@@ -273,11 +273,12 @@ fn addresses_that_cannot_be_used_are_refused_without_being_shown() {
         assert!(!said.contains("secret"), "{said}");
     }
     let websocket = Some("wss://node.example/secret".to_owned());
-    let source = EvmSource::new(Config {
+    let config = Config {
         websocket,
         ..config("https://node.example/secret")
-    });
-    let shown = format!("{:?}", source.unwrap());
+    };
+    let shown = format!("{config:?}");
+    let shown = format!("{shown} {:?}", EvmSource::new(config).unwrap());
     assert!(!shown.contains("secret"), "{shown}");
     assert!(shown.contains("node.example:443"), "{shown}");
 }

@@ -37,7 +37,7 @@ pub(crate) fn config(url: &str) -> Config {
         assets: assets(&[]),
         rules: Rules::default(),
         marks: BTreeSet::from([Mark::Safe, Mark::Finalized]),
-        traces: BTreeSet::from(TraceKind::ALL),
+        traces: TraceKind::all(),
         url: url.to_owned(),
         websocket: None,
         credentials: Credentials::None,
