@@ -11,6 +11,7 @@
 mod administration;
 mod bad_input;
 mod command_line;
+mod evm;
 mod exceptions;
 mod faults;
 mod finality;

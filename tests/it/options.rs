@@ -2,7 +2,7 @@
 
 use crate::support::{Database, House, Invoice, PATIENCE, run, run_json, tally_of};
 use anyhow::{Context, Result, ensure};
-use paywatch_testkit::{Bitcoind, FurtherChain, Payer, WatcherOptions, eventually};
+use paywatch_testkit::{Bitcoind, FollowedChain, Payer, WatcherOptions, eventually};
 use serde_json::{Value, json};
 
 const SECOND: &str = "bitcoin-second";
@@ -13,7 +13,7 @@ const DUE_SAT: [u64; 2] = [150_000, 200_000];
 async fn with_second(database: Database) -> Result<(House, Bitcoind, Payer)> {
     let (node, payer) = House::node().await?;
     let options = WatcherOptions {
-        further_chains: vec![FurtherChain::of(SECOND, &node)],
+        further_chains: vec![FollowedChain::bitcoin(SECOND, &node)],
         ..WatcherOptions::default()
     };
     let house = House::with(database, options).await?;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use paywatch_api::ApiState;
-use paywatch_chain::Derivation;
-use paywatch_chain_bitcoin::{BitcoinDerivation, BitcoinSource};
-use paywatch_domain::{Catalogue, Entropy as _, Family};
+use paywatch_chain::{BoxFuture, Derivation, EndpointPool, Source, rpc};
+use paywatch_chain_bitcoin::{BitcoinDerivation, BitcoinSource, Network};
+use paywatch_chain_evm::{EvmDerivation, EvmSource};
+use paywatch_domain::{Catalogue, ChainName, Entropy as _, Family};
 use paywatch_engine::commands::{CommandParts, Commands};
 use paywatch_engine::high_water::{HighWater, HighWaterFolder};
 use paywatch_engine::housekeeping::Housekeeper;
@@ -16,8 +17,10 @@ use paywatch_engine::worker::{ChainWorker, Pace, Parts};
 use paywatch_store::{MasterKey, Options, Store, Writer};
 use paywatch_webhook::{Deliverer, EgressRules, Guard, Schedule, Sender};
 use paywatch_wire::request::NamedPolicies;
+use tokio_util::sync::CancellationToken;
 
-use crate::config::{BitcoinEndpoint, Config, Settings};
+use crate::config::{Config, Endpoints, Followed, Settings};
+use crate::drive::drive;
 use crate::sole::{self, SoleUse};
 use crate::system::{SystemClock, SystemEntropy, compute, monotonic_clock};
 
@@ -30,7 +33,8 @@ const RETRY_MS: i64 = 500;
 pub(crate) struct House {
     pub(crate) settings: Settings,
     pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) bitcoin: Vec<BitcoinEndpoint>,
+    pub(crate) followed: Vec<Followed>,
+    derivations: BTreeMap<Family, Arc<dyn Derivation>>,
     pub(crate) policies: NamedPolicies,
     pub(crate) master: Arc<MasterKey>,
     pub(crate) store: Store,
@@ -59,7 +63,9 @@ impl House {
         let Config {
             mut settings,
             catalogue,
-            bitcoin,
+            networks,
+            chain_ids,
+            followed,
             policies,
         } = config;
         let master = settings.master_key.take().context(
@@ -69,7 +75,8 @@ impl House {
         let house = Self {
             settings,
             catalogue: Arc::new(catalogue),
-            bitcoin,
+            followed,
+            derivations: derivations(networks, chain_ids),
             policies: NamedPolicies::new(policies.into_values()),
             master: Arc::new(master),
             store,
@@ -85,18 +92,6 @@ impl House {
         }
     }
 
-    fn bitcoin_derivation(&self) -> Arc<dyn Derivation> {
-        let bitcoin = self
-            .catalogue
-            .chains()
-            .filter(|chain| chain.family == Family::Bitcoin);
-        let networks = bitcoin.filter_map(|chain| {
-            let network = paywatch_chain_bitcoin::Network::from_caip2(&chain.caip2)?;
-            Some((chain.name.clone(), network))
-        });
-        Arc::new(BitcoinDerivation::new(networks))
-    }
-
     fn high_water(&self) -> anyhow::Result<Arc<dyn HighWater>> {
         let folder = &self.settings.state_folder;
         let marks = HighWaterFolder::open(folder)
@@ -106,13 +101,12 @@ impl House {
 
     /// What merchants and operators ask for.
     pub(crate) fn commands(&self) -> anyhow::Result<Commands> {
-        let derivation = self.bitcoin_derivation();
         let high_water = self.high_water()?;
         let guard = Guard::new(self.egress());
         Ok(Commands::new(CommandParts {
             store: self.store.clone(),
             catalogue: Arc::clone(&self.catalogue),
-            derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
+            derivations: self.derivations.clone(),
             policies: self.policies.clone(),
             master: Arc::clone(&self.master),
             high_water,
@@ -131,10 +125,7 @@ impl House {
         render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
         follows: impl Fn(&str) -> bool,
     ) -> anyhow::Result<axum::Router> {
-        let followed = self
-            .bitcoin
-            .iter()
-            .map(|endpoint| endpoint.config.chain.clone());
+        let followed = self.followed.iter().map(|followed| followed.chain.clone());
         Ok(paywatch_api::router(ApiState {
             commands: self.commands()?,
             store: self.store.clone(),
@@ -147,43 +138,71 @@ impl House {
         }))
     }
 
-    /// One worker for each Bitcoin chain that has a node and is wanted here.
-    pub(crate) fn bitcoin_workers(
+    /// Follows each chain that has endpoints and is wanted here, until `stop`.
+    pub(crate) fn chain_tasks(
         &self,
+        stop: &CancellationToken,
         wanted: impl Fn(&str) -> bool,
-    ) -> anyhow::Result<Vec<ChainWorker<BitcoinSource>>> {
-        let mut workers = Vec::new();
-        let derivation = self.bitcoin_derivation();
-        let high_water = self.high_water()?;
-        for endpoint in &self.bitcoin {
-            let name = &endpoint.config.chain;
-            if !wanted(name.as_str()) {
+    ) -> anyhow::Result<Vec<BoxFuture<'static, ()>>> {
+        let mut tasks: Vec<BoxFuture<'static, ()>> = Vec::new();
+        for followed in &self.followed {
+            if !wanted(followed.chain.as_str()) {
                 continue;
             }
-            let spec = self
-                .catalogue
-                .chain(name)
-                .context("a followed chain is in the catalogue")?;
-            let source = BitcoinSource::new(endpoint.config.clone())
-                .with_context(|| format!("chain {name}"))?
-                .with_compute(compute());
-            let parts = Parts {
-                store: self.store.clone(),
-                spec: Arc::new(spec.clone()),
-                pace: Pace {
-                    poll_ms: endpoint.poll_ms,
-                    lease_ms: LEASE_MS,
-                    retry_ms: RETRY_MS,
-                },
-                master: Arc::clone(&self.master),
-                entropy: Box::new(SystemEntropy),
-                holder: self.holder(),
-                derivation: Arc::clone(&derivation),
-                high_water: Arc::clone(&high_water),
-            };
-            workers.push(ChainWorker::new(Arc::new(source), parts));
+            tasks.push(match &followed.endpoints {
+                Endpoints::Bitcoin(configs) => {
+                    let named = |config: &paywatch_chain_bitcoin::Config| {
+                        Ok((rpc::place(&config.url), bitcoin_source(config)?))
+                    };
+                    let worker =
+                        self.chain_worker(followed, configs.iter().map(named).collect())?;
+                    Box::pin(drive(worker, stop.clone()))
+                }
+                Endpoints::Evm(configs) => {
+                    let named = |config: &paywatch_chain_evm::Config| {
+                        Ok((rpc::place(&config.url), evm_source(config)?))
+                    };
+                    let worker =
+                        self.chain_worker(followed, configs.iter().map(named).collect())?;
+                    Box::pin(drive(worker, stop.clone()))
+                }
+            });
         }
-        Ok(workers)
+        Ok(tasks)
+    }
+
+    fn chain_worker<S: Source>(
+        &self,
+        followed: &Followed,
+        endpoints: anyhow::Result<Vec<(String, S)>>,
+    ) -> anyhow::Result<ChainWorker<EndpointPool<S>>> {
+        let name = &followed.chain;
+        let spec = self
+            .catalogue
+            .chain(name)
+            .context("a followed chain is in the catalogue")?;
+        let endpoints = endpoints.with_context(|| format!("chain {name}"))?;
+        let pool = EndpointPool::new(endpoints, followed.agree)
+            .with_context(|| format!("chain {name}"))?;
+        let derivation = self
+            .derivations
+            .get(&spec.family)
+            .context("a followed chain's family has addresses")?;
+        let parts = Parts {
+            store: self.store.clone(),
+            spec: Arc::new(spec.clone()),
+            pace: Pace {
+                poll_ms: followed.poll_ms,
+                lease_ms: LEASE_MS,
+                retry_ms: RETRY_MS,
+            },
+            master: Arc::clone(&self.master),
+            entropy: Box::new(SystemEntropy),
+            holder: self.holder(),
+            derivation: Arc::clone(derivation),
+            high_water: self.high_water()?,
+        };
+        Ok(ChainWorker::new(Arc::new(pool), parts))
     }
 
     /// Sends webhooks. Where no other process does, what the last one had begun is due again.
@@ -222,4 +241,26 @@ impl House {
             None => format!("{}-{:x}", std::process::id(), SystemEntropy.bits()),
         }
     }
+}
+
+/// Addresses of every family.
+fn derivations(
+    networks: BTreeMap<ChainName, Network>,
+    chain_ids: BTreeMap<ChainName, u64>,
+) -> BTreeMap<Family, Arc<dyn Derivation>> {
+    let bitcoin: Arc<dyn Derivation> = Arc::new(BitcoinDerivation::new(networks));
+    let evm: Arc<dyn Derivation> = Arc::new(EvmDerivation::new(chain_ids));
+    BTreeMap::from([(Family::Bitcoin, bitcoin), (Family::Evm, evm)])
+}
+
+/// One endpoint of a Bitcoin chain.
+pub(crate) fn bitcoin_source(
+    config: &paywatch_chain_bitcoin::Config,
+) -> anyhow::Result<BitcoinSource> {
+    Ok(BitcoinSource::new(config.clone())?.with_compute(compute()))
+}
+
+/// One endpoint of an EVM chain.
+pub(crate) fn evm_source(config: &paywatch_chain_evm::Config) -> anyhow::Result<EvmSource> {
+    Ok(EvmSource::new(config.clone())?.with_compute(compute()))
 }

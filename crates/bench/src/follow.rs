@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use paywatch_chain::Compute;
+use paywatch_chain::rpc::Budget;
 use paywatch_chain_bitcoin::{BitcoinDerivation, BitcoinSource, Config, Credentials, Network};
 use paywatch_domain::{BlockHash, BlockRef, UnixMillis};
 use paywatch_engine::high_water::HighWaterFolder;
@@ -36,6 +37,7 @@ pub(crate) fn source(node: &Bitcoind) -> Result<BitcoinSource> {
             password: node.password().to_owned(),
         },
         rest: true,
+        budget: Budget::unlimited(),
     })?;
     Ok(source.with_compute(Compute::new(|work| {
         drop(tokio::task::spawn_blocking(work));

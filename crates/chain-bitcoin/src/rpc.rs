@@ -25,12 +25,16 @@ pub(crate) struct Rpc {
 
 impl Rpc {
     /// A client for the node at `url`.
-    pub(crate) fn new(url: &str, credentials: Credentials) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        url: &str,
+        credentials: Credentials,
+        budget: Budget,
+    ) -> Result<Self, SetupError> {
         let client = Client::new(Config {
             url: url.to_owned(),
             version: Version::V1,
             credentials,
-            budget: Budget::unlimited(),
+            budget,
         })?;
         Ok(Self { client })
     }

@@ -12,7 +12,10 @@ async fn listen() -> (TcpListener, Rpc) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    (listener, Rpc::new(&url, Credentials::None).unwrap())
+    (
+        listener,
+        Rpc::new(&url, Credentials::None, Budget::unlimited()).unwrap(),
+    )
 }
 
 /// Answers the first request with an error of the node and this code.

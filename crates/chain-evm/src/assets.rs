@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use alloy_primitives::{Address, address};
 use paywatch_domain::{Asset, AssetKind, AssetName};
 
-use crate::address::{AddressError, parse_address};
+use crate::address::{AddressError, address_text, parse_address};
 
 /// Whose logs tell of moves of the native coin (EIP-7708). No token.
 pub(crate) const SYSTEM: Address = address!("0xfffffffffffffffffffffffffffffffffffffffe");
@@ -84,5 +84,18 @@ impl Assets {
         }
         let native = native.ok_or(AssetsError::NoNative)?;
         Ok(Self { native, tokens })
+    }
+
+    /// The token of a contract: by its name where it is configured, else by its contract, so that it can never
+    /// be asked for; `None` for what is no token.
+    pub(crate) fn token(&self, contract: Address) -> Option<AssetName> {
+        if contract == SYSTEM {
+            return None;
+        }
+        let listed = self.tokens.get(&contract).map(|token| token.name.clone());
+        listed.or_else(|| {
+            let chain = self.native.chain().clone();
+            AssetName::unlisted(&address_text(contract), chain).ok()
+        })
     }
 }

@@ -68,19 +68,13 @@ pub fn scan(
             continue;
         }
         for (place, log) in receipt.logs.iter().enumerate() {
-            let Some(token) = assets.tokens.get(&log.address) else {
+            let moved = transfer(log).filter(|moved| moved.from != moved.to);
+            let Some(moved) = moved.filter(|moved| is_watched(&moved.to)) else {
                 continue;
             };
-            let moved = transfer(log).filter(|moved| moved.from != moved.to);
-            if let Some(moved) = moved.filter(|moved| is_watched(&moved.to)) {
-                let position = format!("log:{place}");
-                credits.push(credit(
-                    moved.to,
-                    &token.name,
-                    moved.value,
-                    &hash.to_string(),
-                    &position,
-                ));
+            if let Some(asset) = assets.token(log.address) {
+                let (position, hash) = (format!("log:{place}"), hash.to_string());
+                credits.push(credit(moved.to, &asset, moved.value, &hash, &position));
             }
         }
     }

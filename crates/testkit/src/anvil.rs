@@ -95,6 +95,11 @@ impl Anvil {
         format!("http://127.0.0.1:{}", self.inner.port)
     }
 
+    /// The number of its chain.
+    pub fn chain_id(&self) -> u64 {
+        self.inner.options.chain_id
+    }
+
     /// The address for JSON-RPC over WebSocket.
     pub fn websocket_url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.inner.port)

@@ -15,6 +15,8 @@ mod contracts;
 mod crowd;
 mod disk;
 mod evm_addresses;
+mod evm_wallet;
+mod followed;
 mod javascript;
 mod locate;
 mod payer;
@@ -36,6 +38,8 @@ pub use contracts::{Argument, Contract};
 pub use crowd::Crowd;
 pub use disk::SmallDisk;
 pub use evm_addresses::other_evm_addresses;
+pub use evm_wallet::EvmWallet;
+pub use followed::FollowedChain;
 pub use locate::{cache, http_client};
 pub use payer::{DEFAULT_FEE_RATE, Payer};
 pub use paywatch::Paywatch;
@@ -45,7 +49,7 @@ pub use receiver::{Behaviour, Received, Receiver};
 pub use verify::{Delivery, Verifier};
 pub use wait::{eventually, sleep};
 pub use wallet::WalletKey;
-pub use watcher::{FurtherChain, Watcher, WatcherOptions};
+pub use watcher::{Watcher, WatcherOptions};
 
 /// The library of which the payer is made, for callers that look into a transaction.
 pub use bitcoin;

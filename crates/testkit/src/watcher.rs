@@ -1,6 +1,8 @@
 //! `paywatch serve` on a node: configured in a temporary folder, started, killed, started again.
 
-use crate::{Api, Bitcoind, Paywatch, Process, SmallDisk, eventually, free_port, locate};
+use crate::{
+    Api, Bitcoind, FollowedChain, Paywatch, Process, SmallDisk, eventually, free_port, locate,
+};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
@@ -14,28 +16,6 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Another program can take a free port before the watcher does.
 const START_ATTEMPTS: u32 = 3;
-
-/// A chain that the watcher follows beside `bitcoin-regtest`, with the same rules.
-#[derive(Clone, Debug)]
-pub struct FurtherChain {
-    /// Its name in the configuration.
-    pub name: String,
-    url: String,
-    user: String,
-    password: String,
-}
-
-impl FurtherChain {
-    /// The chain of another node.
-    pub fn of(name: &str, node: &Bitcoind) -> Self {
-        Self {
-            name: name.into(),
-            url: node.url(),
-            user: node.user().to_owned(),
-            password: node.password().to_owned(),
-        }
-    }
-}
 
 /// What a configuration of the watcher says; the defaults make waits short.
 #[derive(Clone, Debug)]
@@ -57,7 +37,7 @@ pub struct WatcherOptions {
     /// How long a receiver of webhooks may take, in milliseconds.
     pub webhook_timeout_ms: u32,
     /// Chains beside the one of the node.
-    pub further_chains: Vec<FurtherChain>,
+    pub further_chains: Vec<FollowedChain>,
     /// Bytes of a disk of its own at the folder `disk`; none when there is no number.
     pub disk_bytes: Option<u64>,
 }
@@ -93,9 +73,14 @@ pub struct Watcher {
 impl Watcher {
     /// Writes a configuration for a node and starts `paywatch serve`; waits until it answers.
     pub async fn start(node: &Bitcoind, options: &WatcherOptions) -> Result<Self> {
+        Self::start_on(&[bitcoin(node, options)], options).await
+    }
+
+    /// The same for chains of any family.
+    pub async fn start_on(chains: &[FollowedChain], options: &WatcherOptions) -> Result<Self> {
         let mut attempt = 1;
         loop {
-            let mut watcher = Self::prepare(node, options).await?;
+            let mut watcher = Self::prepare_on(chains, options).await?;
             match watcher.launch().await {
                 Ok(()) => return Ok(watcher),
                 Err(error) if attempt == START_ATTEMPTS => return Err(error),
@@ -106,6 +91,11 @@ impl Watcher {
 
     /// Writes a configuration without starting anything.
     pub async fn prepare(node: &Bitcoind, options: &WatcherOptions) -> Result<Self> {
+        Self::prepare_on(&[bitcoin(node, options)], options).await
+    }
+
+    /// The same for chains of any family.
+    pub async fn prepare_on(chains: &[FollowedChain], options: &WatcherOptions) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("paywatch-watcher-")
             .tempdir()?;
@@ -114,17 +104,14 @@ impl Watcher {
             folder.path().join("paywatch.toml"),
             settings(port, options)?,
         )?;
-        let mut first = FurtherChain::of("bitcoin-regtest", node);
-        if let Some(url) = &options.node_url {
-            first.url.clone_from(url);
+        let mut sections = String::new();
+        for chain in chains.iter().chain(&options.further_chains) {
+            if let Some(password) = chain.password() {
+                fs::write(folder.path().join(chain.password_file()), password)?;
+            }
+            sections.push_str(&chain.section(options));
         }
-        let mut chains = String::new();
-        for chain in [&first].into_iter().chain(&options.further_chains) {
-            let password = folder.path().join(format!("{}.password", chain.name));
-            fs::write(password, &chain.password)?;
-            chains.push_str(&section(chain, options));
-        }
-        fs::write(folder.path().join("chains.toml"), chains)?;
+        fs::write(folder.path().join("chains.toml"), sections)?;
         let mut binary = Paywatch::find()?;
         let mut disk = None;
         if let Some(bytes) = options.disk_bytes {
@@ -277,29 +264,11 @@ timeout_ms = {}
     ))
 }
 
-fn section(chain: &FurtherChain, options: &WatcherOptions) -> String {
-    format!(
-        r#"[chains.{name}]
-family = "bitcoin"
-network = "regtest"
-mode = "test"
-caip2 = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328"
-url = "{url}"
-user = "{user}"
-password_file = "{name}.password"
-rest = true
-poll_ms = {}
-finality = {{ depth = {} }}
-reorg_depth_max = {}
-lag_ms_max = {}
-assets = [{{ symbol = "btc", decimals = 8, dust = "546", slip44 = 1 }}]
-"#,
-        options.poll_ms,
-        options.depth,
-        options.reorg_depth_max,
-        options.lag_ms_max,
-        name = chain.name,
-        url = chain.url,
-        user = chain.user,
-    )
+/// The chain of a node, through a relay where there is one.
+fn bitcoin(node: &Bitcoind, options: &WatcherOptions) -> FollowedChain {
+    let chain = FollowedChain::bitcoin("bitcoin-regtest", node);
+    match &options.node_url {
+        Some(url) => chain.through(url),
+        None => chain,
+    }
 }

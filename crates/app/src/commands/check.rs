@@ -20,10 +20,9 @@ pub(crate) fn run(output: Output, loaded: Result<Config, Problems>) -> anyhow::R
         }
         Err(problems) => return Err(problems.into()),
     };
-    let followed: Vec<String> = config
-        .bitcoin
-        .iter()
-        .map(|endpoint| endpoint.config.chain.to_string())
+    let followed = config.followed.iter();
+    let followed: Vec<String> = followed
+        .map(|followed| followed.chain.to_string())
         .collect();
     let value = json!({ "ok": true, "followed": followed });
     output.say(&value, || match followed.as_slice() {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use paywatch_chain::Source as _;
-use paywatch_chain_bitcoin::BitcoinSource;
+use paywatch_chain::Source;
+use paywatch_chain_evm::EvmSource;
 use paywatch_store::{Conn, StoreError, chains, endpoints};
 use serde_json::json;
 
-use crate::config::{BitcoinEndpoint, Config, Settings};
+use crate::config::{Config, Endpoints, Followed, Settings};
 use crate::output::Output;
-use crate::wiring::open_store;
+use crate::wiring::{bitcoin_source, evm_source, open_store};
 
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,14 +24,14 @@ struct Finding {
 pub(crate) async fn run(output: Output, config: Config) -> anyhow::Result<()> {
     let mut findings = vec![master_key(&config.settings), state_folder(&config.settings)];
     findings.extend(database(&config.settings).await);
-    if config.bitcoin.is_empty() {
+    if config.followed.is_empty() {
         findings.push(Finding {
             what: "chains".to_owned(),
             found: Err("no chain has a url in the chains file, so nothing is followed".to_owned()),
         });
     }
-    for endpoint in &config.bitcoin {
-        findings.push(node(endpoint).await);
+    for followed in &config.followed {
+        findings.extend(nodes(followed).await);
     }
     let value: Vec<_> = findings
         .iter()
@@ -139,18 +139,47 @@ async fn look(conn: &mut Conn) -> Result<Vec<Finding>, StoreError> {
     Ok(findings)
 }
 
-async fn node(endpoint: &BitcoinEndpoint) -> Finding {
-    let what = format!("node of {}", endpoint.config.chain);
-    let found = match BitcoinSource::new(endpoint.config.clone()) {
-        Ok(source) => match tokio::time::timeout(PATIENCE, source.health()).await {
-            Ok(Ok(health)) => Ok(format!(
-                "{}, at block {}",
-                health.version, health.tip.height
-            )),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
-        },
-        Err(error) => Err(error.to_string()),
-    };
-    Finding { what, found }
+/// Asks each endpoint of a chain by itself.
+async fn nodes(followed: &Followed) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match &followed.endpoints {
+        Endpoints::Bitcoin(configs) => {
+            for config in configs {
+                let node = node(bitcoin_source(config), |_| None).await;
+                findings.push(of_node(followed, &config.url, node));
+            }
+        }
+        Endpoints::Evm(configs) => {
+            for config in configs {
+                let offers = |source: &EvmSource| Some(source.capabilities()?.to_string());
+                let node = node(evm_source(config), offers).await;
+                findings.push(of_node(followed, &config.url, node));
+            }
+        }
+    }
+    findings
+}
+
+fn of_node(followed: &Followed, url: &str, found: Result<String, String>) -> Finding {
+    let place = paywatch_chain::rpc::place(url);
+    Finding {
+        what: format!("node of {} at {place}", followed.chain),
+        found,
+    }
+}
+
+/// What a node says of itself, and what else it offers.
+async fn node<S: Source>(
+    source: anyhow::Result<S>,
+    offers: impl Fn(&S) -> Option<String>,
+) -> Result<String, String> {
+    let source = source.map_err(|error| format!("{error:#}"))?;
+    match tokio::time::timeout(PATIENCE, source.health()).await {
+        Ok(Ok(health)) => {
+            let at = format!("{}, at block {}", health.version, health.tip.height);
+            Ok(offers(&source).map_or(at.clone(), |offers| format!("{at}; {offers}")))
+        }
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+    }
 }

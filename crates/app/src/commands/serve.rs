@@ -32,10 +32,8 @@ impl Selection {
         for part in &arguments.only {
             let chain = part.strip_prefix("chain:");
             let followed = |name: &str| {
-                config
-                    .bitcoin
-                    .iter()
-                    .any(|endpoint| endpoint.config.chain.as_str() == name)
+                let mut followed = config.followed.iter();
+                followed.any(|followed| followed.chain.as_str() == name)
             };
             let known =
                 matches!(part.as_str(), "api" | "webhook" | "jobs") || chain.is_some_and(followed);
@@ -80,8 +78,9 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
         );
     }
 
-    for worker in house.bitcoin_workers(|chain| selection.has(&format!("chain:{chain}")))? {
-        start(&tasks, &stop, drive(worker, stop.clone()));
+    let is_wanted = |chain: &str| selection.has(&format!("chain:{chain}"));
+    for task in house.chain_tasks(&stop, is_wanted)? {
+        start(&tasks, &stop, task);
     }
     if selection.has("jobs") {
         start(&tasks, &stop, drive(house.housekeeper(), stop.clone()));

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use paywatch_domain::{Catalogue, Policy};
+use paywatch_chain_bitcoin::Network;
+use paywatch_domain::{Catalogue, ChainName, Policy};
 
-pub(crate) use chains::{BitcoinEndpoint, Chains};
+pub(crate) use chains::{Chains, Endpoints, Followed};
 pub(crate) use settings::{LogFormat, Settings};
 
 /// The commented defaults, which `init` writes out.
@@ -53,8 +54,12 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// Chains and assets, those without an endpoint too.
     pub(crate) catalogue: Catalogue,
-    /// How to reach the nodes of the Bitcoin chains that are followed.
-    pub(crate) bitcoin: Vec<BitcoinEndpoint>,
+    /// The network of each Bitcoin chain.
+    pub(crate) networks: BTreeMap<ChainName, Network>,
+    /// The chain id of each EVM chain (EIP-155).
+    pub(crate) chain_ids: BTreeMap<ChainName, u64>,
+    /// The chains that are followed, with their endpoints.
+    pub(crate) followed: Vec<Followed>,
     /// Policies by name.
     pub(crate) policies: BTreeMap<String, Policy>,
 }
@@ -96,7 +101,9 @@ pub(crate) fn load(
         Some(settings) if problems.is_empty() => Ok(Config {
             settings,
             catalogue: chains.catalogue,
-            bitcoin: chains.bitcoin,
+            networks: chains.networks,
+            chain_ids: chains.chain_ids,
+            followed: chains.followed,
             policies,
         }),
         Some(_) | None => Err(Problems(problems)),
@@ -120,8 +127,8 @@ mod tests {
     fn the_shipped_files_are_good_and_name_no_node() {
         let (_folder, file) = written(DEFAULT_SETTINGS, DEFAULT_CHAINS);
         let config = load(Some(&file), &BTreeMap::new()).unwrap();
-        assert_eq!(config.bitcoin.len(), 0);
-        assert_eq!(config.catalogue.chains().count(), 4);
+        assert_eq!(config.followed.len(), 0);
+        assert_eq!(config.catalogue.chains().count(), 11);
         assert!(config.policies.contains_key("default"));
         assert_eq!(config.settings.listen.port(), 8080);
     }

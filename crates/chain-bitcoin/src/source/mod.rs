@@ -6,7 +6,7 @@ mod locate;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use paywatch_chain::rpc::{CallError, Credentials, NodeError};
+use paywatch_chain::rpc::{Budget, CallError, Credentials, NodeError};
 use paywatch_chain::{
     Block, BoxFuture, Compute, Health, Located, Pool, Source, SourceError, WatchTable,
 };
@@ -44,6 +44,8 @@ pub struct Config {
     pub credentials: Credentials,
     /// Whether to read blocks by REST where the node offers it.
     pub rest: bool,
+    /// How often the node may be asked.
+    pub budget: Budget,
 }
 
 /// What a node gave for a block, read and hashed, and the headers that its proof needs.
@@ -88,7 +90,7 @@ impl BitcoinSource {
             });
         }
         Ok(Self {
-            rpc: Rpc::new(&config.url, config.credentials)?,
+            rpc: Rpc::new(&config.url, config.credentials, config.budget)?,
             chain: config.chain,
             network: config.network,
             asset: config.asset,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use paywatch_chain::rpc::Budget;
 use paywatch_chain::{Block, Derivation, DerivedAddress, Pool, Source, SourceError, WatchTable};
 use paywatch_chain_bitcoin::{BitcoinSource, Config, Credentials, Network};
 use paywatch_domain::{BlockHash, BlockRef};
@@ -24,6 +25,7 @@ pub(crate) fn config(url: &str) -> Config {
             password: "paywatch".to_owned(),
         },
         rest: true,
+        budget: Budget::unlimited(),
     }
 }
 

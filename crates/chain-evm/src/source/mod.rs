@@ -37,6 +37,7 @@ use identity::Known;
 use websocket::Heads;
 
 /// How to reach an endpoint and what it must be.
+#[derive(Clone)]
 pub struct Config {
     /// The chain as it is configured.
     pub chain: ChainName,

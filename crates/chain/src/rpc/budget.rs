@@ -1,7 +1,7 @@
 //! How many requests a node is asked in a time.
 
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,10 +13,11 @@ use super::error::CallError;
 ///
 /// A bucket that holds `burst` requests and is refilled steadily; what is taken from it beforehand has to
 /// be waited for. Whoever comes first is served first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Budget {
     pace: Option<Pace>,
-    state: Mutex<State>,
+    /// Shared by all clones: they are one budget.
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,7 @@ impl Budget {
     pub fn unlimited() -> Self {
         Self {
             pace: None,
-            state: Mutex::default(),
+            state: Arc::default(),
         }
     }
 
@@ -67,7 +68,7 @@ impl Budget {
                 refill,
                 full: refill.saturating_mul(burst.get()),
             }),
-            state: Mutex::default(),
+            state: Arc::default(),
         }
     }
 

@@ -97,11 +97,7 @@ impl Client {
 
     /// Host and port: all of the node's address that may be shown.
     pub fn place(&self) -> String {
-        format!(
-            "{}:{}",
-            self.url.host_str().unwrap_or_default(),
-            self.url.port_or_known_default().unwrap_or_default()
-        )
+        place_of(&self.url)
     }
 
     /// Calls one method.
@@ -310,3 +306,19 @@ fn to_json(request: &impl Serialize) -> Result<String, CallError> {
 #[cfg(test)]
 #[path = "client_tests.rs"]
 mod tests;
+
+/// Host and port of an address, which are all of it that may be shown; something that is none has no place.
+pub fn place(url: &str) -> String {
+    Url::parse(url).map_or_else(
+        |_| "an address that cannot be read".to_owned(),
+        |url| place_of(&url),
+    )
+}
+
+fn place_of(url: &Url) -> String {
+    format!(
+        "{}:{}",
+        url.host_str().unwrap_or_default(),
+        url.port_or_known_default().unwrap_or_default()
+    )
+}

@@ -13,7 +13,7 @@ mod message;
 mod pause;
 
 pub use budget::Budget;
-pub use client::{Answer, Client, Config};
+pub use client::{Answer, Client, Config, place};
 pub use credentials::Credentials;
 pub use error::{CallError, NodeError, SetupError, words};
 pub use message::{Call, Version, read};

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use paywatch_chain::Source;
+use paywatch_chain_evm::address::{address_text, parse_address};
 use paywatch_chain_evm::{Config, EvmSource};
 use paywatch_testkit::{Anvil, Argument};
 
@@ -78,7 +79,7 @@ async fn tokens_pay_what_they_log() -> Result<()> {
 
 /// The same name on another contract is another token, however it calls itself.
 #[tokio::test]
-async fn only_listed_contracts_are_tokens() -> Result<()> {
+async fn only_listed_contracts_have_names() -> Result<()> {
     let node = Anvil::start().await?;
     let payer = node.accounts().await?.remove(0);
     let shop = account("5");
@@ -102,7 +103,12 @@ async fn only_listed_contracts_are_tokens() -> Result<()> {
         .await?;
     node.mine(1).await?;
     let block = read(&source, &tip(&node).await?, &watching(&[&shop])).await?;
-    let expected = (shop, "usdc".to_owned(), "20".to_owned(), "log:0".to_owned());
-    assert_eq!(credits(&block), [expected]);
+    let log = |symbol: String, amount: &str| {
+        let (shop, amount) = (shop.clone(), amount.to_owned());
+        (shop, symbol, amount, "log:0".to_owned())
+    };
+    let unlisted = format!("unlisted:{}", address_text(parse_address(&fake.address)?));
+    let expected = [log("usdc".to_owned(), "20"), log(unlisted, "99")];
+    assert_eq!(credits(&block), expected);
     Ok(())
 }

@@ -1,0 +1,176 @@
+//! A chain as a watcher's `chains.toml` has it.
+
+use crate::{Anvil, Bitcoind, WatcherOptions};
+
+/// A chain that the watcher follows.
+#[derive(Clone, Debug)]
+pub struct FollowedChain {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The addresses of its endpoints.
+    urls: Vec<String>,
+    agree: usize,
+    login: Option<(String, String)>,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Bitcoin,
+    Evm {
+        chain_id: u64,
+        websocket: Option<String>,
+        finality: Option<String>,
+        /// Symbol, decimals, contract.
+        tokens: Vec<(String, u8, String)>,
+    },
+}
+
+impl FollowedChain {
+    /// The chain of a Bitcoin node (regtest).
+    pub fn bitcoin(name: &str, node: &Bitcoind) -> Self {
+        Self {
+            name: name.into(),
+            urls: vec![node.url()],
+            agree: 1,
+            login: Some((node.user().to_owned(), node.password().to_owned())),
+            kind: Kind::Bitcoin,
+        }
+    }
+
+    /// The chain of an EVM node. Its coin is called `eth`.
+    pub fn evm(name: &str, node: &Anvil) -> Self {
+        Self {
+            name: name.into(),
+            urls: vec![node.url()],
+            agree: 1,
+            login: None,
+            kind: Kind::Evm {
+                chain_id: node.chain_id(),
+                websocket: Some(node.websocket_url()),
+                finality: None,
+                tokens: Vec::new(),
+            },
+        }
+    }
+
+    /// The same through another address, such as a relay's.
+    #[must_use]
+    pub fn through(self, url: &str) -> Self {
+        let urls = vec![url.to_owned()];
+        Self { urls, ..self }
+    }
+
+    /// The same with a further endpoint; so many of them all have to agree.
+    #[must_use]
+    pub fn and(mut self, url: &str, agree: usize) -> Self {
+        self.urls.push(url.to_owned());
+        Self { agree, ..self }
+    }
+
+    /// The same with a token; nothing changes for a chain that has none.
+    #[must_use]
+    pub fn with_token(mut self, symbol: &str, decimals: u8, contract: &str) -> Self {
+        if let Kind::Evm { tokens, .. } = &mut self.kind {
+            tokens.push((symbol.into(), decimals, contract.into()));
+        }
+        self
+    }
+
+    /// The same with a finality of its own, as `chains.toml` has it; nothing changes for Bitcoin.
+    #[must_use]
+    pub fn final_by(mut self, rule: &str) -> Self {
+        if let Kind::Evm { finality, .. } = &mut self.kind {
+            *finality = Some(rule.into());
+        }
+        self
+    }
+
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.login.as_ref().map(|(_, password)| password.as_str())
+    }
+
+    pub(crate) fn password_file(&self) -> String {
+        format!("{}.password", self.name)
+    }
+
+    /// Its section of `chains.toml`.
+    pub(crate) fn section(&self, options: &WatcherOptions) -> String {
+        let depth = format!("{{ depth = {} }}", options.depth);
+        let (own, finality) = match &self.kind {
+            Kind::Bitcoin => (BITCOIN.to_owned(), depth),
+            Kind::Evm { finality, .. } => (self.evm_keys(), finality.clone().unwrap_or(depth)),
+        };
+        format!(
+            r#"[chains.{}]
+mode = "test"
+{own}agree = {}
+endpoints = [{}]
+poll_ms = {}
+finality = {finality}
+reorg_depth_max = {}
+lag_ms_max = {}
+"#,
+            self.name,
+            self.agree,
+            self.endpoints(),
+            options.poll_ms,
+            options.reorg_depth_max,
+            options.lag_ms_max,
+        )
+    }
+
+    fn endpoints(&self) -> String {
+        let websocket = match &self.kind {
+            Kind::Evm { websocket, .. } => websocket.as_deref(),
+            Kind::Bitcoin => None,
+        };
+        let login = self.login.as_ref().map_or_else(String::new, |(user, _)| {
+            let file = self.password_file();
+            format!(r#", user = "{user}", password_file = "{file}""#)
+        });
+        let mut heard = websocket.map_or_else(String::new, |websocket| {
+            format!(r#", websocket = "{websocket}""#)
+        });
+        let endpoints = self.urls.iter().map(|url| {
+            // The first one alone tells of new blocks.
+            let heard = std::mem::take(&mut heard);
+            format!(r#"{{ url = "{url}"{login}{heard} }}"#)
+        });
+        endpoints.collect::<Vec<_>>().join(", ")
+    }
+
+    fn evm_keys(&self) -> String {
+        let Kind::Evm {
+            chain_id, tokens, ..
+        } = &self.kind
+        else {
+            return String::new();
+        };
+        let mut assets = vec![
+            r#"{ symbol = "eth", decimals = 18, dust = "1000000000", slip44 = 1 }"#.to_owned(),
+        ];
+        assets.extend(tokens.iter().map(|(symbol, decimals, contract)| {
+            format!(
+                r#"{{ symbol = "{symbol}", decimals = {decimals}, dust = "100", contract = "{contract}" }}"#
+            )
+        }));
+        format!(
+            r#"family = "evm"
+caip2 = "eip155:{chain_id}"
+evm.chain_id = {chain_id}
+evm.tags = ["safe", "finalized"]
+assets = [{}]
+"#,
+            assets.join(", ")
+        )
+    }
+}
+
+/// What is the same for every Bitcoin chain of tests.
+const BITCOIN: &str = r#"family = "bitcoin"
+network = "regtest"
+caip2 = "bip122:0f9188f13cb7b2c71f2a335e3a4fc328"
+rest = true
+assets = [{ symbol = "btc", decimals = 8, dust = "546", slip44 = 1 }]
+"#;
