@@ -47,6 +47,7 @@ Everything stays up until Ctrl-C.
   key of the merchant {key}
   merchant's backend  {webhooks}
   Bitcoin node        {node} ({user}:{password})
+  EVM node            {evm}
   folder of paywatch  {folder}
 
 Try it:
@@ -66,9 +67,14 @@ Try it:
   # the demo's payer pays any address, and mines blocks
   curl -s -X POST {play}/pay/ADDRESS/0.0015
   curl -s -X POST {play}/mine/1
+
+  # the EVM node's first account pays any address of that chain; the amount is in wei, in hexadecimal digits
+  curl -s -H "Content-Type: application/json" -d '{{"jsonrpc":"2.0","id":1,"method":"eth_sendTransaction",
+    "params":[{{"from":"0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266","to":"ADDRESS","value":"0x470de4df820000"}}]}}' {evm}
 "#,
         webhooks = stage.merchant.url(),
         node = stage.node.url(),
+        evm = stage.ethereum.first.url(),
         user = stage.node.user(),
         password = stage.node.password(),
     )

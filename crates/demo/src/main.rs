@@ -1,6 +1,7 @@
-//! The demo: a real node pays real invoices, paywatch says what happens, a merchant's backend
+//! The demo: real nodes pay real invoices, paywatch says what happens, a merchant's backend
 //! verifies every webhook.
 
+mod evm;
 mod keep;
 mod merchant;
 mod play;
@@ -19,7 +20,7 @@ use crate::screen::Screen;
 use crate::stage::Stage;
 use crate::stories::STORIES;
 
-/// Five invoices on a real Bitcoin node (regtest), from creation to verified webhooks.
+/// Invoices on a real Bitcoin node (regtest) and on two real EVM nodes (anvil), from creation to verified webhooks.
 #[derive(Parser)]
 #[command(name = "demo")]
 struct Arguments {

@@ -11,7 +11,7 @@ use crate::stage::{Stage, text};
 use crate::stories::{EXACT, Invoice, OVER, PARTS, REORG, STORIES, UNPAID};
 
 /// How long the watcher may take to see what happened.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// A person needs a moment to read what changed.
 const READING: Duration = Duration::from_millis(900);
 /// Lines of a log are written in the order in which things happened.
@@ -38,6 +38,7 @@ impl Play<'_> {
         self.decision().await?;
         self.second_part().await?;
         self.reorganisation().await?;
+        self.on_evm_chains().await?;
         self.screen.say("waiting for the unpaid invoice to expire");
         self.until(UNPAID, "expired").await?;
         self.check().await
@@ -115,7 +116,7 @@ impl Play<'_> {
     /// Pays a part of what is due, in percent.
     async fn pay(&self, story: usize, percent: u64) -> Result<()> {
         let invoice = self.invoice(story)?;
-        let amount_sat = invoice.due_sat * percent / 100;
+        let amount_sat = u64::try_from(invoice.due)? * percent / 100;
         self.stage
             .payer
             .pay(&[(&invoice.address, amount_sat)])
@@ -123,14 +124,14 @@ impl Play<'_> {
         Ok(())
     }
 
-    fn invoice(&self, story: usize) -> Result<&Invoice> {
+    pub(crate) fn invoice(&self, story: usize) -> Result<&Invoice> {
         self.invoices
             .get(story)
             .context("every story has an invoice")
     }
 
     /// Says what comes next, and lets people read.
-    async fn beat(&self, text: &str) {
+    pub(crate) async fn beat(&self, text: &str) {
         sleep(if self.screen.is_watched() {
             READING
         } else {
@@ -141,7 +142,7 @@ impl Play<'_> {
     }
 
     /// Waits until the API says that an invoice has a status.
-    async fn until(&self, story: usize, status: &str) -> Result<()> {
+    pub(crate) async fn until(&self, story: usize, status: &str) -> Result<()> {
         let invoice = self.invoice(story)?;
         let name = invoice.story.name;
         let path = format!("/v1/invoices/{}", invoice.id);

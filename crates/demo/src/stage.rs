@@ -1,23 +1,29 @@
-//! Everything the demo runs: a Bitcoin node, somebody who pays, the watcher, a merchant's backend.
+//! Everything the demo runs: a Bitcoin node, two EVM nodes, somebody who pays, the watcher, a merchant's backend.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use paywatch_testkit::{Api, Bitcoind, Payer, WalletKey, Watcher, WatcherOptions, eventually};
+use paywatch_testkit::{
+    Api, Bitcoind, EvmWallet, Payer, WalletKey, Watcher, WatcherOptions, eventually,
+};
 use serde_json::{Value, json};
 
+use crate::evm::Ethereum;
 use crate::merchant::Merchant;
 use crate::screen::Screen;
 
 /// How long the watcher may take to read the node for the first time.
 const FIRST_READ_LIMIT: Duration = Duration::from_secs(30);
-/// The number of the merchant's wallet; any.
+/// The number of the merchant's wallets; any.
 const WALLET: u8 = 42;
+/// Indexes whose addresses are compared.
+const FIRST: [u32; 3] = [0, 1, 2];
 
 /// The running parts. They end with it.
 pub(crate) struct Stage {
     pub(crate) node: Bitcoind,
     pub(crate) payer: Payer,
+    pub(crate) ethereum: Ethereum,
     pub(crate) watcher: Watcher,
     pub(crate) merchant: Merchant,
     pub(crate) api: Api,
@@ -29,18 +35,25 @@ impl Stage {
         screen.say("starting a Bitcoin node (regtest) and giving a payer some coins");
         let node = Bitcoind::start().await?;
         let payer = Payer::new(&node).await?;
+        screen.say("starting two EVM nodes (anvil), with contracts on the first");
+        let ethereum = Ethereum::start().await?;
         screen.say("starting paywatch (SQLite) and a merchant's backend");
-        let watcher = Watcher::start(&node, &WatcherOptions::default()).await?;
+        let options = WatcherOptions {
+            further_chains: ethereum.chains().into(),
+            ..WatcherOptions::default()
+        };
+        let watcher = Watcher::start(&node, &options).await?;
         let api = watcher.api(&watcher.create_key("test").await?)?;
         let merchant = Merchant::start().await?;
         let stage = Self {
             node,
             payer,
+            ethereum,
             watcher,
             merchant,
             api,
         };
-        stage.register_wallet(screen).await?;
+        stage.register_wallets(screen).await?;
         let endpoint = json!({ "url": stage.merchant.url() });
         let endpoint = stage
             .api
@@ -49,13 +62,13 @@ impl Stage {
             .value()?;
         stage.merchant.trust(text(&endpoint, "secret")?);
         eventually(
-            "paywatch to have read the node",
+            "paywatch to have read the nodes",
             FIRST_READ_LIMIT,
             async || {
                 let chains = stage.api.get("/v1/chains").await?.rows()?;
                 Ok(chains
                     .iter()
-                    .any(|chain| chain["accepting"] == json!(true))
+                    .all(|chain| chain["accepting"] == json!(true))
                     .then_some(()))
             },
         )
@@ -63,20 +76,27 @@ impl Stage {
         Ok(stage)
     }
 
-    /// The watcher gets a public key only; its first addresses are compared with the wallet's own
-    /// before anything is paid to them.
-    async fn register_wallet(&self, screen: &Screen) -> Result<()> {
-        let wallet = WalletKey::new(WALLET)?;
-        let body = json!({ "chain_family": "bitcoin", "key": wallet.vpub(), "label": "demo" });
+    /// The watcher gets public keys only; their first addresses are compared with the wallets' own before
+    /// anything is paid to them.
+    async fn register_wallets(&self, screen: &Screen) -> Result<()> {
+        let (bitcoin, evm) = (WalletKey::new(WALLET)?, EvmWallet::new(WALLET)?);
+        let own: Result<Vec<String>> = FIRST.iter().map(|index| bitcoin.address(*index)).collect();
+        self.register("bitcoin", &bitcoin.vpub(), &own?).await?;
+        let own = evm.addresses(&FIRST).await?;
+        self.register("evm", &evm.xpub(), &own).await?;
+        screen
+            .say("the merchant's public keys are registered; their addresses are the wallets' own");
+        Ok(())
+    }
+
+    async fn register(&self, family: &str, key: &str, own: &[String]) -> Result<()> {
+        let body = json!({ "chain_family": family, "key": key, "label": "demo" });
         let shown = self.api.post("/v1/wallets", &body).await?.value()?;
-        let addresses = shown["first_addresses"]
-            .as_array()
-            .context("a wallet shows addresses")?;
-        for (index, address) in (0..).zip(addresses) {
-            let own = wallet.address(index)?;
+        for (place, own) in own.iter().enumerate() {
+            let address = &shown["first_addresses"][place]["address"];
             ensure!(
-                address["address"] == json!(own),
-                "address {index} is not the wallet's {own}"
+                *address == json!(own),
+                "{address} is not the wallet's {own}"
             );
         }
         let id = text(&shown, "id")?;
@@ -84,7 +104,6 @@ impl Stage {
             .post(&format!("/v1/wallets/{id}/confirm"), &json!({}))
             .await?
             .value()?;
-        screen.say("the merchant's public key is registered; its addresses are the wallet's own");
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The five stories: what is invoiced, what the merchant must be told, and how it ends.
+//! The stories: what is invoiced, what the merchant must be told, and how it ends.
 
 use anyhow::Result;
 use paywatch_testkit::Api;
@@ -11,8 +11,9 @@ use crate::stage::text;
 pub(crate) struct Story {
     /// For people.
     pub(crate) name: &'static str,
-    /// What is due, in satoshi.
-    due_sat: u64,
+    /// What is due, and how much.
+    asset: &'static str,
+    amount: &'static str,
     /// Seconds until the invoice expires.
     expires_in_s: u64,
     /// Blocks that make a payment final, where they are not the chain's own two.
@@ -33,14 +34,25 @@ pub(crate) const OVER: usize = 2;
 pub(crate) const UNPAID: usize = 3;
 /// Paid in a block that is reorganised away.
 pub(crate) const REORG: usize = 4;
+/// Paid by a plain transaction of an EVM chain.
+pub(crate) const COIN: usize = 5;
+/// Paid by a contract, all in one transaction.
+pub(crate) const TEN: std::ops::Range<usize> = 6..16;
+/// Paid in a token.
+pub(crate) const TOKEN: usize = 16;
+/// Paid on another chain than the invoice asks for.
+pub(crate) const ASTRAY: usize = 17;
+/// Paid in a block that other blocks replace, and paid again.
+pub(crate) const AGAIN: usize = 18;
 
 const HOUR_S: u64 = 3600;
 
 /// All of them; the constants above are their places.
-pub(crate) const STORIES: [Story; 5] = [
+pub(crate) const STORIES: [Story; 19] = [
     Story {
         name: "paid exactly",
-        due_sat: 150_000,
+        asset: BITCOIN,
+        amount: "0.0015",
         expires_in_s: HOUR_S,
         depth: None,
         ends: "paid",
@@ -48,7 +60,8 @@ pub(crate) const STORIES: [Story; 5] = [
     },
     Story {
         name: "paid in two parts",
-        due_sat: 200_000,
+        asset: BITCOIN,
+        amount: "0.002",
         expires_in_s: HOUR_S,
         depth: None,
         ends: "paid",
@@ -64,7 +77,8 @@ pub(crate) const STORIES: [Story; 5] = [
     },
     Story {
         name: "paid too much",
-        due_sat: 100_000,
+        asset: BITCOIN,
+        amount: "0.001",
         expires_in_s: HOUR_S,
         depth: None,
         ends: "overpaid",
@@ -79,7 +93,8 @@ pub(crate) const STORIES: [Story; 5] = [
     },
     Story {
         name: "never paid",
-        due_sat: 50_000,
+        asset: BITCOIN,
+        amount: "0.0005",
         expires_in_s: 8,
         depth: None,
         ends: "expired",
@@ -87,7 +102,8 @@ pub(crate) const STORIES: [Story; 5] = [
     },
     Story {
         name: "reorganised away and back",
-        due_sat: 120_000,
+        asset: BITCOIN,
+        amount: "0.0012",
         expires_in_s: HOUR_S,
         // Final after one block, which is less than a merchant should ask for, so that a
         // reorganisation of one block takes away what was called paid.
@@ -104,7 +120,63 @@ pub(crate) const STORIES: [Story; 5] = [
             "exception.resolved",
         ],
     },
+    Story {
+        name: "paid in coin",
+        ..ON_EVM
+    },
+    OF_TEN,
+    OF_TEN,
+    OF_TEN,
+    OF_TEN,
+    OF_TEN,
+    OF_TEN,
+    OF_TEN,
+    OF_TEN,
+    OF_TEN,
+    OF_TEN,
+    Story {
+        name: "paid in a token",
+        asset: "usdc@anvil",
+        amount: "25.00",
+        ..ON_EVM
+    },
+    Story {
+        name: "paid on another chain",
+        ends: "created",
+        tells: &["created", "exception.opened"],
+        ..ON_EVM
+    },
+    Story {
+        name: "reorganised, paid again",
+        tells: &[
+            "created",
+            "paid",
+            "reverted",
+            "exception.opened",
+            "paid",
+            "exception.resolved",
+        ],
+        ..ON_EVM
+    },
 ];
+
+const BITCOIN: &str = "btc@bitcoin-regtest";
+
+/// Final after one block: its node makes one every second, and two that are read at once are told as one.
+const ON_EVM: Story = Story {
+    name: "",
+    asset: "eth@anvil",
+    amount: "0.02",
+    expires_in_s: HOUR_S,
+    depth: Some(1),
+    ends: "paid",
+    tells: &["created", "paid"],
+};
+
+const OF_TEN: Story = Story {
+    name: "one of ten by a contract",
+    ..ON_EVM
+};
 
 /// An invoice of one story.
 #[derive(Clone, Debug)]
@@ -112,7 +184,8 @@ pub(crate) struct Invoice {
     pub(crate) story: &'static Story,
     pub(crate) id: String,
     pub(crate) address: String,
-    pub(crate) due_sat: u64,
+    /// In atomic units.
+    pub(crate) due: u128,
 }
 
 impl Story {
@@ -120,26 +193,21 @@ impl Story {
     pub(crate) async fn invoice(&'static self, api: &Api) -> Result<Invoice> {
         let mut body = json!({
             "order_id": self.name,
-            "options": [{ "asset": "btc@bitcoin-regtest", "amount": decimal(self.due_sat) }],
+            "options": [{ "asset": self.asset, "amount": self.amount }],
             "expires_in_s": self.expires_in_s,
         });
         if let Some(depth) = self.depth {
-            body["policy"] =
-                json!({ "tiers": [{ "finality": { "bitcoin-regtest": { "depth": depth } } }] });
+            let chain = self.asset.split('@').next_back().unwrap_or_default();
+            body["policy"] = json!({ "tiers": [{ "finality": { chain: { "depth": depth } } }] });
         }
         let invoice = api.post("/v1/invoices", &body).await?.value()?;
         Ok(Invoice {
             story: self,
             id: text(&invoice, "id")?.to_owned(),
             address: text(&invoice["options"][0], "address")?.to_owned(),
-            due_sat: self.due_sat,
+            due: text(&invoice["options"][0], "amount_atomic")?.parse()?,
         })
     }
-}
-
-/// Satoshi as a decimal amount of bitcoin.
-pub(crate) fn decimal(sat: u64) -> String {
-    format!("{}.{:08}", sat / 100_000_000, sat % 100_000_000)
 }
 
 /// How many of the needed blocks the least confirmed transfer has: `1 of 2`, or nothing.
@@ -164,12 +232,6 @@ pub(crate) fn confirmations(invoice: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn satoshi_are_written_exactly() {
-        assert_eq!(decimal(1), "0.00000001");
-        assert_eq!(decimal(2_100_000_000_000_000), "21000000.00000000");
-    }
 
     #[test]
     fn the_least_confirmed_transfer_counts() {
