@@ -191,6 +191,7 @@ impl Side {
             bytes: 1_000_000,
             credits,
             spent: Vec::new(),
+            outflows: Vec::new(),
         };
         let from = std::mem::replace(&mut self.cursor, at);
         Ok(ApplyBlocks {

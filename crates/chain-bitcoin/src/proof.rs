@@ -88,6 +88,7 @@ pub(crate) fn prove(
         bytes: bytes.len(),
         credits: parts.credits(bytes, asset, watched),
         spent: parts.spent(bytes, watched),
+        outflows: Vec::new(),
     })
 }
 

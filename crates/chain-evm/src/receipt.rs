@@ -1,6 +1,6 @@
 //! Receipts as nodes answer them, and the bytes that their root is over.
 
-use alloy_primitives::{Address, B256, Bloom, Bytes, U64};
+use alloy_primitives::{Address, B256, Bloom, Bytes, U64, U256};
 use alloy_rlp::{Encodable, RlpEncodable};
 use serde::Deserialize;
 
@@ -27,6 +27,17 @@ pub(crate) struct Receipt {
     deposit_nonce: Option<U64>,
     /// OP stack; where it is missing the nonce is not part of the root either.
     deposit_receipt_version: Option<U64>,
+    /// With the price, what the sender paid for gas; neither is under the root.
+    gas_used: Option<U64>,
+    effective_gas_price: Option<U256>,
+    /// Of transactions with blobs (EIP-4844).
+    blob_gas_used: Option<U64>,
+    blob_gas_price: Option<U256>,
+    /// OP stack: for the chain below, on top of the gas.
+    l1_fee: Option<U256>,
+    /// OP stack: what the operator takes on top, where one of them is not 0.
+    operator_fee_scalar: Option<U64>,
+    operator_fee_constant: Option<U64>,
 }
 
 /// A log.
@@ -71,6 +82,13 @@ impl Receipt {
             logs,
             deposit_nonce: None,
             deposit_receipt_version: None,
+            gas_used: end.and_then(|end| end.gas_used),
+            effective_gas_price: end.and_then(|end| end.effective_gas_price),
+            blob_gas_used: end.and_then(|end| end.blob_gas_used),
+            blob_gas_price: end.and_then(|end| end.blob_gas_price),
+            l1_fee: end.and_then(|end| end.l1_fee),
+            operator_fee_scalar: end.and_then(|end| end.operator_fee_scalar),
+            operator_fee_constant: end.and_then(|end| end.operator_fee_constant),
         };
         receipt.logs_bloom = receipt.bloom();
         receipt
@@ -85,6 +103,22 @@ impl Receipt {
     pub(crate) fn end(&self) -> Option<bool> {
         let is_known = self.status.is_some() || self.root.is_some();
         is_known.then(|| self.succeeded())
+    }
+
+    /// What the sender paid beside the value; `None` where the receipt does not tell all of it.
+    pub(crate) fn fee(&self) -> Option<U256> {
+        let operator = [self.operator_fee_scalar, self.operator_fee_constant];
+        if operator.iter().flatten().any(|part| !part.is_zero()) {
+            // Forks have changed how it is counted.
+            return None;
+        }
+        let gas = U256::from(self.gas_used?).checked_mul(self.effective_gas_price?)?;
+        let blobs = match self.blob_gas_used {
+            Some(used) => U256::from(used).checked_mul(self.blob_gas_price?)?,
+            None => U256::ZERO,
+        };
+        gas.checked_add(blobs)?
+            .checked_add(self.l1_fee.unwrap_or_default())
     }
 
     /// The type of its transaction.
@@ -122,5 +156,61 @@ impl Receipt {
         }
         let kind = u8::try_from(self.kind()).ok().filter(|kind| 0 < *kind);
         Ok(list(kind, &fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fee(parts: &Value) -> Option<u64> {
+        let zero = B256::ZERO;
+        let mut receipt = json!({
+            "transactionHash": zero, "transactionIndex": "0x0", "blockHash": zero, "status": "0x1",
+            "cumulativeGasUsed": "0xffff", "logsBloom": Bloom::ZERO, "logs": [],
+        });
+        for (name, value) in parts.as_object().unwrap() {
+            receipt[name] = value.clone();
+        }
+        let receipt: Receipt = serde_json::from_value(receipt).unwrap();
+        receipt.fee().map(|fee| fee.to())
+    }
+
+    #[test]
+    fn evm_fees_have_all_the_parts_that_chains_add() {
+        let cases = [
+            (
+                json!({"gasUsed": "0x5208", "effectiveGasPrice": "0x2"}),
+                Some(42_000),
+            ),
+            (json!({"gasUsed": "0x5208"}), None),
+            (json!({"effectiveGasPrice": "0x2"}), None),
+            (
+                json!({"gasUsed": "0x5208", "effectiveGasPrice": "0x2", "l1Fee": "0x3"}),
+                Some(42_003),
+            ),
+            (
+                json!({"gasUsed": "0xa", "effectiveGasPrice": "0x2", "l1Fee": "0x3",
+                    "operatorFeeScalar": "0x0", "operatorFeeConstant": "0x0"}),
+                Some(23),
+            ),
+            (
+                json!({"gasUsed": "0xa", "effectiveGasPrice": "0x2", "operatorFeeConstant": "0x1"}),
+                None,
+            ),
+            (
+                json!({"gasUsed": "0xa", "effectiveGasPrice": "0x2", "blobGasUsed": "0x64", "blobGasPrice": "0x3"}),
+                Some(320),
+            ),
+            (
+                json!({"gasUsed": "0xa", "effectiveGasPrice": "0x2", "blobGasUsed": "0x64"}),
+                None,
+            ),
+        ];
+        for (parts, expected) in cases {
+            assert_eq!(fee(&parts), expected, "{parts}");
+        }
     }
 }

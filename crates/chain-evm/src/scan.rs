@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, U256, b256};
-use paywatch_chain::{Block, Credit, WatchTable};
+use paywatch_chain::{Block, Credit, Outflow, WatchTable};
 use paywatch_domain::{Amount, AssetName, Position, TxId};
 
 use crate::assets::Assets;
 use crate::inflows::Inflows;
 use crate::proof::{ProvenBlock, Withdrawal};
-use crate::receipt::Log;
+use crate::receipt::{Log, Receipt};
+use crate::transaction::{DEPOSIT, Transaction};
 
 /// `Transfer(address,address,uint256)` of ERC-20 (<https://eips.ethereum.org/EIPS/eip-20>); other
 /// standards share it.
@@ -89,7 +90,38 @@ pub fn scan(
         bytes: block.bytes,
         credits,
         spent: Vec::new(),
+        outflows: outflows(block, is_watched),
     }
+}
+
+/// What watched accounts paid out with transactions of their own.
+fn outflows(block: &ProvenBlock, is_watched: impl Fn(&Address) -> bool) -> Vec<Outflow> {
+    let both = block.transactions.iter().zip(&block.receipts);
+    // A deposit from the chain below is nobody's transaction here.
+    let sent = both.filter(|(sent, _)| sent.kind() != DEPOSIT && is_watched(&sent.from));
+    let outflows = sent.filter_map(|(transaction, receipt)| {
+        let amount = taken(transaction, receipt);
+        Some(Outflow {
+            key: transaction.from.as_slice().into(),
+            nonce: transaction.nonce?.to(),
+            amount: amount.map(|amount| Amount::from_be_bytes(amount.to_be_bytes())),
+        })
+    });
+    outflows.collect()
+}
+
+/// What a transaction took from its sender; `None` where nothing tells: of coin that went to code with
+/// something to do, some may have come back.
+fn taken(transaction: &Transaction, receipt: &Receipt) -> Option<U256> {
+    let fee = receipt.fee()?;
+    let to = transaction.to;
+    if !receipt.end()? || transaction.value.is_zero() || to == Some(transaction.from) {
+        return Some(fee);
+    }
+    if to.is_none() || !transaction.input.is_empty() {
+        return None;
+    }
+    fee.checked_add(transaction.value)
 }
 
 /// One for each account: places of calls would differ between kinds of traces.

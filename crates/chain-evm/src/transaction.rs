@@ -21,10 +21,10 @@ pub(crate) struct Transaction {
     pub(crate) from: Address,
     pub(crate) to: Option<Address>,
     pub(crate) value: U256,
-    input: Bytes,
+    pub(crate) input: Bytes,
     #[serde(rename = "type", default)]
     kind: U64,
-    nonce: Option<U64>,
+    pub(crate) nonce: Option<U64>,
     gas: Option<U64>,
     gas_price: Option<U256>,
     max_fee_per_gas: Option<U256>,

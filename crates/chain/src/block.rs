@@ -29,6 +29,17 @@ pub struct Credit {
     pub spends: Arc<[Box<str>]>,
 }
 
+/// What a transaction took from the watched key that sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outflow {
+    /// The key as it stands in the watch table.
+    pub key: Box<[u8]>,
+    /// The transaction's number among those of the key, from 0.
+    pub nonce: u64,
+    /// How much of the chain's coin, fees included; `None` when the block does not tell all of it.
+    pub amount: Option<Amount>,
+}
+
 /// A block that was read, proven complete and scanned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -45,6 +56,9 @@ pub struct Block {
     /// The outpoints of the watch table that its transactions spend, whomever they pay, with the
     /// transaction that does.
     pub spent: Vec<(String, TxId)>,
+    /// What candidates of the watch table paid out, on chains whose accounts have balances: what a balance
+    /// must be can be told with it.
+    pub outflows: Vec<Outflow>,
 }
 
 /// Tells which unconfirmed transactions spend given outpoints, whomever they pay: what left the mempool

@@ -14,11 +14,11 @@ pub mod rpc;
 pub mod source;
 pub mod watch;
 
-pub use block::{Block, Credit, Pool, Spenders, Vetting};
+pub use block::{Block, Credit, Outflow, Pool, Spenders, Vetting};
 pub use compute::Compute;
 pub use derivation::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
 pub use error::{Retry, SourceError};
 pub use pool::EndpointPool;
 pub use private::private_material;
-pub use source::{BoxFuture, Health, Located, Source};
+pub use source::{BoxFuture, Health, Holder, Holding, Located, Source};
 pub use watch::WatchTable;

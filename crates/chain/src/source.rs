@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use paywatch_domain::{BlockHash, BlockHint, BlockRef, ChainName, Mark, TxId};
+use paywatch_domain::{Amount, BlockHash, BlockHint, BlockRef, ChainName, Mark, TxId};
 
 use crate::block::{Block, Pool};
 use crate::error::SourceError;
@@ -36,6 +36,24 @@ pub enum Located {
     Nowhere,
     /// It cannot tell without being told the block.
     Unknown,
+}
+
+/// A key whose balance is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The key as it stands in the watch table.
+    pub key: Box<[u8]>,
+    /// What its balance should be; where it is that, nothing more is asked.
+    pub expected: Option<Amount>,
+}
+
+/// What a key held at the end of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// How much of the chain's coin.
+    pub balance: Amount,
+    /// How many transactions it has sent; `None` where the balance is what was expected.
+    pub nonce: Option<u64>,
 }
 
 /// One chain, through one node or several.
@@ -111,6 +129,16 @@ pub trait Source: Send + Sync + 'static {
     /// marks.
     fn marks(&self) -> BoxFuture<'_, Result<BTreeMap<Mark, BlockRef>, SourceError>> {
         Box::pin(async { Ok(BTreeMap::new()) })
+    }
+
+    /// What keys held of the chain's coin at the end of a block, in their order; `None` where scans see all
+    /// that comes to a key, so that nobody has to look. The word of the node: nothing proves it.
+    fn holdings<'a>(
+        &'a self,
+        _at: &'a BlockRef,
+        _holders: &'a [Holder],
+    ) -> BoxFuture<'a, Result<Option<Vec<Holding>>, SourceError>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Waits until the node's tip is not `tip` any more, `timeout` at the longest. A hint: the caller

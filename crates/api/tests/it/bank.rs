@@ -114,6 +114,7 @@ impl Bank {
             bytes: 0,
             credits,
             spent: Vec::new(),
+            outflows: Vec::new(),
         };
         let event = ChainEvent {
             fork: Some(self.tip.clone()),

@@ -127,7 +127,7 @@ impl fmt::Display for Capabilities {
 /// Code that returns the number 42, for the question whether it would be run.
 const ANSWERING_CODE: &str = "0x602a60005260206000f3";
 /// Nobody's account.
-const NOBODY: &str = "0x00000000000000000000000000000000000c0de5";
+pub(super) const NOBODY: &str = "0x00000000000000000000000000000000000c0de5";
 
 impl EvmSource {
     /// Asks for each thing with the last block.

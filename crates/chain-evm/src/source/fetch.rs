@@ -155,7 +155,11 @@ impl EvmSource {
     }
 
     /// Why a block that the chain should have was not given, or not proven.
-    async fn not_given(&self, block: BlockRef, gap: Gap) -> Result<SourceError, SourceError> {
+    pub(super) async fn not_given(
+        &self,
+        block: BlockRef,
+        gap: Gap,
+    ) -> Result<SourceError, SourceError> {
         let chain = self.chain.clone();
         let here = self.head_at(block.height).await?;
         if here.is_some_and(|here| here.at.hash != block.hash) {

@@ -4,6 +4,7 @@ mod capabilities;
 mod endpoint;
 mod fetch;
 mod headers;
+mod holdings;
 mod identity;
 mod locate;
 mod receipts;
@@ -21,7 +22,8 @@ use paywatch_chain::rpc::{
     self, Budget, Call, CallError, Client, Credentials, NodeError, SetupError,
 };
 use paywatch_chain::{
-    Block, BoxFuture, Compute, Health, Located, Pool, Source, SourceError, WatchTable,
+    Block, BoxFuture, Compute, Health, Holder, Holding, Located, Pool, Source, SourceError,
+    WatchTable,
 };
 use paywatch_domain::{BlockHash, BlockHint, BlockRef, ChainName, Mark, TxId};
 
@@ -261,6 +263,14 @@ impl Source for EvmSource {
 
     fn marks(&self) -> BoxFuture<'_, Result<BTreeMap<Mark, BlockRef>, SourceError>> {
         Box::pin(self.tagged())
+    }
+
+    fn holdings<'a>(
+        &'a self,
+        at: &'a BlockRef,
+        holders: &'a [Holder],
+    ) -> BoxFuture<'a, Result<Option<Vec<Holding>>, SourceError>> {
+        Box::pin(self.read_holdings(at, holders))
     }
 
     fn wait_for_change<'a>(&'a self, tip: &'a BlockRef, timeout: Duration) -> BoxFuture<'a, ()> {

@@ -131,6 +131,7 @@ impl Node {
             bytes: 1,
             credits,
             spent: Vec::new(),
+            outflows: Vec::new(),
         });
         at
     }

@@ -24,6 +24,7 @@ fn block(at: BlockRef, parent: BlockHash) -> Block {
         bytes: 1,
         credits: Vec::new(),
         spent: Vec::new(),
+        outflows: Vec::new(),
     }
 }
 

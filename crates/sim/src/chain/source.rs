@@ -236,6 +236,7 @@ impl Source for SimSource {
             bytes: 1_000,
             credits: credits.collect(),
             spent: spends.filter(|(out, _)| outpoints.contains(out)).collect(),
+            outflows: Vec::new(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod fetch;
+mod holdings;
 mod liar;
 mod lies;
 mod node;
