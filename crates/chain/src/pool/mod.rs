@@ -9,6 +9,7 @@
 
 mod hashes;
 mod health;
+mod holdings;
 mod member;
 mod reading;
 mod report;
@@ -22,7 +23,7 @@ use paywatch_domain::{BlockHash, BlockHint, BlockRef, ChainName, Mark, TxId};
 
 use crate::block::{Block, Pool};
 use crate::error::SourceError;
-use crate::source::{BoxFuture, Health, Located, Source};
+use crate::source::{BoxFuture, Health, Holder, Holding, Located, Source};
 use crate::watch::WatchTable;
 pub use member::{Condition, MemberStatus};
 
@@ -194,6 +195,14 @@ impl<S: Source> Source for EndpointPool<S> {
 
     fn marks(&self) -> BoxFuture<'_, Result<BTreeMap<Mark, BlockRef>, SourceError>> {
         Box::pin(self.agreed_marks())
+    }
+
+    fn holdings<'a>(
+        &'a self,
+        at: &'a BlockRef,
+        holders: &'a [Holder],
+    ) -> BoxFuture<'a, Result<Option<Vec<Holding>>, SourceError>> {
+        Box::pin(self.agreed_holdings(at, holders))
     }
 
     fn wait_for_change<'a>(&'a self, tip: &'a BlockRef, timeout: Duration) -> BoxFuture<'a, ()> {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use paywatch_chain::block::Spenders;
 use paywatch_chain::source::BoxFuture;
-use paywatch_chain::{Block, Health, Pool, Source, SourceError, WatchTable};
-use paywatch_domain::{BlockHash, BlockRef, ChainName, Mark, TxId, UnixMillis};
+use paywatch_chain::{Block, Health, Holder, Holding, Pool, Source, SourceError, WatchTable};
+use paywatch_domain::{Amount, BlockHash, BlockRef, ChainName, Mark, TxId, UnixMillis};
 use tokio::sync::Notify;
 
 /// How an endpoint is at the moment.
@@ -30,6 +30,8 @@ pub(crate) struct Mood {
     pub(crate) lies: bool,
     /// Its marks, by height.
     pub(crate) marks: BTreeMap<Mark, u64>,
+    /// What everybody holds; `None` when it sees every payment.
+    pub(crate) held: Option<u64>,
     /// What it was asked.
     pub(crate) asked: Vec<String>,
 }
@@ -207,6 +209,7 @@ impl Source for Endpoint {
             bytes: self.name.len(),
             credits: Vec::new(),
             spent: Vec::new(),
+            outflows: Vec::new(),
         })
     }
 
@@ -238,6 +241,21 @@ impl Source for Endpoint {
             Ok(marks
                 .filter_map(|(mark, height)| Some((*mark, block_at(&mood.blocks, *height)?)))
                 .collect())
+        })
+    }
+
+    fn holdings<'a>(
+        &'a self,
+        at: &'a BlockRef,
+        holders: &'a [Holder],
+    ) -> BoxFuture<'a, Result<Option<Vec<Holding>>, SourceError>> {
+        let count = holders.len();
+        self.answer(format!("holdings {}", at.height), move |mood| {
+            let held = mood.checked()?.held.map(|balance| Holding {
+                balance: Amount::from_atomic(balance),
+                nonce: None,
+            });
+            Ok(held.map(|held| vec![held; count]))
         })
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use paywatch_chain::pool::{Condition, EndpointPool, PoolError, PoolRaw};
-use paywatch_chain::{Retry, Source, SourceError, WatchTable};
+use paywatch_chain::{Holder, Retry, Source, SourceError, WatchTable};
 use paywatch_domain::Mark;
 use tokio::time::Instant;
 
@@ -480,4 +480,41 @@ async fn members_of_a_pool_are_shown() {
     let well = |name: &str, lag| (Condition::Well, Some(name.to_owned()), Some(lag), 0, None);
     let lost = (Condition::Lost, None, None, 1, Some("node_unreachable"));
     assert_eq!(shown(&pool), [well("one:1", 0), well("two:2", 2), lost]);
+}
+
+/// No proof leads from a balance to a hash, so as many as have to agree must say it. Those that see every
+/// payment have no say.
+#[tokio::test(start_paused = true)]
+async fn what_keys_hold_is_what_enough_endpoints_say() {
+    let holders = [Holder {
+        key: [1; 20].into(),
+        expected: None,
+    }];
+    let cases: [([Option<u64>; 3], usize, Result<Option<u64>, ()>, [usize; 3]); 6] = [
+        ([Some(5), Some(6), None], 1, Ok(Some(5)), [1, 0, 0]),
+        ([Some(5), None, Some(5)], 2, Ok(Some(5)), [1, 1, 1]),
+        ([Some(5), Some(5), Some(6)], 2, Ok(Some(5)), [1, 1, 0]),
+        ([Some(5), Some(6), Some(6)], 2, Err(()), [1, 1, 0]),
+        ([None, None, Some(5)], 2, Ok(Some(5)), [1, 1, 1]),
+        ([None, None, None], 2, Ok(None), [1, 1, 1]),
+    ];
+    for (held, agree, expected, times) in cases {
+        let (pool, endpoints) = pool(&["aaa", "aaa", "aaa"], agree);
+        pool.health().await.unwrap();
+        for (endpoint, held) in endpoints.iter().zip(held) {
+            endpoint.mood().held = held;
+        }
+        let at = tip("aaa");
+        let said = pool.holdings(&at, &holders).await;
+        let said = said.map(|said| said.map(|held| held[0].balance.to_string()));
+        let expected = expected.map(|held| held.map(|held| held.to_string()));
+        assert_eq!(said.map_err(drop), expected, "{held:?}");
+        assert_eq!(asked(&endpoints, "holdings"), times, "{held:?}");
+    }
+    let (pool, endpoints) = pool(&["aaa", "aaa"], 2);
+    pool.health().await.unwrap();
+    endpoints[0].mood().held = Some(5);
+    endpoints[1].mood().error = Some(unreachable());
+    let said = pool.holdings(&tip("aaa"), &holders).await;
+    assert_eq!(said, Err(unreachable()), "one is not enough");
 }
