@@ -206,6 +206,34 @@ CREATE TABLE spends (
 -- Serves the search for transactions that a new one replaces.
 CREATE INDEX spends_by_outpoint ON spends (chain, outpoint, tx_id);
 
+-- What stood at addresses that are paid in a chain's coin, on chains where blocks do not show all that comes:
+-- as of the last look at each.
+CREATE TABLE looks (
+    option  BIGINT PRIMARY KEY REFERENCES options (id), -- whose address
+    invoice BIGINT NOT NULL REFERENCES invoices (id), -- of its option
+    chain   TEXT NOT NULL,                   -- of its option
+    height  BIGINT NOT NULL,                 -- of the block at whose end it was looked at
+    balance TEXT NOT NULL,                   -- what stood there, atomic units
+    nonce   BIGINT NOT NULL,                 -- how many transactions the address had sent
+    is_last BIGINT NOT NULL CHECK (is_last IN (0, 1)) -- whether the late window was over, so that nobody looks again
+);
+-- Serves the search for what is to be looked at.
+CREATE INDEX looks_again ON looks (chain, invoice) WHERE is_last = 0;
+-- Serves forgetting what was found on blocks that leave the chain.
+CREATE INDEX looks_by_height ON looks (chain, height);
+
+-- What such addresses paid out with transactions of their own. A row goes once a look has taken it into account.
+CREATE TABLE outflows (
+    option BIGINT NOT NULL REFERENCES options (id), -- whose address
+    chain  TEXT NOT NULL,                    -- of its option
+    nonce  BIGINT NOT NULL,                  -- number among the transactions of the address, from 0
+    height BIGINT NOT NULL,                  -- of its block
+    amount TEXT,                             -- what it took, fees included, atomic units; NULL when the block does not tell
+    PRIMARY KEY (option, nonce)
+);
+-- Serves forgetting those of blocks that leave the chain.
+CREATE INDEX outflows_by_height ON outflows (chain, height);
+
 -- What a node said of a transaction that pays us before it had a block: whether it may count without one.
 -- A row stays as it is once the transaction keeps every rule.
 CREATE TABLE vettings (

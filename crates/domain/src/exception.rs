@@ -31,7 +31,8 @@ pub enum ExceptionKind {
     WrongAsset,
     /// Money went to an option's address on another chain of its family. It is never credited.
     WrongChain,
-    /// Money at an address of the invoice stands in a block from before the invoice, so it is nobody's.
+    /// Money at an address of the invoice stands in a block from before the invoice, so it is nobody's; or
+    /// the balance of an address differs, and nothing tells why.
     Unattributed,
     /// Money that was said to be final is final no more, and nothing has taken its place.
     Reverted,

@@ -130,6 +130,12 @@ impl Transfer {
     pub fn is_stray(&self) -> bool {
         matches!(self.role, Role::Stray { .. })
     }
+
+    /// Whether it pays its option: money of its own asset at its own address, of which somebody knows that
+    /// it came.
+    pub fn is_payment(&self) -> bool {
+        self.role == Role::Payment && !self.position.is_unexplained()
+    }
 }
 
 /// What a node says of an unconfirmed transaction that pays us. Once it keeps every rule it is not asked

@@ -14,6 +14,7 @@
 
 pub mod amount;
 pub mod asset;
+pub mod balance;
 pub mod catalogue;
 pub mod chain;
 pub mod dossier;
@@ -35,6 +36,7 @@ pub mod violation;
 
 pub use amount::{Amount, AmountError, Rounding};
 pub use asset::{Asset, AssetKind, AssetName};
+pub use balance::{Account, Flows, Verdict, Window};
 pub use catalogue::{Catalogue, ChainSpec};
 pub use chain::{BlockHash, BlockRef, ChainName, Family, Mode, Position, TxId};
 pub use dossier::{Dossier, PaymentPlace};

@@ -12,6 +12,7 @@ statements! {
         ORDER BY height";
     BETWEEN = "SELECT height, hash FROM blocks WHERE chain = $1 AND height BETWEEN $2 AND $3
         ORDER BY height";
+    AT = "SELECT height, hash, parent, time FROM blocks WHERE chain = $1 AND height = $2";
     LOWEST = "SELECT MIN(height) AS height FROM blocks WHERE chain = $1";
     DELETE_ABOVE = "DELETE FROM blocks WHERE chain = $1 AND height > $2";
     /// The lowest stays: below it nothing was ever read.
@@ -45,20 +46,33 @@ pub async fn from_height(
     lowest: u64,
 ) -> Result<Vec<Header>, StoreError> {
     let binds = [chain.as_str().into(), int(lowest).into()];
-    let rows = conn
-        .fetch::<(i64, String, String, i64)>(FROM, &binds)
-        .await?;
-    let headers = rows.into_iter().map(|(height, hash, parent, time)| {
-        Ok(Header {
-            at: BlockRef {
-                height: count("blocks.height", height)?,
-                hash: BlockHash::new(&hash),
-            },
-            parent: BlockHash::new(&parent),
-            time: UnixMillis(time),
-        })
-    });
-    headers.collect()
+    let rows = conn.fetch::<Kept>(FROM, &binds).await?;
+    rows.into_iter().map(header).collect()
+}
+
+/// The header of one height, where it is kept.
+pub async fn at(
+    conn: &mut Conn,
+    chain: &ChainName,
+    height: u64,
+) -> Result<Option<Header>, StoreError> {
+    let binds = [chain.as_str().into(), int(height).into()];
+    let row = conn.fetch_optional::<Kept>(AT, &binds).await?;
+    row.map(header).transpose()
+}
+
+/// Height, hash, hash of the block below, and time.
+type Kept = (i64, String, String, i64);
+
+fn header((height, hash, parent, time): Kept) -> Result<Header, StoreError> {
+    Ok(Header {
+        at: BlockRef {
+            height: count("blocks.height", height)?,
+            hash: BlockHash::new(&hash),
+        },
+        parent: BlockHash::new(&parent),
+        time: UnixMillis(time),
+    })
 }
 
 /// The blocks of a range whose headers are kept, lowest first.

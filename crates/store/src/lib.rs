@@ -26,6 +26,7 @@ pub mod handed_out;
 pub mod idempotency;
 pub mod invoices;
 pub mod keys;
+pub mod looks;
 pub mod marks;
 pub mod merchants;
 mod migrate;
@@ -82,6 +83,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         handed_out::STATEMENTS,
         idempotency::STATEMENTS,
         invoices::STATEMENTS,
+        looks::STATEMENTS,
         marks::STATEMENTS,
         merchants::STATEMENTS,
         migrate::STATEMENTS,

@@ -302,7 +302,9 @@ impl<'a> Stake<'a> {
                 true
             }
             ExceptionKind::Unattributed => {
-                matches!(&transfer.place, Some(Place::Block(block)) if block.height < from)
+                let is_older =
+                    matches!(&transfer.place, Some(Place::Block(block)) if block.height < from);
+                is_older || transfer.position.is_unexplained()
             }
             _ => false,
         };
@@ -358,8 +360,8 @@ impl<'a> Stake<'a> {
                 option.asset
             ),
             ExceptionKind::Unattributed => format!(
-                "{amount} {symbol} stands at {address} in a block from before the invoice, so it belongs to \
-             none. Send it back, or keep it and say why."
+                "{amount} {symbol} at {address} belongs to no invoice: it stands in a block from before this one, \
+             or the balance differs by it and nothing tells why. Send it back, or keep it and say why."
             ),
             ExceptionKind::Reverted => format!(
                 "{amount} {symbol} that was final left the chain. Hold back what is not shipped; this \

@@ -135,7 +135,8 @@ pub struct InvoiceTransfer {
     /// The option whose key was paid.
     pub option_id: String,
     /// `payment`, or what never counts: `sibling` when it went to another form of the option's key,
-    /// `wrong_asset` or `wrong_chain` when it is not what the option asks for.
+    /// `wrong_asset` or `wrong_chain` when it is not what the option asks for, `unexplained` when the balance of
+    /// the address differs by it and nothing tells why.
     pub role: String,
     /// The address that was paid.
     pub address: String,
@@ -325,6 +326,9 @@ impl InvoiceTransfer {
         };
         let is_at_home = transfer.asset.chain() == option.asset.chain();
         let (role, address, decimals) = match &transfer.role {
+            Role::Payment if !transfer.is_payment() => {
+                ("unexplained", own_address, option.decimals)
+            }
             Role::Payment => ("payment", own_address, option.decimals),
             Role::Sibling { address, .. } => ("sibling", &**address, option.decimals),
             Role::Stray { decimals } if is_at_home => ("wrong_asset", own_address, *decimals),

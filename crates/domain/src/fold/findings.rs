@@ -64,11 +64,14 @@ pub(super) fn find(found: &Found<'_>, tallies: &[OptionTally]) -> Result<Vec<Fin
             subject: Subject::Option(option.id),
             amount,
         }));
-        let all = || money.iter().chain(&strays).copied();
-        let standing = all().filter(|(_, view)| view.stands);
-        findings.extend(beside(standing, |transfer| uncounted(option, transfer))?);
-        let older = all().filter(|(_, view)| !view.stands && view.certainty != Certainty::Gone);
-        findings.extend(beside(older, |_| Some(ExceptionKind::Unattributed))?);
+        let all = money.iter().chain(&strays).copied();
+        findings.extend(beside(all, |transfer, view| {
+            if view.stands {
+                return uncounted(option, transfer);
+            }
+            // It is older than the invoice.
+            (view.certainty != Certainty::Gone).then_some(ExceptionKind::Unattributed)
+        })?);
     }
     for finding in &mut findings {
         finding.amount = found.decided.unsettled(finding)?;
@@ -130,9 +133,8 @@ impl Found<'_> {
         let late_until = self.terms.late_until;
         sum(money.iter().filter_map(|(transfer, view)| {
             let is_final = view.stands && view.certainty == Certainty::Final;
-            let is_payment = transfer.role == Role::Payment;
             let is_too_late = late_until < transfer.sighted_at;
-            (is_payment && is_final && is_too_late).then_some(transfer.amount)
+            (transfer.is_payment() && is_final && is_too_late).then_some(transfer.amount)
         }))
     }
 
@@ -199,7 +201,7 @@ struct Rivals<'a> {
 fn double_spent(money: &Money<'_>) -> Result<Amount, Violation> {
     let mut rivals: BTreeMap<&TxId, Rivals<'_>> = BTreeMap::new();
     for (transfer, view) in money {
-        if transfer.role != Role::Payment {
+        if !transfer.is_payment() {
             continue;
         }
         let group = rivals.entry(&transfer.origin).or_default();
@@ -225,7 +227,8 @@ fn double_spent(money: &Money<'_>) -> Result<Amount, Violation> {
 /// What money is that stands, for as long as the invoice has been there, and never counts.
 fn uncounted(option: &OptionTerms, transfer: &Transfer) -> Option<ExceptionKind> {
     match transfer.role {
-        Role::Payment => None,
+        Role::Payment if transfer.is_payment() => None,
+        Role::Payment => Some(ExceptionKind::Unattributed),
         Role::Sibling { .. } => Some(ExceptionKind::Recoverable),
         Role::Stray { .. } if transfer.asset.chain() == option.asset.chain() => {
             Some(ExceptionKind::WrongAsset)
@@ -237,11 +240,11 @@ fn uncounted(option: &OptionTerms, transfer: &Transfer) -> Option<ExceptionKind>
 /// Money that never counts: one finding for each address and asset.
 fn beside<'a>(
     money: impl Iterator<Item = (&'a Transfer, &'a TransferView)>,
-    kind: impl Fn(&Transfer) -> Option<ExceptionKind>,
+    kind: impl Fn(&Transfer, &TransferView) -> Option<ExceptionKind>,
 ) -> Result<Vec<Finding>, Violation> {
     let mut amounts: BTreeMap<(ExceptionKind, Subject), Vec<Amount>> = BTreeMap::new();
-    for (transfer, _) in money {
-        if let Some(kind) = kind(transfer) {
+    for (transfer, view) in money {
+        if let Some(kind) = kind(transfer, view) {
             let subject = Subject::of(transfer);
             amounts
                 .entry((kind, subject))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Await, Progress, Refusal};
 use crate::chain::ChainName;
-use crate::facts::{ChainView, LeftReason, Place, Role, Transfer, Vetting};
+use crate::facts::{ChainView, LeftReason, Place, Transfer, Vetting};
 use crate::finality::{Finality, Unconfirmed};
 use crate::id::TransferId;
 use crate::mark::Mark;
@@ -74,7 +74,7 @@ impl<'a> Judge<'a> {
     fn admit(&mut self, rule: &Unconfirmed, transfers: &[Transfer]) {
         let own = transfers.iter().filter(|transfer| {
             transfer.option == self.option.id
-                && transfer.role == Role::Payment
+                && transfer.is_payment()
                 && (transfer.place.is_some() || may_return(transfer))
         });
         let mut acceptable: Vec<(UnixMillis, &Transfer)> = own

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::judge::{Judge, Judgement};
 use super::{Await, TransferView};
 use crate::chain::ChainName;
-use crate::facts::{Role, Transfer, Views};
+use crate::facts::{Transfer, Views};
 use crate::id::{OptionId, TransferId};
 use crate::sums::Certainty;
 use crate::terms::{OptionTerms, Terms};
@@ -67,7 +67,7 @@ fn view(
     } = judge.judge(transfer, awaits)?;
     let stands = certainty != Certainty::Gone && is_young;
     let in_window = transfer.sighted_at <= terms.late_until;
-    let counted = transfer.role == Role::Payment && stands && in_window;
+    let counted = transfer.is_payment() && stands && in_window;
     let is_final = counted && certainty == Certainty::Final;
     Ok(TransferView {
         id: transfer.id,

@@ -1,6 +1,7 @@
 //! The rules as tables and properties.
 #![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+mod balance;
 mod finality;
 mod findings;
 mod fold;

@@ -8,10 +8,11 @@ use paywatch_domain::{
 };
 use paywatch_store::placements::{self, LeftReason};
 use paywatch_store::{
-    InvoiceKey, MasterKey, TransferKey, Tx, Unit, blocks, chains, marks, transfers,
+    InvoiceKey, MasterKey, TransferKey, Tx, Unit, blocks, chains, looks, marks, transfers,
 };
 
 use super::Applied;
+use super::balances::record_outflows;
 use super::credits::{Placed, Placing, place};
 use crate::error::EngineError;
 use crate::follower::{ChainEvent, Halt};
@@ -67,6 +68,7 @@ impl Unit for ApplyBlocks {
         };
         touched.extend(place(tx, &credits, &mut placing).await?);
         touched.extend(self.close_conflicts(tx).await?);
+        record_outflows(tx, &self.spec, &self.event.blocks).await?;
         let cause = Cause {
             kind: if self.event.undoes() {
                 CauseKind::Reorg
@@ -134,6 +136,7 @@ impl ApplyBlocks {
         let Some(fork) = self.event.fork.as_ref().filter(|_| self.event.undoes()) else {
             return Ok(BTreeSet::new());
         };
+        looks::cut(tx, &self.chain, fork.height).await?;
         let open = placements::open_above(tx, &self.chain, fork.height).await?;
         if !open.is_empty() {
             placements::close_above(tx, &self.chain, fork.height, self.now, LeftReason::Reorged)

@@ -12,6 +12,7 @@ use paywatch_store::placements::{self, LeftReason, OpenInBlock};
 use paywatch_store::requests::{self, Progress, RequestState};
 use paywatch_store::{InvoiceKey, MasterKey, RequestKey, Tx, Unit, blocks, chains};
 
+use super::balances::take_off;
 use super::credits::{Placed, Placing, place};
 use crate::error::EngineError;
 use crate::ids::Ids;
@@ -147,7 +148,7 @@ impl ApplyRescan {
         let read: BTreeSet<Standing<'_>> = credits.iter().map(|(key, ..)| *key).collect();
         let wrong: Vec<&OpenInBlock> = open
             .iter()
-            .filter(|open| !read.contains(&standing(open)))
+            .filter(|open| !read.contains(&standing(open)) && !open.position.is_of_balance())
             .collect();
         let leaving: Vec<_> = wrong
             .iter()
@@ -171,6 +172,7 @@ impl ApplyRescan {
             ids,
         };
         let mut touched = place(tx, &missing, &mut placing).await?;
+        take_off(tx, &missing, &touched, &mut placing).await?;
         let after = if touched.is_empty() && wrong.is_empty() {
             open.clone()
         } else {

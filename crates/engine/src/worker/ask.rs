@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use paywatch_chain::source::{BoxFuture, Health};
-use paywatch_chain::{Located, Source, SourceError};
+use paywatch_chain::{Holder, Located, Source, SourceError};
 use paywatch_domain::{BlockHash, BlockHint, BlockRef, Mark, TxId, UnixMillis};
 use paywatch_store::RequestKey;
+use paywatch_store::looks::Due;
 use tokio::sync::Semaphore;
+
+use super::balances::look;
+use crate::apply::Looked;
 
 /// A wait for a new block takes this long at least, in milliseconds: each asks the node something.
 const PATIENCE_MS: i64 = 10_000;
@@ -47,6 +51,8 @@ pub(super) enum What<S: Source> {
     Reread(u64, Result<Option<(BlockRef, S::Raw)>, SourceError>),
     /// Where the transaction of a request is.
     Located(RequestKey, Result<Located, SourceError>),
+    /// What stands at addresses after a block; `None` when nobody has to look.
+    Holdings(BlockRef, Result<Option<Vec<Looked>>, SourceError>),
     /// The mempool and the marks, for the poll begun at this time.
     Pool(UnixMillis, Result<Polled<S>, SourceError>),
     /// The wait for a new block is over.
@@ -135,6 +141,21 @@ pub(super) fn locate<S: Source>(
         Answer {
             round: 0,
             what: What::Located(asked, source.locate(transaction, hint).await),
+        }
+    })
+}
+
+pub(super) fn holdings<S: Source>(
+    source: &Arc<S>,
+    at: BlockRef,
+    page: Vec<(Due, Holder)>,
+) -> Request<S> {
+    let source = Arc::clone(source);
+    Box::pin(async move {
+        let held = look(&*source, &at, page).await;
+        Answer {
+            round: 0,
+            what: What::Holdings(at, held),
         }
     })
 }

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::ask::{self, Answer, Request, What};
 use super::attach::Locating;
+use super::balances::Balances;
 use super::line::Line;
 use super::poll::Said;
 use super::reading::Reading;
@@ -98,6 +99,7 @@ pub(super) struct Following<S: Source> {
     pub(super) reading_rounds: u64,
     /// Whether to look for requests.
     pub(super) looks: bool,
+    pub(super) balances: Balances,
 }
 
 pub(super) fn seed(entropy: &mut dyn Entropy) -> [u8; 32] {
@@ -133,11 +135,16 @@ impl<S: Source> Following<S> {
         if let What::Located(asked, located) = answer.what {
             return self.take_located(parts, asked, located, now).await;
         }
+        if let What::Holdings(at, held) = answer.what {
+            return self.take_holdings(parts, &at, held, now).await;
+        }
         if answer.round != self.round {
             return Ok(false);
         }
         match answer.what {
-            What::Reread(..) | What::Located(..) | What::Withdrawn => Ok(false),
+            What::Reread(..) | What::Located(..) | What::Holdings(..) | What::Withdrawn => {
+                Ok(false)
+            }
             What::Health(begun_at, health) => {
                 self.asked.health = false;
                 self.poll_at = now.plus_ms(parts.pace.poll_ms);
@@ -343,6 +350,9 @@ impl<S: Source> Following<S> {
         }
         if let Some(locating) = self.locating.as_mut().filter(|_| is_well) {
             requests.extend(locating.request(source, now));
+        }
+        if is_well {
+            requests.extend(self.balances.request(source));
         }
         requests
     }

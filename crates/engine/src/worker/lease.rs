@@ -8,6 +8,7 @@ use paywatch_store::blocks;
 use paywatch_store::chains::Lease;
 use paywatch_store::watched::WatchMark;
 
+use super::balances::Balances;
 use super::following::{Asked, Following, turns};
 use super::line::Line;
 use super::speed::Speed;
@@ -137,6 +138,7 @@ impl<S: Source> Following<S> {
             line: Line::default(),
             reading_rounds: 0,
             looks: false,
+            balances: Balances::default(),
         }))
     }
 

@@ -5,6 +5,7 @@
 
 mod ask;
 mod attach;
+mod balances;
 mod following;
 mod lease;
 mod line;
@@ -148,6 +149,7 @@ impl<S: Source> ChainWorker<S> {
             }
             progress |= following.connect(source, parts, now).await?;
             progress |= following.attend(source, parts, now).await?;
+            following.begin_look(parts, now).await?;
             Ok::<bool, Fault>(progress)
         };
         let recorded = meanwhile(&mut self.in_flight, &mut self.arrived, recording).await;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use paywatch_chain::source::{BoxFuture, Health};
 use paywatch_chain::{
-    Block, Credit, Located, Pool, Source, SourceError, Spenders, Vetting, WatchTable,
+    Block, Credit, Holder, Holding, Located, Pool, Source, SourceError, Spenders, Vetting,
+    WatchTable,
 };
 use paywatch_domain::{
     Amount, AssetName, BlockHash, BlockHint, BlockRef, ChainName, Mark, Position, TxId, UnixMillis,
@@ -38,6 +39,11 @@ pub(crate) struct Node {
     pub(crate) is_lying: bool,
     /// While this holds, it finds no transaction by its id alone.
     pub(crate) is_forgetful: bool,
+    /// What keys hold and how many transactions they have sent, from which height on; `None` for a node that
+    /// shows every payment in its blocks.
+    pub(crate) held: Option<BTreeMap<Vec<u8>, BTreeMap<u64, (u64, u64)>>>,
+    /// How often it was asked what keys hold, and for how many in all.
+    pub(crate) looked: (usize, usize),
     /// How often each block was asked for, by height.
     pub(crate) fetched: BTreeMap<u64, usize>,
     /// How often it was asked how it is.
@@ -150,6 +156,22 @@ impl Node {
         truth
     }
 
+    /// From a block on, a key holds so much and has sent so many transactions.
+    pub(crate) fn hold(&mut self, key: &[u8], height: u64, balance: u64, nonce: u64) {
+        let held = self.held.get_or_insert_default();
+        let held = held.entry(key.to_vec()).or_default();
+        held.insert(height, (balance, nonce));
+    }
+
+    fn holding(&self, height: u64, holder: &Holder) -> Option<Holding> {
+        let held = self.held.as_ref()?.get(&*holder.key);
+        let last = held.and_then(|held| held.range(..=height).next_back());
+        let (balance, nonce) = last.map_or((0, 0), |(_, held)| *held);
+        let balance = Amount::from_atomic(balance);
+        let nonce = (holder.expected != Some(balance)).then_some(nonce);
+        Some(Holding { balance, nonce })
+    }
+
     /// Loses a block, though not its hash.
     pub(crate) fn hide(&mut self, height: u64) -> u64 {
         self.lost.insert(height);
@@ -181,6 +203,8 @@ impl MemoryChain {
             is_down: false,
             is_lying: false,
             is_forgetful: false,
+            held: None,
+            looked: (0, 0),
             fetched: BTreeMap::new(),
             polled: 0,
             pool_age: Duration::from_secs(1_000_000),
@@ -357,6 +381,29 @@ impl Source for MemoryChain {
     fn marks(&self) -> BoxFuture<'_, Result<BTreeMap<Mark, BlockRef>, SourceError>> {
         let marks = self.answer(|node| node.marks.clone());
         Box::pin(async { marks })
+    }
+
+    fn holdings<'a>(
+        &'a self,
+        block: &'a BlockRef,
+        holders: &'a [Holder],
+    ) -> BoxFuture<'a, Result<Option<Vec<Holding>>, SourceError>> {
+        let held = {
+            let mut node = self.node();
+            node.looked.0 += 1;
+            node.looked.1 += holders.len();
+            let is_kept = at(&node, block.height).is_some_and(|found| found.at == *block);
+            if is_kept && !node.pruned.contains(&block.height) {
+                let held = holders.iter().map(|one| node.holding(block.height, one));
+                Ok(node.held.as_ref().and_then(|_| held.collect()))
+            } else {
+                Err(SourceError::Missing {
+                    chain: self.name.clone(),
+                    block: block.clone(),
+                })
+            }
+        };
+        Box::pin(async { held })
     }
 
     fn wait_for_change<'a>(&'a self, _: &'a BlockRef, _: Duration) -> BoxFuture<'a, ()> {

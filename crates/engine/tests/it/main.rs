@@ -3,6 +3,7 @@
 
 mod attach;
 mod audit;
+mod balances;
 mod chain;
 mod clock;
 mod exceptions;

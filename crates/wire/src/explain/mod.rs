@@ -269,6 +269,10 @@ fn why(
     }
     let (sighted, terms) = (rfc3339(transfer.sighted_at), &dossier.terms);
     match (&transfer.place, view.certainty) {
+        (None, _) | (_, Certainty::Gone) if transfer.position.is_of_balance() => {
+            let text = "Not counted: blocks that were read again tell of this money, or its block left the chain.";
+            return reason("told_otherwise", text);
+        }
         (None, _) | (_, Certainty::Gone) => return gone(last),
         (Some(Place::Block(block)), _) if !view.stands => {
             let (at, from) = (block.height, option.created_height);
@@ -306,13 +310,18 @@ fn why(
             format!("not final: {}", so_far(&view.progress))
         }
     };
+    let source = if transfer.position.is_of_balance() {
+        " The balance of the address told of it: a contract paid, and no transaction is known."
+    } else {
+        ""
+    };
     let code = match (view.in_time, dust.is_empty(), view.certainty) {
         (_, false, _) => "dust",
         (false, ..) => "late",
         (true, true, Certainty::Final) => "final",
         (true, true, Certainty::Gone | Certainty::Seen | Certainty::Confirming) => "not_final",
     };
-    reason(code, format!("Counted, and {state}.{late}{dust}"))
+    reason(code, format!("Counted, and {state}.{source}{late}{dust}"))
 }
 
 /// Why a transfer stands nowhere.

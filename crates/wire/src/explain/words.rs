@@ -70,6 +70,10 @@ pub(super) fn so_far(progress: &Progress) -> String {
 pub(super) fn astray(option: &OptionTerms, transfer: &Transfer) -> Option<(&'static str, String)> {
     let (paid, wanted) = (&transfer.asset, &option.asset);
     match &transfer.role {
+        Role::Payment if !transfer.is_payment() => {
+            let text = "Not counted: the balance of the address differs by this amount, and nothing tells why.";
+            Some(("unexplained", text.to_owned()))
+        }
         Role::Payment => None,
         Role::Sibling { form, .. } => {
             let text = format!(
