@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{
-    Account, Amount, AssetName, BlockRef, ChainName, Flows, TransferId, TxId, UnixMillis,
+    Account, Amount, AssetName, BlockHash, BlockRef, ChainName, Flows, Position, TxId, UnixMillis,
 };
 use serde::Serialize;
 
-use crate::column::{block, count, damaged, ids, int, list, parsed};
+use crate::column::{block, count, damaged, ids, int, list};
 use crate::keys::{InvoiceKey, OptionKey, TransferKey};
 use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
@@ -56,7 +56,7 @@ statements! {
         ON CONFLICT (option, nonce) DO UPDATE SET height = excluded.height, amount = excluded.amount";
     CUT_LOOKS = "DELETE FROM looks WHERE chain = $1 AND height > $2";
     CUT_PAID = "DELETE FROM outflows WHERE chain = $1 AND height > $2";
-    FOUND = "SELECT t.id, t.public_id, t.option, t.tx_id, t.amount, t.sighted_at, p.height, p.block_hash
+    FOUND = "SELECT t.id, t.option, t.tx_id, t.amount, t.sighted_at, p.height, p.block_hash
         FROM json_each($2) AS j CROSS JOIN transfers AS t JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
         WHERE t.invoice = CAST(j.value->>'id' AS BIGINT) AND t.chain = $1 AND t.tx_id LIKE 'balance:%'
             AND t.position LIKE 'balance:%' AND p.height IS NOT NULL
@@ -142,7 +142,7 @@ fn amount(column: &'static str, text: &str) -> Result<Amount, StoreError> {
 }
 
 #[derive(Serialize)]
-struct Above {
+struct Wanted {
     option: i64,
     invoice: i64,
     above: i64,
@@ -160,7 +160,7 @@ pub async fn flows(
     if addresses.is_empty() {
         return Ok(flows);
     }
-    let above = list(addresses.iter().map(|(option, invoice, above)| Above {
+    let above = list(addresses.iter().map(|(option, invoice, above)| Wanted {
         option: option.0,
         invoice: invoice.0,
         above: int(*above),
@@ -170,7 +170,7 @@ pub async fn flows(
         .fetch::<(i64, String, String)>(CREDITED, &binds)
         .await?;
     for (option, credited, position) in credited {
-        if paywatch_domain::Position::new(&position).is_unexplained() {
+        if Position::new(&position).is_unexplained() {
             continue;
         }
         let flow = flows.entry(OptionKey(option)).or_default();
@@ -282,8 +282,6 @@ pub async fn cut(tx: &mut Tx, chain: &ChainName, height: u64) -> Result<(), Stor
 pub struct Found {
     /// The transfer.
     pub transfer: TransferKey,
-    /// Its public id.
-    pub id: TransferId,
     /// Whose address.
     pub option: OptionKey,
     /// What stands for its transaction.
@@ -299,7 +297,6 @@ pub struct Found {
 #[derive(sqlx::FromRow)]
 struct FoundRow {
     id: i64,
-    public_id: String,
     option: i64,
     tx_id: String,
     amount: String,
@@ -320,14 +317,13 @@ pub async fn found(
     let found = rows.into_iter().map(|row| {
         Ok(Found {
             transfer: TransferKey(row.id),
-            id: parsed("transfers.public_id", &row.public_id)?,
             option: OptionKey(row.option),
             tx_id: TxId::new(&row.tx_id),
             amount: amount("transfers.amount", &row.amount)?,
             sighted_at: UnixMillis(row.sighted_at),
             at: BlockRef {
                 height: count("placements.height", row.height)?,
-                hash: paywatch_domain::BlockHash::new(&row.block_hash),
+                hash: BlockHash::new(&row.block_hash),
             },
         })
     });

@@ -90,8 +90,8 @@ impl ReceiptsBy {
 pub struct Capabilities {
     /// All receipts of a block in one call. Without it each is asked for alone.
     pub block_receipts: bool,
-    /// The traces that it gives and that may be used. Without any, payments by contracts are not seen,
-    /// unless the chain logs them.
+    /// The traces that it gives and that may be used. Without any, blocks do not show payments by
+    /// contracts, unless the chain logs them; balances do.
     pub traces: BTreeSet<TraceKind>,
     /// Whether `eth_call` can be run with code that is not on the chain.
     pub state_overrides: bool,
@@ -110,7 +110,9 @@ impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.trace() {
             Some(kind) => write!(f, "payments by contracts by {kind}")?,
-            None => f.write_str("no traces: payments by contracts are not seen")?,
+            None => f.write_str(
+                "no traces: payments by contracts are seen by balances, once they are final",
+            )?,
         }
         f.write_str(if self.block_receipts {
             "; receipts of a block in one call"

@@ -105,7 +105,7 @@ impl EvmSource {
         self.check_decimals().await?;
         if capabilities.traces.is_empty() && !self.rules.native_logs {
             let chain = &self.chain;
-            tracing::warn!(%chain, "the endpoint gives no traces: payments by contracts are not seen");
+            tracing::warn!(%chain, "the endpoint gives no traces: payments by contracts are seen late, by balances");
         }
         Ok(Known {
             version,

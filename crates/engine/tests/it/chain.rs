@@ -16,6 +16,9 @@ use paywatch_domain::{
 };
 use tokio::sync::{Notify, watch};
 
+/// What a key holds and how many transactions it has sent, from which height on.
+type Held = BTreeMap<u64, (u64, u64)>;
+
 /// What the node knows.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -41,7 +44,7 @@ pub(crate) struct Node {
     pub(crate) is_forgetful: bool,
     /// What keys hold and how many transactions they have sent, from which height on; `None` for a node that
     /// shows every payment in its blocks.
-    pub(crate) held: Option<BTreeMap<Vec<u8>, BTreeMap<u64, (u64, u64)>>>,
+    pub(crate) held: Option<BTreeMap<Vec<u8>, Held>>,
     /// How often it was asked what keys hold, and for how many in all.
     pub(crate) looked: (usize, usize),
     /// How often each block was asked for, by height.

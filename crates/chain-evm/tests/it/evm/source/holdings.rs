@@ -6,8 +6,8 @@ use anyhow::Result;
 use paywatch_chain::{Holder, Holding, Source};
 use paywatch_chain_evm::address::parse_address;
 use paywatch_chain_evm::{Config, EvmSource, Rules};
-use paywatch_domain::{Amount, BlockHash, BlockRef};
-use paywatch_testkit::{Anvil, Argument};
+use paywatch_domain::{Account, Amount, BlockHash, BlockRef, Flows, Mark, Verdict};
+use paywatch_testkit::{Anvil, AnvilOptions, Argument};
 use serde_json::json;
 
 use super::liar::Liar;
@@ -223,5 +223,76 @@ async fn outflows_are_what_balances_lose() -> Result<()> {
         assert_eq!(outflow.amount, lost, "{name}");
         assert_eq!(block.credits, []);
     }
+    Ok(())
+}
+
+/// What an address got from contracts by a final block is what an endpoint with traces shows, though its
+/// owner takes money out meanwhile, and blocks tell of other payments.
+#[tokio::test]
+async fn payments_by_contracts_are_found_when_they_are_final() -> Result<()> {
+    let node = Anvil::start_with(AnvilOptions {
+        slots_in_epoch: 1,
+        ..AnvilOptions::default()
+    });
+    let node = node.await?;
+    let batch = Deployed::new(&node, "BatchPayer", 0).await?;
+    let us = node.accounts().await?[1].clone();
+    let watched = watching(&[&us]);
+    let (blind, seeing) = (without_traces(&node.url())?, source(&node.url()));
+    let unknown = Holder {
+        key: parse_address(&us)?.as_slice().into(),
+        expected: None,
+    };
+    let since = tip(&node).await?;
+    let held = blind
+        .holdings(&since, std::slice::from_ref(&unknown))
+        .await?;
+    let held = held.unwrap()[0];
+    let before = Account {
+        balance: held.balance,
+        nonce: held.nonce.unwrap(),
+    };
+    let by_contract = async |wei: u128| {
+        let payees = Argument::Accounts(vec![us.clone()]);
+        let arguments = [payees, Argument::Numbers(vec![wei])];
+        batch.call(&node, "pay", &arguments, wei).await
+    };
+    by_contract(7).await?;
+    node.pay(&us, 11).await?;
+    node.mine(1).await?;
+    node.send(json!({"from": us, "to": account("9"), "value": "0xde0b6b3a7640000"}))
+        .await?;
+    node.mine(1).await?;
+    by_contract(20).await?;
+    node.mine(3).await?;
+    // Not final yet, so nobody is told of it.
+    by_contract(4_000).await?;
+    node.mine(1).await?;
+    let at = blind.marks().await?.remove(&Mark::Finalized).unwrap();
+    let (mut flows, mut shown) = (Flows::default(), Flows::default());
+    for height in since.height + 1..=at.height {
+        let block = block_at(&node, height).await?;
+        let told = read(&blind, &block, &watched).await?;
+        for credit in &told.credits {
+            flows = flows.credit(credit.amount);
+        }
+        for outflow in &told.outflows {
+            flows = flows.outflow(outflow.amount);
+        }
+        for credit in read(&seeing, &block, &watched).await?.credits {
+            shown = shown.credit(credit.amount);
+        }
+    }
+    assert_eq!(flows.credited, Amount::from_atomic(11));
+    assert_eq!(flows.sent, 1);
+    assert_eq!(
+        flows.expected(before),
+        None,
+        "only its nonce tells that all was seen"
+    );
+    let held = blind.holdings(&at, &[unknown]).await?.unwrap()[0];
+    let verdict = flows.judge(before, held.balance, held.nonce);
+    assert_eq!(verdict, Verdict::Came(Amount::from_atomic(27)));
+    assert_eq!(shown.credited, Amount::from_atomic(38));
     Ok(())
 }
