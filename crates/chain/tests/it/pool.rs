@@ -486,12 +486,12 @@ async fn members_of_a_pool_are_shown() {
 /// payment have no say.
 #[tokio::test(start_paused = true)]
 async fn what_keys_hold_is_what_enough_endpoints_say() {
-    type Said = Result<Option<u64>, ()>;
+    type Case = ([Option<u64>; 3], usize, Result<Option<u64>, ()>, [usize; 3]);
     let holders = [Holder {
         key: [1; 20].into(),
         expected: None,
     }];
-    let cases: [([Option<u64>; 3], usize, Said, [usize; 3]); 6] = [
+    let cases: [Case; 6] = [
         ([Some(5), Some(6), None], 1, Ok(Some(5)), [1, 0, 0]),
         ([Some(5), None, Some(5)], 2, Ok(Some(5)), [1, 1, 1]),
         ([Some(5), Some(5), Some(6)], 2, Ok(Some(5)), [1, 1, 0]),
