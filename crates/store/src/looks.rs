@@ -14,9 +14,9 @@ use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
 
 statements! {
-    /// Of invoices that wait for anything on the chain, and of those that were looked at and not for the last
+    /// Of invoices that wait for their expiry to be covered, and of those that were looked at and not for the last
     /// time. What was never looked at comes with the last block that is kept from before the invoice.
-    DUE = "WITH open AS (SELECT invoice FROM awaited WHERE chain = $1
+    DUE = "WITH open AS (SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'covered'
             UNION SELECT invoice FROM looks WHERE chain = $1 AND is_last = 0),
         due AS (SELECT o.id, o.invoice, o.watch_key, i.late_until, i.created_at, l.height, l.balance, l.nonce
             FROM open AS p CROSS JOIN options AS o JOIN invoices AS i ON i.id = o.invoice

@@ -79,7 +79,7 @@ async fn what_is_not_offered_is_done_without() -> Result<()> {
                 !missing.contains(&"eth_getBlockReceipts")
             );
             assert!(offered.batches, "{missing:?}");
-            let words = trace.map_or("not seen".to_owned(), |kind| kind.to_string());
+            let words = trace.map_or("no traces".to_owned(), |kind| kind.to_string());
             assert!(offered.to_string().contains(&words), "{offered}");
             liar.take_asked();
             let read = read(&source, &block, &watched).await?;
