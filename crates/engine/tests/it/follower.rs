@@ -261,10 +261,11 @@ impl Shallow {
         self.floor = self.floor.min(fork).max(top.saturating_sub(SHALLOW));
     }
 
-    /// Lets the node mine on, beyond where we began, and resumes whenever that is needed.
+    /// Lets the node mine on, beyond where we stand, and resumes whenever that is needed: a chain that stays far
+    /// shorter is waited for.
     fn finish(&mut self) {
-        let first = self.copy.first().map_or(0, |first| first.height);
-        let beyond = usize::try_from(first).unwrap() + 40;
+        let top = self.copy.last().map_or(0, |top| top.height);
+        let beyond = usize::try_from(top).unwrap() + 40;
         self.node.reorganise(0, beyond);
         for _ in 0..1_000 {
             for act in [Act::Resume, Act::Observe, Act::Ask(100), Act::Apply] {
