@@ -8,7 +8,7 @@ use paywatch_domain::BlockRef;
 use reqwest::Client;
 
 /// A client that is made as the watcher's own.
-fn client() -> Result<Client> {
+pub(crate) fn client() -> Result<Client> {
     Ok(Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

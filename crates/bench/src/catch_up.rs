@@ -104,7 +104,7 @@ async fn catch_up(stage: &Stage) -> Result<Duration> {
 }
 
 /// How many transfers are stored, and how many invoices are said to be paid.
-async fn results(file: &Path) -> Result<(i64, i64)> {
+pub(crate) async fn results(file: &Path) -> Result<(i64, i64)> {
     let options = SqliteConnectOptions::new().filename(file).read_only(true);
     let mut conn = options.connect().await?;
     let counts = sqlx::query_as(

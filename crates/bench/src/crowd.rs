@@ -40,8 +40,14 @@ const COPIED: [Copied; 6] = [
             ("public_id", ID),
             ("invoice", KEY),
             ("derivation_index", KEY),
-            ("address", "'bcrt1q' || TEXT"),
-            ("watch_key", "substr(watch_key, 1, 12) || TEXT"),
+            (
+                "address",
+                "substr(address, 1, length(address) - 32) || TEXT",
+            ),
+            (
+                "watch_key",
+                "substr(watch_key, 1, length(watch_key) - 32) || TEXT",
+            ),
         ],
     },
     Copied {
@@ -49,7 +55,7 @@ const COPIED: [Copied; 6] = [
         rows: "option IN (SELECT id FROM options WHERE invoice = (SELECT MIN(id) FROM invoices))",
         own: &[
             ("id", ""),
-            ("key", "substr(key, 1, 12) || TEXT"),
+            ("key", "substr(key, 1, length(key) - 32) || TEXT"),
             ("option", KEY),
         ],
     },

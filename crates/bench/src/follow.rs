@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use paywatch_chain::Compute;
 use paywatch_chain::rpc::Budget;
-use paywatch_chain_bitcoin::{BitcoinDerivation, BitcoinSource, Config, Credentials, Network};
+use paywatch_chain::{Compute, Source};
+use paywatch_chain_bitcoin::{BitcoinSource, Config, Credentials, Network};
 use paywatch_domain::{BlockHash, BlockRef, UnixMillis};
 use paywatch_engine::high_water::HighWaterFolder;
 use paywatch_engine::worker::{ChainWorker, Pace, Parts, Step};
@@ -15,7 +15,7 @@ use paywatch_store::chains;
 use paywatch_testkit::Bitcoind;
 
 use crate::numbers::{Numbers, now};
-use crate::shop;
+use crate::shop::{self, Trade};
 
 /// How fast the worker goes, as configured by default.
 const PACE: Pace = Pace {
@@ -39,22 +39,26 @@ pub(crate) fn source(node: &Bitcoind) -> Result<BitcoinSource> {
         rest: true,
         budget: Budget::unlimited(),
     })?;
-    Ok(source.with_compute(Compute::new(|work| {
+    Ok(source.with_compute(compute()))
+}
+
+/// Proves blocks where the program proves them: on threads that may be blocked.
+pub(crate) fn compute() -> Compute {
+    Compute::new(|work| {
         drop(tokio::task::spawn_blocking(work));
-    })))
+    })
 }
 
 /// What a worker needs besides its node.
-pub(crate) fn parts(store: &Store) -> Result<Parts> {
-    let networks = [(shop::asset()?.chain().clone(), Network::Regtest)];
+pub(crate) fn parts(store: &Store, trade: Trade) -> Result<Parts> {
     Ok(Parts {
         store: store.clone(),
-        spec: Arc::new(shop::chain()?),
+        spec: Arc::new(trade.spec),
         pace: PACE,
         master: shop::master(),
         entropy: Box::new(Numbers(3)),
         holder: "bench".into(),
-        derivation: Arc::new(BitcoinDerivation::new(networks)),
+        derivation: trade.derivation,
         // No wallet is scanned for here, so nothing is ever marked.
         high_water: Arc::new(HighWaterFolder::open(&std::env::temp_dir())?),
     })
@@ -67,20 +71,30 @@ pub(crate) async fn tip(node: &Bitcoind) -> Result<BlockRef> {
     Ok(BlockRef { height, hash })
 }
 
-/// Follows the node until a block is recorded, and if `covered` until the chain is said to be covered;
-/// says how long that took.
-///
-/// The worker is a new one with a new connection, as after a start of the program.
+/// Follows a Bitcoin node, see [`drive`].
 pub(crate) async fn follow(
     node: &Bitcoind,
     store: &Store,
     to: BlockRef,
     covered: bool,
 ) -> Result<Duration> {
-    let source = Arc::new(source(node)?);
-    let parts = parts(store)?;
-    let store = store.clone();
-    let drive = async move {
+    let parts = parts(store, Trade::bitcoin()?)?;
+    drive(source(node)?, parts, to, covered).await
+}
+
+/// Follows a node until a block is recorded, and if `covered` until the chain is said to be covered;
+/// says how long that took.
+///
+/// The worker is a new one with a new connection, as after a start of the program.
+pub(crate) async fn drive<S: Source>(
+    source: S,
+    parts: Parts,
+    to: BlockRef,
+    covered: bool,
+) -> Result<Duration> {
+    let source = Arc::new(source);
+    let store = parts.store.clone();
+    let driven = async move {
         let started = Instant::now();
         let mut worker = ChainWorker::new(source, parts);
         loop {
@@ -101,7 +115,7 @@ pub(crate) async fn follow(
         worker.stop().await;
         Ok(elapsed)
     };
-    tokio::spawn(drive).await.context("the worker broke off")?
+    tokio::spawn(driven).await.context("the worker broke off")?
 }
 
 async fn is_covered(store: &Store) -> Result<bool> {

@@ -20,7 +20,7 @@ use crate::follow::{self, follow, sleep_until, tip};
 use crate::miner::{Miner, PAYMENT_SATOSHI};
 use crate::numbers::{Numbers, now};
 use crate::progress::{Progress, say};
-use crate::shop::{self, Opened, Shop};
+use crate::shop::{self, Opened, Shop, Trade};
 use crate::table::{Goal, Row, in_ms, percentile};
 
 /// Open invoices besides those that are paid.
@@ -52,7 +52,7 @@ pub(crate) async fn measure() -> Result<Vec<Row>> {
 
     let opened = Opened::open(&file).await?;
     let source = follow::source(&node)?.into();
-    let worker = ChainWorker::new(source, follow::parts(&opened.store)?);
+    let worker = ChainWorker::new(source, follow::parts(&opened.store, Trade::bitcoin()?)?);
     let before = follow::covered_until(&opened.store).await?;
     let workers = [
         tokio::spawn(read(worker)),

@@ -19,6 +19,7 @@ mod bdk;
 mod catch_up;
 mod crowd;
 mod derive;
+mod evm;
 mod fold;
 mod follow;
 mod json_list;
@@ -50,6 +51,9 @@ const LIMIT: Duration = Duration::from_mins(30);
 /// The usual numbers of blocks and rounds, and those of a quick look.
 const BLOCKS: u32 = 200;
 const BLOCKS_QUICK: u32 = 40;
+/// Blocks of an EVM node.
+const EVM_BLOCKS: u32 = 2_000;
+const EVM_BLOCKS_QUICK: u32 = 200;
 const ROUNDS: u32 = 7;
 const ROUNDS_QUICK: u32 = 3;
 
@@ -73,7 +77,7 @@ struct Arguments {
     json: Option<PathBuf>,
 }
 
-/// The benchmarks, one or two rows of the table each.
+/// The benchmarks, a few rows of the table each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Benchmark {
@@ -103,6 +107,16 @@ enum Benchmark {
     /// Folding an invoice of a thousand transfers, against adding their amounts up.
     #[value(name = "fold_1000_transfers")]
     Fold,
+    /// A full EVM block from bytes to verified transfers, against the same bytes read and not proven; and
+    /// the share of the proof.
+    EvmBlock,
+    /// A full EVM block for a million watched addresses, against a thousand.
+    EvmWatch,
+    /// The chain worker over blocks of an EVM node, against a bare download of the same answers.
+    EvmCatchUp,
+    /// The chain worker over blocks of an EVM node, against a program that asks for the logs of its
+    /// addresses: speed, requests and calls.
+    EvmCatchUpLogs,
     /// Chain events of simulated worlds with all their faults, against bare commits.
     SimEvents,
 }
@@ -121,6 +135,14 @@ latency: from the answer to somebody else who waits for a new block to the reque
 blocks, 100,000 open invoices (baseline: the node's own share, from the call that mines to that answer).
 derivation: wpkh addresses with script and path on one core (baseline: the bare step on the curve).
 fold: an invoice of 1,000 transfers, in blocks and in the mempool (baseline: the sum of their amounts).
+evm_block, evm_watch: a block of an anvil node with 200 transactions and 400 logs, the bytes of its three answers \
+parsed, proven (all roots recomputed) and scanned on one core at 10,000 addresses (baseline: the same bytes \
+parsed by serde and nothing recomputed). evm_proof: the proof alone (baseline: the whole). evm_watch: 1,000,000 \
+addresses, with cold caches (baseline: 1,000); evm_watch_scan: the scan alone.
+evm_catch_up: the chain worker over SQLite, 2,000 anvil blocks of 5 transactions, 10,000 open invoices. Baselines: \
+a loop that downloads the same answers, one request for each block; a loop with eth_getLogs for each block and \
+each 100 of 10,000 addresses, measured over 20 blocks (evm_catch_up_logs). evm_requests, evm_calls: what both \
+ask the node, counted between them; a request may hold several calls.
 sim: chain events that simulated worlds commit in a second of one core, with everything that the simulator \
 does around them (baseline: commits of one changed row by the same driver to the same kind of file).";
 
@@ -200,6 +222,20 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
     }
     if wanted(Benchmark::Fold) {
         rows.push(fold::measure(rounds)?);
+    }
+    if wanted(Benchmark::EvmBlock) {
+        rows.extend(evm::block(rounds).await?);
+    }
+    if wanted(Benchmark::EvmWatch) {
+        rows.extend(evm::watch(rounds).await?);
+    }
+    let against = evm::Against {
+        download: wanted(Benchmark::EvmCatchUp),
+        logs: wanted(Benchmark::EvmCatchUpLogs),
+    };
+    if against.anything() {
+        let blocks = pick(None, EVM_BLOCKS, EVM_BLOCKS_QUICK);
+        rows.extend(evm::measure(blocks, rounds, against).await?);
     }
     if wanted(Benchmark::SimEvents) {
         rows.push(sim::measure(rounds)?);

@@ -55,6 +55,27 @@ pub(crate) fn chain() -> Result<ChainSpec> {
     })
 }
 
+/// On which chain a shop is paid, and with which wallet.
+pub(crate) struct Trade {
+    pub(crate) spec: ChainSpec,
+    pub(crate) derivation: Arc<dyn Derivation>,
+    /// The public key as the merchant gives it.
+    pub(crate) key: String,
+}
+
+impl Trade {
+    /// On Bitcoin.
+    pub(crate) fn bitcoin() -> Result<Self> {
+        let spec = chain()?;
+        let networks = [(spec.name.clone(), Network::Regtest)];
+        Ok(Self {
+            spec,
+            derivation: Arc::new(BitcoinDerivation::new(networks)),
+            key: WalletKey::new(1)?.vpub(),
+        })
+    }
+}
+
 /// Where webhooks go that nobody sends.
 pub(crate) const NOWHERE: &str = "https://shop.example/webhooks";
 
@@ -156,19 +177,35 @@ pub(crate) struct Shop {
     commands: Commands,
     caller: Caller,
     numbers: Numbers,
+    /// What is paid: the first asset of the chain.
+    sold: Asset,
 }
 
 impl Shop {
+    /// A merchant who is paid on Bitcoin.
+    pub(crate) async fn open(store: &Store, folder: &Path, webhooks: &str) -> Result<Self> {
+        Self::open_for(Trade::bitcoin()?, store, folder, webhooks).await
+    }
+
     /// A merchant whose wallet was confirmed and who wants webhooks. `folder` keeps what stands
     /// outside the database.
-    pub(crate) async fn open(store: &Store, folder: &Path, webhooks: &str) -> Result<Self> {
-        let spec = chain()?;
-        let networks = [(spec.name.clone(), Network::Regtest)];
-        let derivation: Arc<dyn Derivation> = Arc::new(BitcoinDerivation::new(networks));
+    pub(crate) async fn open_for(
+        trade: Trade,
+        store: &Store,
+        folder: &Path,
+        webhooks: &str,
+    ) -> Result<Self> {
+        let Trade {
+            spec,
+            derivation,
+            key,
+        } = trade;
+        let family = spec.family;
+        let sold = spec.assets.first().context("a chain has assets")?.clone();
         let commands = Commands::new(CommandParts {
             store: store.clone(),
             catalogue: Arc::new(Catalogue::new([spec])),
-            derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
+            derivations: BTreeMap::from([(derivation.family(), derivation)]),
             policies: NamedPolicies::default(),
             master: master(),
             high_water: Arc::new(HighWaterFolder::open(folder)?),
@@ -186,8 +223,9 @@ impl Shop {
             commands,
             caller,
             numbers: Numbers(2),
+            sold,
         };
-        shop.open_wallet().await?;
+        shop.open_wallet(family, &key).await?;
         let request = request(&json!({ "url": webhooks }))?;
         let (commands, caller) = (&shop.commands, &shop.caller);
         commands
@@ -196,11 +234,8 @@ impl Shop {
         Ok(shop)
     }
 
-    async fn open_wallet(&mut self) -> Result<()> {
-        let request = request(&json!({
-            "chain_family": Family::Bitcoin.as_str(),
-            "key": WalletKey::new(1)?.vpub(),
-        }))?;
+    async fn open_wallet(&mut self, family: Family, key: &str) -> Result<()> {
+        let request = request(&json!({ "chain_family": family.as_str(), "key": key }))?;
         let (commands, caller) = (&self.commands, &self.caller);
         let made = commands
             .create_wallet(caller, request, None, now(), &mut self.numbers)
@@ -213,11 +248,19 @@ impl Shop {
         Ok(())
     }
 
-    /// Makes an invoice over an amount; gives the script of its address.
+    /// Makes an invoice over an amount of Bitcoin; gives the script of its address.
     pub(crate) async fn invoice(&mut self, satoshi: u64) -> Result<ScriptBuf> {
-        let amount = Amount::from_atomic(satoshi).decimal(8);
+        let address = self.address_to_pay(satoshi).await?;
+        let address: Address<_> = address.parse()?;
+        let address = address.require_network(bitcoin::Network::Regtest)?;
+        Ok(address.script_pubkey())
+    }
+
+    /// Makes an invoice over an amount in atomic units; gives its address.
+    pub(crate) async fn address_to_pay(&mut self, atomic: u64) -> Result<String> {
+        let amount = Amount::from_atomic(atomic).decimal(self.sold.decimals);
         let request = request(&json!({
-            "options": [{ "asset": asset()?.to_string(), "amount": amount }],
+            "options": [{ "asset": self.sold.name.to_string(), "amount": amount }],
         }))?;
         let made = self
             .commands
@@ -225,9 +268,7 @@ impl Shop {
             .await?;
         let invoice = answer(&made)?;
         let address = invoice["options"][0]["address"].as_str();
-        let address: Address<_> = address.context("an option has an address")?.parse()?;
-        let address = address.require_network(bitcoin::Network::Regtest)?;
-        Ok(address.script_pubkey())
+        Ok(address.context("an option has an address")?.to_owned())
     }
 }
 

@@ -38,7 +38,9 @@ pub(crate) fn measure(rounds: u32) -> Result<Row> {
 }
 
 /// Does it on a thread with a core of its own, which logs nothing: what goes wrong in worlds is meant to.
-fn alone<T: Send + 'static>(work: fn() -> Result<T>) -> Result<T> {
+pub(crate) fn alone<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let thread = std::thread::spawn(move || {
         let silent = tracing_subscriber::fmt().with_max_level(LevelFilter::OFF);
         let _silence = silent.finish().set_default();

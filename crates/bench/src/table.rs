@@ -17,6 +17,8 @@ pub(crate) enum Goal {
     ValueAtLeast(f64),
     /// The value itself: this or less.
     ValueAtMost(f64),
+    /// Nothing: it is there to be seen.
+    None,
 }
 
 impl Goal {
@@ -26,6 +28,7 @@ impl Goal {
             Self::AtMost(most) => ratio <= most,
             Self::ValueAtLeast(least) => least <= value,
             Self::ValueAtMost(most) => value <= most,
+            Self::None => true,
         }
     }
 }
@@ -37,6 +40,7 @@ impl fmt::Display for Goal {
             Self::AtMost(most) => write!(f, "<= {most}"),
             Self::ValueAtLeast(least) => write!(f, "value >= {least}"),
             Self::ValueAtMost(most) => write!(f, "value <= {most}"),
+            Self::None => f.write_str("none"),
         }
     }
 }

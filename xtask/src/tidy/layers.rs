@@ -41,6 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "wire",
             "chain",
             "chain-bitcoin",
+            "chain-evm",
             "store",
             "engine",
             "webhook",
