@@ -115,7 +115,7 @@ enum Benchmark {
     /// The chain worker over blocks of an EVM node, against a bare download of the same answers.
     EvmCatchUp,
     /// The chain worker over blocks of an EVM node, against a program that asks for the logs of its
-    /// addresses: speed, requests and calls.
+    /// addresses: speed with either kind of trace, requests and calls.
     EvmCatchUpLogs,
     /// Chain events of simulated worlds with all their faults, against bare commits.
     SimEvents,
@@ -141,7 +141,9 @@ parsed by serde and nothing recomputed). evm_proof: the proof alone (baseline: t
 addresses, with cold caches (baseline: 1,000); evm_watch_scan: the scan alone.
 evm_catch_up: the chain worker over SQLite, 2,000 anvil blocks of 5 transactions, 10,000 open invoices. Baselines: \
 a loop that downloads the same answers, one request for each block; a loop with eth_getLogs for each block and \
-each 100 of 10,000 addresses, measured over 20 blocks (evm_catch_up_logs). evm_requests, evm_calls: what both \
+each 100 of 10,000 addresses, measured over 20 blocks \
+(evm_catch_up_logs); the same for a watcher that may use trace_block alone, which this node answers from memory, while \
+it runs a block again for every other trace (evm_catch_up_flat). evm_requests, evm_calls: what both \
 ask the node, counted between them; a request may hold several calls.
 sim: chain events that simulated worlds commit in a second of one core, with everything that the simulator \
 does around them (baseline: commits of one changed row by the same driver to the same kind of file).";

@@ -129,7 +129,12 @@ pub(crate) fn text(rows: &[Row]) -> String {
             format!("{:.2}", row.baseline),
             format!("{:.2}", row.ratio),
             row.goal.to_string(),
-            if row.met { "yes" } else { "NO" }.to_owned(),
+            match (row.goal, row.met) {
+                (Goal::None, _) => "-",
+                (_, true) => "yes",
+                (_, false) => "NO",
+            }
+            .to_owned(),
         ]);
     }
     for number in [1, 3, 4] {

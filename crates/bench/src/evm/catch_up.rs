@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use paywatch_chain_evm::TraceKind;
 use paywatch_domain::BlockRef;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::node::{self, calls};
 use super::relay::Relay;
-use super::stage::Stage;
+use super::stage::{LOGS_PER_BLOCK, Stage, Traces};
 use super::{Account, somebody, text};
 use crate::baseline;
 use crate::catch_up::results;
@@ -58,16 +59,18 @@ pub(crate) async fn measure(count: u32, rounds: u32, against: Against) -> Result
     let stage = Stage::set(count).await?;
     let rounds = rounds.min(ROUNDS_MAX);
     let (mut ours, mut bare, mut logs) = (Vec::new(), Vec::new(), Vec::new());
+    let mut flat = Vec::new();
     let lists = lists(&stage);
     let few = stage.blocks.get(..LOGS_BLOCKS).context("enough blocks")?;
     let progress = Progress::new("catching up with an EVM node, round", rounds);
     for round in 1..=rounds {
         let url = stage.node.anvil.url();
-        ours.push(catch_up(&stage, &url).await?);
+        ours.push(catch_up(&stage, &url, TraceKind::all()).await?);
         if against.download {
             bare.push(download(url.clone(), stage.blocks.clone()).await?);
         }
         if against.logs {
+            flat.push(catch_up(&stage, &url, [TraceKind::Flat].into()).await?);
             logs.push(ask_for_logs(url, few.to_vec(), lists.clone()).await?);
         }
         progress.done(round);
@@ -82,7 +85,10 @@ pub(crate) async fn measure(count: u32, rounds: u32, against: Against) -> Result
     if against.logs {
         let logs = per_second(u32::try_from(LOGS_BLOCKS)?, median(logs));
         let goal = Goal::AtLeast(5.0);
-        rows.push(Row::new("evm_catch_up_logs", "blocks/s", ours, logs, goal));
+        let flat = per_second(stage.count, median(flat));
+        let mut row = |name, ours| rows.push(Row::new(name, "blocks/s", ours, logs, goal));
+        row("evm_catch_up_logs", ours);
+        row("evm_catch_up_flat", flat);
         let [ours, theirs] = count_requests(&stage, few, lists).await?;
         let row = |name, unit, part: fn(&Asked) -> f64| {
             Row::new(name, unit, part(&ours), part(&theirs), Goal::AtMost(0.1))
@@ -96,10 +102,10 @@ pub(crate) async fn measure(count: u32, rounds: u32, against: Against) -> Result
 }
 
 /// Reads all blocks into a new copy of the database, and looks whether it says what it must.
-async fn catch_up(stage: &Stage, url: &str) -> Result<Duration> {
+async fn catch_up(stage: &Stage, url: &str, traces: Traces) -> Result<Duration> {
     let file = stage.database()?;
     let opened = Opened::open(&file).await?;
-    let (source, parts) = (stage.source(url)?, stage.parts(&opened.store)?);
+    let (source, parts) = (stage.source(url, traces)?, stage.parts(&opened.store)?);
     let elapsed = follow::drive(source, parts, stage.top()?, false).await?;
     opened.close().await?;
     let found = results(&file).await?;
@@ -126,11 +132,10 @@ async fn download(url: String, blocks: Vec<BlockRef>) -> Result<Duration> {
     tokio::spawn(work).await.context("the download broke off")?
 }
 
-/// The addresses that the other program knows, as it asks for them; those that the first blocks pay are
-/// among them.
+/// The addresses that the other program knows, as it asks for them; those that are paid are among them.
 fn lists(stage: &Stage) -> Vec<Value> {
     let mut numbers = Numbers(14);
-    let paid = stage.token_payees.iter().take(LOGS_BLOCKS).copied();
+    let paid = stage.strangers.iter().copied();
     let others = std::iter::repeat_with(|| somebody(&mut numbers));
     let known: Vec<Account> = paid.chain(others).take(KNOWN).collect();
     let topic = |account: &Account| text(account).replacen("0x", &format!("0x{:024}", 0), 1);
@@ -163,7 +168,7 @@ async fn ask_for_logs(url: String, blocks: Vec<BlockRef>, lists: Vec<Value>) -> 
             }
         }
         let elapsed = started.elapsed();
-        let expected = blocks.len();
+        let expected = blocks.len() * LOGS_PER_BLOCK;
         ensure!(found == expected, "{found} logs instead of {expected}");
         Ok(elapsed)
     };
@@ -175,7 +180,7 @@ async fn count_requests(stage: &Stage, few: &[BlockRef], lists: Vec<Value>) -> R
     say("counting requests");
     let url = stage.node.anvil.url();
     let relay = Relay::start(&url).await?;
-    catch_up(stage, &relay.url()).await?;
+    catch_up(stage, &relay.url(), TraceKind::all()).await?;
     let ours = asked(&relay, stage.count);
     let relay = Relay::start(&url).await?;
     ask_for_logs(relay.url(), few.to_vec(), lists).await?;

@@ -32,7 +32,8 @@ struct Block {
 struct Transaction {
     hash: B256,
     block_hash: Option<B256>,
-    transaction_index: Option<U64>,
+    #[serde(rename = "transactionIndex")]
+    index: Option<U64>,
     from: Address,
     to: Option<Address>,
     value: U256,
@@ -73,7 +74,8 @@ struct Log {
     data: Bytes,
     block_hash: B256,
     transaction_hash: B256,
-    log_index: U64,
+    #[serde(rename = "logIndex")]
+    index: U64,
     removed: bool,
 }
 

@@ -1,6 +1,7 @@
 //! What catching up is measured on: a node with many small blocks, and the database of a watcher that
 //! has not read them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -26,6 +27,14 @@ const OPEN: u32 = 10_000;
 /// Every so manieth block pays one of them.
 pub(super) const PAID_EVERY: u32 = 10;
 
+/// Accounts that are paid besides the shop.
+const STRANGERS: usize = 64;
+/// Logs of the token in each block.
+pub(super) const LOGS_PER_BLOCK: usize = 2;
+
+/// Which traces the watcher may use.
+pub(super) type Traces = BTreeSet<TraceKind>;
+
 /// A node with small blocks, and a database that ends below them.
 pub(super) struct Stage {
     pub(super) node: Node,
@@ -34,8 +43,8 @@ pub(super) struct Stage {
     pub(super) blocks: Vec<BlockRef>,
     /// How many they are.
     pub(super) count: u32,
-    /// Who gets the token in each of the blocks.
-    pub(super) token_payees: Vec<Account>,
+    /// Who is paid besides the shop. They are few: the node copies its accounts for each trace.
+    pub(super) strangers: Vec<Account>,
 }
 
 impl Stage {
@@ -46,12 +55,13 @@ impl Stage {
         let folder = tempfile::Builder::new()
             .prefix("paywatch-bench-")
             .tempdir()?;
+        let mut numbers = Numbers(13);
         let mut stage = Self {
             node,
             folder,
             blocks: Vec::new(),
             count,
-            token_payees: Vec::new(),
+            strangers: (0..STRANGERS).map(|_| somebody(&mut numbers)).collect(),
         };
         let invoiced = stage.open_shop().await?;
         stage.make_blocks(&invoiced).await?;
@@ -68,7 +78,13 @@ impl Stage {
         let opened = Opened::open(&self.template()).await?;
         let url = self.node.anvil.url();
         let tip = self.node.tip().await?;
-        follow::drive(self.source(&url)?, self.parts(&opened.store)?, tip, true).await?;
+        follow::drive(
+            self.source(&url, TraceKind::all())?,
+            self.parts(&opened.store)?,
+            tip,
+            true,
+        )
+        .await?;
         let marks = self.folder.path().join("marks");
         let trade = trade(self.node.token())?;
         let mut shop = Shop::open_for(trade, &opened.store, &marks, NOWHERE).await?;
@@ -89,21 +105,26 @@ impl Stage {
     /// Five transactions in each block, as many kinds as there are: plain payments, of which one is ours
     /// now and then, one by a contract to three accounts, and two of the token.
     async fn make_blocks(&mut self, invoiced: &[Account]) -> Result<()> {
-        let mut numbers = Numbers(13);
+        let mut strangers = self.strangers.iter().copied().cycle();
         let mut invoiced = invoiced.iter();
         let progress = Progress::new("making blocks of 5 transactions", self.count);
         for number in 1..=self.count {
-            let mut somebodies = [(); 7].map(|()| somebody(&mut numbers));
-            let [first, second, batch @ .., token, other] = &mut somebodies;
-            if number.is_multiple_of(PAID_EVERY) {
+            let mut payees: Vec<Account> = strangers.by_ref().take(7).collect();
+            if let Some(first) = payees
+                .first_mut()
+                .filter(|_| number.is_multiple_of(PAID_EVERY))
+            {
                 *first = *invoiced.next().context("an invoice to pay")?;
             }
-            self.node.pay(first).await?;
-            self.node.pay(second).await?;
+            let (payments, rest) = payees.split_at(2);
+            let (batch, transfers) = rest.split_at(3);
+            for to in payments {
+                self.node.pay(to).await?;
+            }
             self.node.pay_all(batch).await?;
-            self.node.mint(token).await?;
-            self.node.mint(other).await?;
-            self.token_payees.push(*token);
+            for to in transfers {
+                self.node.mint(to).await?;
+            }
             self.blocks.push(self.node.mine().await?);
             progress.done(number);
         }
@@ -111,7 +132,7 @@ impl Stage {
     }
 
     /// The node as the watcher reads it, at its own address or at that of a relay.
-    pub(super) fn source(&self, url: &str) -> Result<EvmSource> {
+    pub(super) fn source(&self, url: &str, traces: Traces) -> Result<EvmSource> {
         let spec = trade(self.node.token())?.spec;
         let source = EvmSource::new(Config {
             chain: spec.name,
@@ -120,7 +141,7 @@ impl Stage {
             assets: Assets::new(&spec.assets)?,
             rules: Rules::default(),
             marks: [Mark::Safe, Mark::Finalized].into(),
-            traces: TraceKind::all(),
+            traces,
             url: url.to_owned(),
             websocket: None,
             credentials: Credentials::None,
