@@ -12,14 +12,12 @@ pub(crate) use catch_up::{Against, measure};
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use bitcoin::NetworkKind;
-use bitcoin::bip32::Xpub;
+use anyhow::Result;
 use paywatch_chain_evm::EvmDerivation;
 use paywatch_domain::{
     Amount, Asset, AssetKind, AssetName, ChainSpec, Entropy as _, Family, Finality, Mode,
 };
-use paywatch_testkit::{AnvilOptions, WalletKey};
+use paywatch_testkit::{AnvilOptions, EvmWallet};
 
 use crate::numbers::Numbers;
 use crate::shop::{DEPTH, Trade};
@@ -56,15 +54,8 @@ fn trade(token: &str) -> Result<Trade> {
     Ok(Trade {
         spec,
         derivation: Arc::new(derivation),
-        key: key()?,
+        key: EvmWallet::new(2)?.xpub(),
     })
-}
-
-/// An account's public key as wallets of EVM chains write it.
-fn key() -> Result<String> {
-    let mut key: Xpub = WalletKey::new(2)?.tpub().parse().context("read the key")?;
-    key.network = NetworkKind::Main;
-    Ok(key.to_string())
 }
 
 /// Somebody's address, in its twenty bytes.
