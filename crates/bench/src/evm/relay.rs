@@ -74,6 +74,8 @@ impl Drop for Relay {
 
 async fn pass_on(near: TcpStream, target: &str, counts: &Counts) -> std::io::Result<()> {
     let far = TcpStream::connect(target).await?;
+    near.set_nodelay(true)?;
+    far.set_nodelay(true)?;
     let (mut answers, asked) = far.into_split();
     let (asking, mut answered) = near.into_split();
     let back = async move {
