@@ -161,7 +161,7 @@ pub(super) const DEFECTS: &[Defect] = &[
         name: "other_forms_pay",
         why: "money at another form of the address counts, which must only be told",
         file: "crates/domain/src/fold/transfers.rs",
-        from: "let counted = transfer.role == Role::Payment && stands && in_window;",
+        from: "let counted = transfer.is_payment() && stands && in_window;",
         to: "let counted = stands && in_window;",
     },
     Defect {
