@@ -204,7 +204,7 @@ impl Side {
                 blocks: vec![block],
             },
             all_seen_at: UnixMillis(0),
-            keep_from: COVERED_HEIGHT,
+            thinned: 0..COVERED_HEIGHT,
             now: now(),
             seed: self.seed(),
             master: shop::master(),

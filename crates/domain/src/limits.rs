@@ -59,6 +59,9 @@ pub const PREFETCH_BLOCKS_MAX: usize = 16;
 pub const REQUEST_PREFETCH_BLOCKS_MAX: usize = 4;
 /// Indexes beyond the highest used one at which a scan of a wallet looks.
 pub const SCAN_GAP: u32 = 1_000;
+/// Blocks below the last one whose headers are all kept while what the chain calls final is further down: as many
+/// as Arbitrum makes in three hours, which is ten times what its finality takes.
+pub const HEADERS_KEPT_MAX: u64 = 50_000;
 /// Bytes of one block that a node may answer with.
 pub const BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of one JSON answer of a node.

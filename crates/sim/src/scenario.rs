@@ -329,7 +329,7 @@ fn chain(
         },
         depth: u32::try_from(random.between(1, 5)).unwrap_or(1),
         finality: Finality::Depth(1),
-        marks: marks(random, family, reorg_depth_max),
+        marks: marks(random, family),
         still: chance(random, &[0, 0, 50_000, 200_000]),
         reorg_depth_max,
         poll_ms: some(random, &[60_000, 120_000, 240_000]),
@@ -356,16 +356,16 @@ fn chain(
 }
 
 /// What is finalized is deeper than an endpoint may be behind on a branch that everybody else has left, three
-/// blocks each, and within the blocks that are kept.
-fn marks(random: &mut Random, family: Family, kept: u64) -> Vec<(Mark, u64)> {
+/// blocks each, and now and then deeper than branches may go that are followed without a person.
+fn marks(random: &mut Random, family: Family) -> Vec<(Mark, u64)> {
     let early = match family {
         Family::Bitcoin => return Vec::new(),
         Family::Evm => Mark::Safe,
         Family::Solana => Mark::Confirmed,
     };
-    let (early_lag, late_lag) = (some(random, &[0, 1, 2, 3]), some(random, &[7, 8, 10]));
-    if random.is(150_000) || kept < 7 {
+    let (early_lag, late_lag) = (some(random, &[0, 1, 2, 3]), some(random, &[7, 8, 10, 16]));
+    if random.is(150_000) {
         return Vec::new();
     }
-    vec![(early, early_lag), (Mark::Finalized, late_lag.min(kept))]
+    vec![(early, early_lag), (Mark::Finalized, late_lag)]
 }

@@ -1,5 +1,7 @@
 //! The headers that a follower compares with its node: a window of the newest, and a skeleton below.
 
+use std::ops::Range;
+
 use paywatch_domain::{BlockHash, BlockRef, ChainName, UnixMillis};
 use serde::Serialize;
 
@@ -38,8 +40,8 @@ pub struct Header {
     pub time: UnixMillis,
 }
 
-/// The headers of a chain from a height on, lowest first. Without gaps within the window that
-/// [`replace_above`] keeps; below it every hundredth and the first.
+/// The headers of a chain from a height on, lowest first. Without gaps above what [`replace_above`] thins out;
+/// there every hundredth and the first.
 pub async fn from_height(
     conn: &mut Conn,
     chain: &ChainName,
@@ -115,14 +117,14 @@ struct Row<'a> {
     time: i64,
 }
 
-/// Replaces everything above `fork_height` by `headers`, and keeps of what is below `window_from` only
-/// every hundredth and the first, so that the fork of a very deep reorganisation can be found.
+/// Replaces everything above `fork_height` by `headers`, and keeps of what is in `thinned` only every
+/// hundredth and the first, so that the fork of a very deep reorganisation can be found.
 pub async fn replace_above(
     tx: &mut Tx,
     chain: &ChainName,
     fork_height: u64,
     headers: &[Header],
-    window_from: u64,
+    thinned: Range<u64>,
 ) -> Result<(), StoreError> {
     let binds = [chain.as_str().into(), int(fork_height).into()];
     tx.execute(DELETE_ABOVE, &binds).await?;
@@ -134,13 +136,10 @@ pub async fn replace_above(
     }));
     let binds = [chain.as_str().into(), (&rows).into()];
     tx.execute(INSERT, &binds).await?;
-    // Below the window of the fork nothing is left to thin out.
-    let to = headers.last().map_or(fork_height, |top| top.at.height);
-    let thinned = fork_height.saturating_sub(to.saturating_sub(window_from));
     let binds = [
         chain.as_str().into(),
-        int(thinned).into(),
-        int(window_from).into(),
+        int(thinned.start).into(),
+        int(thinned.end).into(),
     ];
     tx.execute(THIN, &binds).await?;
     Ok(())

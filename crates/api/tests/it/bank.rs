@@ -127,7 +127,7 @@ impl Bank {
             fence: world.store.write(Claim(now)).await.expect("claimed"),
             event,
             all_seen_at: now,
-            keep_from: 0,
+            thinned: 0..0,
             now,
             seed: self.seed(),
             master: Arc::new(MasterKey::from_bytes([7; 32])),

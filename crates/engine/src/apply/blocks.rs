@@ -1,6 +1,7 @@
 //! Blocks connected and disconnected: facts, statuses, events and the cursor in one transaction.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use paywatch_domain::{
@@ -36,8 +37,8 @@ pub struct ApplyBlocks {
     /// be seen then, so money in a block was first seen at the block's own time, but not before this
     /// and not after now. While polls follow each other this is our clock; in catch-up the block's.
     pub all_seen_at: UnixMillis,
-    /// Of the headers below this height only every hundredth is kept.
-    pub keep_from: u64,
+    /// Of the headers at these heights only every hundredth is kept.
+    pub thinned: Range<u64>,
     /// The time.
     pub now: UnixMillis,
     /// Where new ids come from.
@@ -126,7 +127,7 @@ impl ApplyBlocks {
             })
             .collect();
         let fork = self.event.fork.as_ref().map_or(0, |fork| fork.height);
-        blocks::replace_above(tx, &self.chain, fork, &headers, self.keep_from).await?;
+        blocks::replace_above(tx, &self.chain, fork, &headers, self.thinned.clone()).await?;
         Ok(())
     }
 

@@ -194,12 +194,14 @@ impl ApplyPoll {
                 );
                 problem = Some(("mark_elsewhere", text));
             } else if kept.is_empty() && stood.get(*mark) < Some(height) {
-                let text = format!(
-                    "the node calls block {hash} at height {height} {mark}, which is below the blocks that are kept \
-                     and can be compared; nothing is final by this mark before it is above: where the chain's own \
-                     finality is always that far behind, reorg_depth_max must be larger"
-                );
-                problem = Some(("mark_too_low", text));
+                let lowest = blocks::lowest(tx, &self.chain).await?;
+                if lowest.is_some_and(|lowest| lowest < height) {
+                    let text = format!(
+                        "the node calls block {hash} at height {height} {mark}, which is so far below the last block \
+                         that it cannot be compared any more; nothing becomes final by this mark before it is higher"
+                    );
+                    problem = Some(("mark_too_low", text));
+                }
             } else {
                 said = said.with(*mark, height);
             }

@@ -11,7 +11,7 @@ use paywatch_store::looks::{self, Due};
 use paywatch_store::{Conn, OptionKey, StoreError, chains};
 
 use super::ask::{self, Request};
-use super::following::{Following, seed};
+use super::following::Following;
 use super::{Fault, Parts};
 use crate::apply::{ApplyBalances, Looked, coin, start};
 
@@ -125,7 +125,7 @@ impl<S: Source> Following<S> {
                 at: look.at.clone(),
                 looked,
                 now,
-                seed: seed(&mut *parts.entropy),
+                seed: parts.seed(),
                 master: Arc::clone(&parts.master),
             };
             parts.store.write(unit).await?;

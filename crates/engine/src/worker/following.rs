@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use paywatch_chain::{Source, SourceError, WatchTable};
-use paywatch_domain::{BlockHash, BlockRef, Entropy, UnixMillis, limits};
+use paywatch_domain::{BlockHash, BlockRef, UnixMillis, limits};
 use paywatch_store::chains::Lease;
 use paywatch_store::watched::WatchMark;
 use tokio::sync::Semaphore;
@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::ask::{self, Answer, Request, What};
 use super::attach::Locating;
 use super::balances::Balances;
+use super::headers::KeptHeaders;
 use super::line::Line;
 use super::poll::Said;
 use super::reading::Reading;
@@ -100,12 +101,7 @@ pub(super) struct Following<S: Source> {
     /// Whether to look for requests.
     pub(super) looks: bool,
     pub(super) balances: Balances,
-}
-
-pub(super) fn seed(entropy: &mut dyn Entropy) -> [u8; 32] {
-    let mut seed = [0; 32];
-    entropy.fill(&mut seed);
-    seed
+    pub(super) headers: KeptHeaders,
 }
 
 impl<S: Source> Following<S> {
@@ -277,7 +273,7 @@ impl<S: Source> Following<S> {
         self.waiting_since = None;
         let chain = parts.spec.name.clone();
         let to = event.to().map_or(0, |to| to.height);
-        let keep_from = to.saturating_sub(parts.spec.reorg_depth_max);
+        let fork = event.fork.as_ref().map_or(0, |fork| fork.height);
         let (count, undoes) = (event.blocks.len(), event.undoes());
         let unit = ApplyBlocks {
             chain: chain.clone(),
@@ -285,9 +281,9 @@ impl<S: Source> Following<S> {
             fence: self.lease.fence,
             event: event.clone(),
             all_seen_at: self.seen_at,
-            keep_from,
+            thinned: self.headers.thin(fork, to, parts.spec.reorg_depth_max),
             now,
-            seed: seed(&mut *parts.entropy),
+            seed: parts.seed(),
             master: Arc::clone(&parts.master),
         };
         let applied = parts.store.write(unit).await?;

@@ -10,6 +10,7 @@ use paywatch_store::watched::WatchMark;
 
 use super::balances::Balances;
 use super::following::{Asked, Following, turns};
+use super::headers::KeptHeaders;
 use super::line::Line;
 use super::speed::Speed;
 use super::{Fault, Parts};
@@ -139,6 +140,7 @@ impl<S: Source> Following<S> {
             reading_rounds: 0,
             looks: false,
             balances: Balances::default(),
+            headers: KeptHeaders::default(),
         }))
     }
 

@@ -7,6 +7,7 @@ mod ask;
 mod attach;
 mod balances;
 mod following;
+mod headers;
 mod lease;
 mod line;
 mod piece;
@@ -80,6 +81,15 @@ pub struct Parts {
     pub derivation: Arc<dyn Derivation>,
     /// Remembers indexes outside the database.
     pub high_water: Arc<dyn HighWater>,
+}
+
+impl Parts {
+    /// Where the ids of one unit of work come from.
+    fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.entropy.fill(&mut seed);
+        seed
+    }
 }
 
 /// Follows one chain.

@@ -9,7 +9,7 @@ use paywatch_store::watched;
 use paywatch_store::{Store, StoreError, awaited, placements};
 
 use super::ask::Polled;
-use super::following::{Following, seed};
+use super::following::Following;
 use super::{Fault, Parts};
 use crate::apply::ApplyPoll;
 
@@ -38,6 +38,7 @@ impl<S: Source> Following<S> {
         self.refresh_watched(&parts.store, parts.spec.family)
             .await?;
         let marks = polled.marks;
+        self.headers.hear(&marks);
         let pool = match polled.pool {
             Some(raw) => Some(source.scan_pool(raw, &self.watched)?),
             None => None,
@@ -79,7 +80,7 @@ impl<S: Source> Following<S> {
             pool,
             marks,
             now,
-            seed: seed(&mut *parts.entropy),
+            seed: parts.seed(),
             master: Arc::clone(&parts.master),
         };
         parts.store.write(unit).await?;

@@ -9,7 +9,7 @@ use paywatch_store::requests::{self, Progress, Request, RequestState, Unreadable
 use paywatch_store::{RequestKey, invoices};
 
 use super::attach::Locating;
-use super::following::{Following, seed};
+use super::following::Following;
 use super::piece::{Obstacle, piece};
 use super::reading::Reading;
 use super::wallet_scan::WalletScan;
@@ -251,7 +251,7 @@ impl<S: Source> Following<S> {
             progress: reading.asked.progress.clone(),
             is_last: reading.is_last(),
             now,
-            seed: seed(&mut *parts.entropy),
+            seed: parts.seed(),
             master: Arc::clone(&parts.master),
         };
         if let Some(progress) = parts.store.write(unit).await? {

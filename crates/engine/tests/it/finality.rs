@@ -3,13 +3,14 @@
 //! Goal: what is said to be final follows the marks that the node gives and the rules of unconfirmed
 //! acceptance, and nothing that a node says later takes it back while its blocks stand.
 
-use paywatch_chain::{Credit, Vetting};
+use paywatch_chain::{Credit, Source as _, Vetting};
 use paywatch_domain::{
     BlockRef, Commitment, Finality, InvoiceId, Mark, Price, Tag, TxId, Unconfirmed,
 };
+use paywatch_store::blocks;
 
 use crate::chain::payment;
-use crate::house::House;
+use crate::house::{House, REORG_DEPTH_MAX};
 use crate::requests::finish;
 use crate::scenarios::{expect, mine_many, stories};
 
@@ -18,6 +19,8 @@ stories!(
     each_commitment_has_its_own_mark,
     a_lower_mark_takes_nothing_back_and_is_shown,
     a_mark_of_another_chain_is_not_believed,
+    a_mark_far_below_what_may_be_undone_is_believed,
+    a_mark_that_cannot_be_compared_is_not_believed,
     a_mark_holds_for_no_other_branch,
     a_chain_that_loses_final_blocks_halts,
     a_chain_that_lost_final_blocks_goes_on_and_halts_again,
@@ -32,6 +35,9 @@ stories!(
     an_accepted_payment_that_a_reorganisation_loses_is_reverted,
 );
 
+/// More blocks than a reorganisation may undo.
+const FAR: usize = 75;
+const _: () = assert!(REORG_DEPTH_MAX < 75, "far is further");
 const CONFIRMING: [&str; 2] = ["created", "confirming"];
 const PAID: [&str; 3] = ["created", "confirming", "paid"];
 
@@ -119,6 +125,47 @@ async fn a_mark_of_another_chain_is_not_believed(mut house: House) {
     expect(&house, id, "confirming", &CONFIRMING).await;
     mark(&mut house, Mark::Safe, block).await;
     expect(&house, id, "paid", &PAID).await;
+}
+
+/// A chain whose own finality takes more blocks than a reorganisation may undo: headers up to it are kept.
+async fn a_mark_far_below_what_may_be_undone_is_believed(mut house: House) {
+    let below = tip(&house);
+    mark(&mut house, Mark::Finalized, below).await;
+    let (id, block) = mined(&mut house, Finality::Tag(Tag::Finalized)).await;
+    mine_many(&mut house, FAR).await;
+    house.restart().await;
+    mine_many(&mut house, FAR).await;
+    expect(&house, id, "confirming", &CONFIRMING).await;
+    mark(&mut house, Mark::Finalized, block).await;
+    assert_eq!(problem(&house).await, None);
+    expect(&house, id, "paid", &PAID).await;
+    // What lies below it is thinned out with the next block.
+    house.mine(Vec::new()).await;
+    let kept = kept_headers(&house).await;
+    assert!((2 * FAR..3 * FAR).contains(&kept), "{kept} headers");
+}
+
+/// A header that was thrown away may have been one of another branch.
+async fn a_mark_that_cannot_be_compared_is_not_believed(mut house: House) {
+    let (id, block) = mined(&mut house, Finality::Tag(Tag::Finalized)).await;
+    mine_many(&mut house, FAR).await;
+    mine_many(&mut house, FAR).await;
+    mark(&mut house, Mark::Finalized, block).await;
+    assert_eq!(problem(&house).await.as_deref(), Some("mark_too_low"));
+    expect(&house, id, "confirming", &CONFIRMING).await;
+    let above = tip(&house);
+    mark(&mut house, Mark::Finalized, above).await;
+    assert_eq!(problem(&house).await, None);
+    expect(&house, id, "paid", &PAID).await;
+}
+
+async fn kept_headers(house: &House) -> usize {
+    let mut conn = house.store.read().await.unwrap();
+    let chain = house.chain.chain().clone();
+    blocks::between(&mut conn, &chain, 0, u64::MAX >> 1)
+        .await
+        .unwrap()
+        .len()
 }
 
 async fn a_mark_holds_for_no_other_branch(mut house: House) {

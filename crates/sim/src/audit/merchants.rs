@@ -13,6 +13,9 @@ use crate::told::{Shown, Told};
 const FLOOD_MAX: usize = 10;
 const FLOOD_MS: i64 = 600_000;
 
+/// A clock that is put back by so many milliseconds is taken for the one before.
+const AHEAD_MS: i64 = 60_000;
+
 type Verdict = Result<(), String>;
 
 /// The events of each invoice, by version; an error when two have one.
@@ -82,7 +85,9 @@ pub(super) fn what_is_stored_was_said(scene: &Scene<'_>) -> Verdict {
             scene.evidence.now.ms_since(at) <= FLOOD_MS
         });
         let is_held = FLOOD_MAX <= recent.count() && !scene.is_settled;
-        if scene.evidence.now < said_at || is_held {
+        let expires_at = parse_rfc3339(&said.expires_at).unwrap_or(said_at);
+        let is_open_again = said.status == "expired" && scene.is_uncovered_again(order, expires_at);
+        if scene.evidence.now < said_at || is_held || is_open_again {
             continue;
         }
         let sums = |invoice: &Shown| {
@@ -100,9 +105,10 @@ pub(super) fn what_is_stored_was_said(scene: &Scene<'_>) -> Verdict {
         };
         let is_same = said.status == shown.status && (has_dust(shown) || sums(said) == sums(shown));
         if !is_same {
+            let now = scene.evidence.now;
             return Err(format!(
-                "order {} is {shown:?}, and {said:?} was said",
-                order.number
+                "order {} is {shown:?} at {}, and {said:?} was said at {}",
+                order.number, now.0, said_at.0
             ));
         }
     }
@@ -146,7 +152,8 @@ pub(super) fn nothing_expires_unread(scene: &Scene<'_>) -> Verdict {
             let chain = scene.plans.iter().position(|plan| plan.name == chain);
             let node = chain.and_then(|chain| scene.nodes.get(chain));
             let polls = node.into_iter().flat_map(|node| &node.polls);
-            let mut between = polls.filter(|poll| expires_at < **poll && **poll <= said_at);
+            let latest = said_at.plus_ms(AHEAD_MS);
+            let mut between = polls.filter(|poll| expires_at < **poll && **poll <= latest);
             if said_at <= expires_at || between.next().is_none() {
                 let text = format!(
                     "{} expired at {}, which was said at {}",

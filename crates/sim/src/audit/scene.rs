@@ -2,7 +2,7 @@
 
 use std::sync::MutexGuard;
 
-use paywatch_domain::{AssetName, EndpointId, TxId};
+use paywatch_domain::{AssetName, EndpointId, TxId, UnixMillis};
 use paywatch_store::chains::ChainRow;
 
 use super::evidence::Evidence;
@@ -93,12 +93,22 @@ impl<'a> Scene<'a> {
         self.nodes.get(chain)?.ledger.find(&cursor.hash)
     }
 
-    /// All money in the branch on which the watcher stands.
+    /// Whether one of the order's chains is not covered up to a time any more, although it was when something was
+    /// said that needs it: the clock was put back since, and the polls by it have not come so far again.
+    pub(super) fn is_uncovered_again(&self, order: &Order, time: UnixMillis) -> bool {
+        let mut rows = order.wanted.iter().map(|wanted| self.row(wanted.chain));
+        rows.any(|row| row.and_then(|row| row.covered_until) <= Some(time))
+    }
+
+    /// All money in the branch on which the watcher stands, from the first block on that it ever read: what lies
+    /// below was there before it first saw the chain.
     fn branch(&self, chain: usize) -> Vec<Placed> {
         let (Some(node), Some(cursor)) = (self.nodes.get(chain), self.cursor(chain)) else {
             return Vec::new();
         };
+        let lowest = self.row(chain).and_then(|row| row.first_height);
         let blocks = node.ledger.down_from(cursor);
+        let blocks = blocks.take_while(|(_, block)| lowest <= Some(block.at.height));
         let money = blocks.flat_map(|(_, block)| {
             let succeeded = block.entries.iter().filter(|entry| entry.has_succeeded);
             succeeded.flat_map(|entry| {

@@ -1,5 +1,7 @@
 //! Leases, fences, cursors, and the window of headers.
 
+use std::ops::Range;
+
 use paywatch_domain::{
     BlockHash, BlockRef, ChainName, ChainView, Findings, Marks, MerchantId, Rejection, RequestId,
     Task, UnixMillis, WalletId,
@@ -203,15 +205,15 @@ async fn the_window_of_headers_follows_the_chain(_: &Bed, store: Store) {
         parent: BlockHash::new(&format!("{branch}{}", height - 1)),
         time: NOW,
     };
-    let replace = |fork: u64, headers: Vec<Header>, keep_from: u64| {
+    let replace = |fork: u64, headers: Vec<Header>, thinned: Range<u64>| {
         unit!(store, [headers], |tx| {
-            blocks::replace_above(tx, &chain(), fork, &headers, keep_from).await
+            blocks::replace_above(tx, &chain(), fork, &headers, thinned.clone()).await
         })
     };
-    replace(0, (1..=5).map(|height| header(height, "a")).collect(), 0)
+    replace(0, (1..=5).map(|height| header(height, "a")).collect(), 0..0)
         .await
         .unwrap();
-    replace(3, (4..=6).map(|height| header(height, "b")).collect(), 3)
+    replace(3, (4..=6).map(|height| header(height, "b")).collect(), 0..3)
         .await
         .unwrap();
     let mut conn = store.read().await.unwrap();
@@ -231,7 +233,7 @@ async fn the_window_of_headers_follows_the_chain(_: &Bed, store: Store) {
     assert_eq!(newest, [header(6, "b")]);
     let between = blocks::between(&mut conn, &chain(), 2, 4).await.unwrap();
     assert_eq!(between, [header(3, "a").at, header(4, "b").at]);
-    replace(4, Vec::new(), 3).await.unwrap();
+    replace(4, Vec::new(), 3..3).await.unwrap();
     let kept = blocks::from_height(&mut conn, &chain(), 2).await.unwrap();
     assert_eq!(
         kept,
@@ -240,7 +242,9 @@ async fn the_window_of_headers_follows_the_chain(_: &Bed, store: Store) {
     );
     for low in (4..=294).step_by(10) {
         let run = (low + 1..=low + 10).map(|height| header(height, "c"));
-        replace(low, run.collect(), low).await.unwrap();
+        replace(low, run.collect(), low.saturating_sub(10)..low)
+            .await
+            .unwrap();
     }
     let kept = blocks::from_height(&mut conn, &chain(), 0).await.unwrap();
     let heights: Vec<u64> = kept.iter().map(|header| header.at.height).collect();
