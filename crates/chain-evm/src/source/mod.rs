@@ -9,7 +9,6 @@ mod identity;
 mod locate;
 mod receipts;
 mod wait;
-mod websocket;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -19,7 +18,7 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use paywatch_chain::rpc::{
-    self, Budget, Call, CallError, Client, Credentials, NodeError, SetupError,
+    self, Announcements, Budget, Call, CallError, Client, Credentials, NodeError, SetupError,
 };
 use paywatch_chain::{
     Block, BoxFuture, Compute, Health, Holder, Holding, Located, Pool, Source, SourceError,
@@ -36,7 +35,6 @@ use crate::rules::Rules;
 use crate::scan::scan;
 use endpoint::{CallAnswer, Endpoint};
 use identity::Known;
-use websocket::Heads;
 
 /// How to reach an endpoint and what it must be.
 #[derive(Clone)]
@@ -93,7 +91,7 @@ pub struct EvmSource {
     marks: BTreeSet<Mark>,
     traces: BTreeSet<TraceKind>,
     endpoint: Endpoint,
-    heads: Option<Heads>,
+    heads: Option<Announcements>,
     compute: Compute,
     known: Mutex<Option<Arc<Known>>>,
     /// Held while the endpoint is asked who it is, so that it is asked once.
@@ -105,7 +103,7 @@ impl EvmSource {
     pub fn new(config: Config) -> Result<Self, SetupError> {
         let heads = config
             .websocket
-            .map(|url| Heads::new(&url, &config.credentials))
+            .map(|url| Announcements::new(&url, &config.credentials, wait::NEW_HEADS))
             .transpose()?;
         let client = Client::new(rpc::Config {
             url: config.url,

@@ -138,12 +138,18 @@ fn refused(error: &NodeError, method: &str) -> CallError {
     let message = words(&error.message);
     match error.code {
         NodeError::METHOD_NOT_FOUND => CallError::Refused(format!("it has no method {method}")),
-        NodeError::LIMIT_EXCEEDED => CallError::Busy {
+        NodeError::LIMIT_EXCEEDED if !is_behind(&message) => CallError::Busy {
             detail: format!("{method}: {message}"),
             retry_after: None,
         },
         code => CallError::Node(NodeError { code, message }),
     }
+}
+
+/// Whether a node tells of itself, not of our requests: Solana has the same number for a node that lags
+/// (<https://solana.com/docs/rpc/http/gethealth>).
+fn is_behind(message: &str) -> bool {
+    message.starts_with("Node is ")
 }
 
 /// Reads a raw result.

@@ -68,6 +68,11 @@ fn codes_that_mean_the_same_everywhere_are_understood() {
         retry_after: None,
     };
     assert_eq!(batch(limit).unwrap_err(), busy);
+    // The same number, of something else.
+    let behind = r#"{"id":7,"error":{"code":-32005,"message":"Node is behind by 42 slots"}}"#;
+    let reply: Reply = serde_json::from_str(behind).unwrap();
+    let error = reply.result(7, "getHealth").unwrap_err();
+    assert!(matches!(error, CallError::Node(error) if error.code == -32005));
     let refused =
         r#"{"id":null,"error":{"code":-32600,"message":"Only method calls are supported"}}"#;
     assert!(matches!(batch(refused), Err(CallError::Node(error)) if error.code == -32600));

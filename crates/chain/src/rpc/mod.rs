@@ -4,6 +4,7 @@
 //! A node may be anybody's: nothing that it says is taken for more than words until it is proven, and
 //! nothing of its address but host and port is ever shown, because the path of a hosted node holds its key.
 
+mod announcements;
 mod budget;
 mod client;
 mod connections;
@@ -12,6 +13,7 @@ mod error;
 mod message;
 mod pause;
 
+pub use announcements::{Announcements, Subscription};
 pub use budget::Budget;
 pub use client::{Answer, Client, Config, place};
 pub use credentials::Credentials;

@@ -1,5 +1,5 @@
-//! Announcements of new blocks over WebSocket (`eth_subscribe`, `newHeads`). What they say is believed of
-//! no block: they are a reason to look. Nodes leave some out in reorganisations, and connections break.
+//! Announcements of new blocks over WebSocket. What they say is believed of no block: they are a reason to
+//! look. Nodes leave some out in reorganisations, and connections break.
 
 use std::fmt;
 use std::future::pending;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use paywatch_chain::rpc::{Credentials, SetupError, words};
-use paywatch_domain::BlockRef;
 use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -25,6 +25,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 use url::Url;
 
+use super::credentials::Credentials;
+use super::error::{SetupError, words};
+
 /// How long a connection and a subscription may take.
 const CONNECT: Duration = Duration::from_secs(10);
 /// A connection on which nothing came for so long counts as broken.
@@ -36,15 +39,23 @@ const RETRY_MAX: Duration = Duration::from_mins(1);
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Messages that may come before the answer to the subscription.
 const MESSAGES_BEFORE_MAX: usize = 8;
-const SUBSCRIBE: &str =
-    r#"{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}"#;
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Connecting = Pin<Box<dyn Future<Output = Result<Stream, String>> + Send>>;
 
+/// What is subscribed to, and how what is announced is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Subscription {
+    /// The request for it, with the id 1.
+    pub request: &'static str,
+    /// The name of the block in what is announced (`params.result`); `None` where there is none.
+    pub block: fn(&str) -> Option<String>,
+}
+
 /// A subscription that is renewed when it breaks.
-pub(super) struct Heads {
+pub struct Announcements {
     request: Request,
+    subscription: Subscription,
     /// Host and port: all of the address that may be shown.
     place: String,
     is_open: AtomicBool,
@@ -63,30 +74,29 @@ enum State {
 /// A message of the node's: the answer to the subscription, or what is announced.
 #[derive(Deserialize)]
 struct Said {
-    id: Option<u64>,
-    result: Option<String>,
+    id: Option<Value>,
+    result: Option<Value>,
     params: Option<Announced>,
 }
 
 #[derive(Deserialize)]
 struct Announced {
-    result: Option<Head>,
+    result: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
-struct Head {
-    hash: String,
-}
-
-impl fmt::Debug for Heads {
+impl fmt::Debug for Announcements {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Heads({})", self.place)
+        write!(f, "Announcements({})", self.place)
     }
 }
 
-impl Heads {
-    /// No connection is made yet.
-    pub(super) fn new(url: &str, credentials: &Credentials) -> Result<Self, SetupError> {
+impl Announcements {
+    /// No connection is made yet. The address begins with `ws://` or `wss://`.
+    pub fn new(
+        url: &str,
+        credentials: &Credentials,
+        subscription: Subscription,
+    ) -> Result<Self, SetupError> {
         let refuse = |detail: &str| SetupError::Url {
             detail: format!("websocket: {detail}"),
         };
@@ -113,6 +123,7 @@ impl Heads {
         );
         Ok(Self {
             request,
+            subscription,
             place,
             is_open: AtomicBool::new(false),
             state: Mutex::new(State::Closed(None, RETRY)),
@@ -120,13 +131,13 @@ impl Heads {
     }
 
     /// Whether blocks are announced now.
-    pub(super) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Ends when a block other than `tip` was announced last, or when announcements begin: what came
+    /// Ends when a block other than `known` was announced last, or when announcements begin: what came
     /// before them is not known.
-    pub(super) async fn announced(&self, tip: &BlockRef) {
+    pub async fn announced(&self, known: &str) {
         let mut state = self.state.lock().await;
         loop {
             let (next, is_news) = match &mut *state {
@@ -134,7 +145,7 @@ impl Heads {
                     if let Some(until) = until {
                         let _elapsed = timeout_at(*until, pending::<()>()).await;
                     }
-                    let connecting = Box::pin(connect(self.request.clone()));
+                    let connecting = Box::pin(connect(self.request.clone(), self.subscription));
                     (State::Connecting(connecting, *pause), false)
                 }
                 State::Connecting(connecting, pause) => match connecting.as_mut().await {
@@ -143,10 +154,10 @@ impl Heads {
                 },
                 State::Open(stream, heard_at) => {
                     let silent_at = *heard_at + SILENCE_MAX;
-                    match timeout_at(silent_at, last_hash(stream)).await {
-                        Ok(Ok(hash)) => {
+                    match timeout_at(silent_at, self.last_block(stream)).await {
+                        Ok(Ok(block)) => {
                             *heard_at = Instant::now();
-                            if hash.is_some_and(|hash| hash != tip.hash.as_str()) {
+                            if block.is_some_and(|block| block != known) {
                                 return;
                             }
                             continue;
@@ -170,26 +181,38 @@ impl Heads {
         let until = Instant::now() + pause;
         State::Closed(Some(until), pause.saturating_mul(2).min(RETRY_MAX))
     }
+
+    /// The last of the blocks that were announced, once there is a message.
+    async fn last_block(&self, stream: &mut Stream) -> Result<Option<String>, String> {
+        let mut last = self.block(next(stream).await?);
+        // An end that follows comes again next time; what was said before it is news.
+        while let Some(Ok(more)) = next(stream).now_or_never() {
+            last = self.block(more).or(last);
+        }
+        Ok(last)
+    }
+
+    fn block(&self, said: Option<Said>) -> Option<String> {
+        (self.subscription.block)(said?.params?.result?.get())
+    }
 }
 
 /// Connects and subscribes.
-async fn connect(request: Request) -> Result<Stream, String> {
+async fn connect(request: Request, subscription: Subscription) -> Result<Stream, String> {
     let subscribed = async {
         let limits = WebSocketConfig::default()
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let connected = connect_async_with_config(request, Some(limits), true).await;
         let (mut stream, _) = connected.map_err(|error| told(&error))?;
-        let sent = stream.send(Message::text(SUBSCRIBE)).await;
+        let sent = stream.send(Message::text(subscription.request)).await;
         sent.map_err(|error| told(&error))?;
         for _ in 0..MESSAGES_BEFORE_MAX {
             match next(&mut stream).await? {
-                Some(Said {
-                    id: Some(1),
-                    result: Some(_),
-                    ..
-                }) => return Ok(stream),
-                Some(Said { id: Some(1), .. }) => return Err("it has no newHeads".to_owned()),
+                Some(said) if said.id == Some(Value::from(1)) => {
+                    let refused = || "it does not announce blocks".to_owned();
+                    return said.result.map(|_| stream).ok_or_else(refused);
+                }
                 _ => {}
             }
         }
@@ -199,20 +222,6 @@ async fn connect(request: Request) -> Result<Stream, String> {
     timeout(CONNECT, subscribed)
         .await
         .unwrap_or_else(|_| late())
-}
-
-/// The last of the hashes that were announced, once there is a message.
-async fn last_hash(stream: &mut Stream) -> Result<Option<String>, String> {
-    let mut last = hash(next(stream).await?);
-    // An end that follows comes again next time; what was said before it is news.
-    while let Some(Ok(more)) = next(stream).now_or_never() {
-        last = hash(more).or(last);
-    }
-    Ok(last)
-}
-
-fn hash(said: Option<Said>) -> Option<String> {
-    Some(said?.params?.result?.hash)
 }
 
 /// The next message, if it is one that can be read.
