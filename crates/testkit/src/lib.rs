@@ -1,5 +1,5 @@
 //! Real parts for tests and for the demo: a Bitcoin node with somebody who pays, an EVM node with
-//! contracts, a private Postgres, a merchant's webhook receiver, the verifiers that merchants really
+//! contracts, a Solana node, a private Postgres, a merchant's webhook receiver, the verifiers that merchants really
 //! use, and a second implementation of addresses.
 //!
 //! It depends on no other crate of this workspace, so that nothing here can agree with the watcher
@@ -25,6 +25,7 @@ mod postgres;
 mod process;
 mod purse;
 mod receiver;
+mod surfnet;
 mod verify;
 mod wait;
 mod wallet;
@@ -46,6 +47,7 @@ pub use paywatch::Paywatch;
 pub use postgres::Postgres;
 pub use process::{Process, free_port};
 pub use receiver::{Behaviour, Received, Receiver};
+pub use surfnet::{Landed, Surfnet};
 pub use verify::{Delivery, Verifier};
 pub use wait::{eventually, sleep};
 pub use wallet::WalletKey;

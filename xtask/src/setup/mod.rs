@@ -8,6 +8,7 @@ mod debian;
 mod node_tools;
 mod postgres;
 mod python;
+mod surfpool;
 
 use crate::paths;
 use crate::progress::short;
@@ -77,6 +78,10 @@ pub(crate) fn ensure(purpose: Purpose) -> Result<Environment> {
         let (part, program) = anvil::ensure(&cache)?;
         report(&mut parts, part);
         environment.push(("ANVIL_EXE", program.into()));
+
+        let (part, module) = surfpool::ensure(&cache)?;
+        report(&mut parts, part);
+        environment.push(("PAYWATCH_SURFPOOL", module.into()));
 
         let (part, interpreter) = python::ensure(&cache)?;
         report(&mut parts, part);

@@ -1,5 +1,5 @@
 //! Libraries for Node: the verifier of Standard Webhooks and a second implementation of addresses, which
-//! the tests compare with, and the compiler of their contracts.
+//! the tests compare with, the compiler of their contracts, and what their Solana payer is made of.
 
 use super::{Part, debian};
 use crate::{paths, run};
@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The first one names the part; the tests are written against these releases.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("standardwebhooks", "1.1.1"),
     ("bitcoinjs-lib", "7.0.5"),
     ("bip32", "5.0.1"),
     ("@bitcoinerlab/secp256k1", "1.2.0"),
     ("ethers", "6.17.0"),
     ("solc", "0.8.37"),
+    ("@solana/web3.js", "1.99.0"),
+    ("@solana/spl-token", "0.4.15"),
 ];
 
 /// Gives the folder `node_modules` that holds the packages.
@@ -67,7 +69,7 @@ fn ensure_npm() -> Result<()> {
 }
 
 /// The version in the manifest of an installed package.
-fn version(modules: &Path, package: &str) -> Option<String> {
+pub(super) fn version(modules: &Path, package: &str) -> Option<String> {
     let manifest = std::fs::read_to_string(modules.join(package).join("package.json")).ok()?;
     let after = manifest.split_once("\"version\":")?.1;
     after.split('"').nth(1).map(str::to_owned)

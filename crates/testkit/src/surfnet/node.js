@@ -1,0 +1,262 @@
+// A Solana node (surfpool) with somebody who pays, for tests and the demo. Slots pass when something is sent, one
+// for each transaction. The first argument is the file that this program writes its addresses to once it is ready;
+// it then carries out one action for each POST to its own address: {"action": "..", ..} to {"result": ..} or {"error": ".."}.
+"use strict";
+
+const fs = require("node:fs");
+const http = require("node:http");
+const web3 = require("@solana/web3.js");
+const token = require("@solana/spl-token");
+const { Surfnet } = require(process.env.PAYWATCH_SURFPOOL);
+
+// Slots pass by time too unless their length is given.
+const surfnet = Surfnet.startWithConfig({ offline: true, blockProductionMode: "transaction", slotTimeMs: 400 });
+const connection = new web3.Connection(surfnet.rpcUrl, { commitment: "confirmed", wsEndpoint: surfnet.wsUrl });
+const payer = web3.Keypair.fromSecretKey(Uint8Array.from(surfnet.payerSecretKey));
+const programs = { token: token.TOKEN_PROGRAM_ID, token_2022: token.TOKEN_2022_PROGRAM_ID };
+// Everybody whose key was made here, by address.
+const people = new Map([[payer.publicKey.toBase58(), payer]]);
+
+const account = (address) => new web3.PublicKey(address);
+const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+
+function person() {
+  const key = web3.Keypair.generate();
+  people.set(key.publicKey.toBase58(), key);
+  return key;
+}
+
+// Sends instructions in one transaction; waits until it is in a block, well or badly.
+async function send(instructions, signers = [], tables = []) {
+  const { blockhash } = await connection.getLatestBlockhash();
+  const message = new web3.TransactionMessage({ payerKey: payer.publicKey, recentBlockhash: blockhash, instructions });
+  const compiled = tables.length ? message.compileToV0Message(tables) : message.compileToLegacyMessage();
+  const transaction = new web3.VersionedTransaction(compiled);
+  transaction.sign([payer, ...signers]);
+  return sendRaw(transaction.serialize());
+}
+
+async function sendRaw(bytes) {
+  const signature = await connection.sendRawTransaction(bytes, { skipPreflight: true });
+  for (let attempt = 0; attempt < 500; attempt += 1) {
+    const status = (await connection.getSignatureStatuses([signature])).value[0];
+    if (status) return { signature, slot: status.slot, error: status.err };
+    await sleep(20);
+  }
+  throw new Error(`${signature} is in no block`);
+}
+
+// Sends what must succeed.
+async function done(...what) {
+  const sent = await send(...what);
+  if (sent.error) throw new Error(JSON.stringify(sent.error));
+  return sent;
+}
+
+async function programOf(mint) {
+  return (await connection.getAccountInfo(account(mint))).owner;
+}
+
+// The associated account of an owner, and what makes it where it is missing.
+async function associated(mint, owner) {
+  const program = await programOf(mint);
+  const address = token.getAssociatedTokenAddressSync(account(mint), account(owner), true, program);
+  const make = token.createAssociatedTokenAccountIdempotentInstruction(
+    payer.publicKey, address, account(owner), account(mint), program);
+  return { address, make, program };
+}
+
+// An account that belongs to a token program and to nobody's wallet.
+async function loose(mint, owner) {
+  const program = await programOf(mint);
+  const key = person();
+  const info = await token.getMint(connection, account(mint), "confirmed", program);
+  const space = token.getAccountLenForMint(info);
+  const lamports = await connection.getMinimumBalanceForRentExemption(space);
+  const make = [
+    web3.SystemProgram.createAccount({
+      fromPubkey: payer.publicKey, newAccountPubkey: key.publicKey, space, lamports, programId: program }),
+    token.createInitializeAccount3Instruction(key.publicKey, account(mint), account(owner), program),
+  ];
+  return { key, make, program, lamports };
+}
+
+const native = (from, to, lamports) =>
+  web3.SystemProgram.transfer({ fromPubkey: account(from), toPubkey: account(to), lamports: BigInt(lamports) });
+
+// Moves tokens of the payer, or of somebody else, to an owner.
+async function moved({ mint, to, amount, from = payer.publicKey.toBase58(), plain = false }) {
+  const [source, target] = [await associated(mint, from), await associated(mint, to)];
+  const { decimals } = await token.getMint(connection, account(mint), "confirmed", source.program);
+  const key = people.get(from).publicKey;
+  const move = plain
+    ? token.createTransferInstruction(source.address, target.address, key, BigInt(amount), [], source.program)
+    : token.createTransferCheckedInstruction(
+        source.address, account(mint), target.address, key, BigInt(amount), decimals, [], source.program);
+  return { source, target, move };
+}
+
+const actions = {
+  // Somebody new; their address.
+  person: async () => person().publicKey.toBase58(),
+
+  // Slots in which nothing happens to anybody but the payer.
+  pass: async ({ slots }) => {
+    for (let slot = 0; slot < slots; slot += 1) await done([native(payer.publicKey, payer.publicKey, slot)]);
+    return connection.getSlot("confirmed");
+  },
+
+  // Lamports, with references of Solana Pay.
+  pay: async ({ to, lamports, references = [] }) => {
+    const transfer = native(payer.publicKey, to, lamports);
+    for (const reference of references) {
+      transfer.keys.push({ pubkey: account(reference), isSigner: false, isWritable: false });
+    }
+    return send([transfer]);
+  },
+
+  // A mint of the payer's; its address.
+  mint: async ({ decimals, program = "token", fee_bps: fee, delegate, supply = "1000000000000" }) => {
+    const [key, programId] = [person(), programs[program]];
+    const extensions = [
+      ...(fee === undefined ? [] : [token.ExtensionType.TransferFeeConfig]),
+      ...(delegate ? [token.ExtensionType.PermanentDelegate] : []),
+    ];
+    const space = token.getMintLen(extensions);
+    const lamports = await connection.getMinimumBalanceForRentExemption(space);
+    const [mint, me] = [key.publicKey, payer.publicKey];
+    const make = [web3.SystemProgram.createAccount({
+      fromPubkey: me, newAccountPubkey: mint, space, lamports, programId })];
+    if (fee !== undefined) {
+      make.push(token.createInitializeTransferFeeConfigInstruction(mint, me, me, fee, 2n ** 62n, programId));
+    }
+    if (delegate) make.push(token.createInitializePermanentDelegateInstruction(mint, me, programId));
+    make.push(token.createInitializeMint2Instruction(mint, decimals, me, null, programId));
+    await done(make, [key]);
+    await actions.issue({ mint, to: me, amount: supply });
+    return mint.toBase58();
+  },
+
+  // New tokens for an owner.
+  issue: async ({ mint, to, amount }) => {
+    const { address, make, program } = await associated(mint, to);
+    const issue = token.createMintToInstruction(account(mint), address, payer.publicKey, BigInt(amount), [], program);
+    return done([make, issue]);
+  },
+
+  // Tokens of the payer's; the owner's account is made where it is missing.
+  send_tokens: async ({ references = [], ...what }) => {
+    const { target, move } = await moved(what);
+    for (const reference of references) {
+      move.keys.push({ pubkey: account(reference), isSigner: false, isWritable: false });
+    }
+    return done([target.make, move]);
+  },
+
+  // The instruction that names no mint, to an account that is there.
+  send_tokens_plainly: async (what) => done([(await moved({ ...what, plain: true })).move]),
+
+  // Several transfers in one transaction.
+  send_tokens_twice: async (what) => {
+    const { target, move } = await moved(what);
+    return done([target.make, move, move]);
+  },
+
+  // A payment and its refund in one transaction.
+  send_and_take_back: async ({ mint, to, amount }) => {
+    const there = await moved({ mint, to, amount });
+    const back = await moved({ mint, from: to, to: payer.publicKey, amount });
+    return done([there.target.make, there.move, back.move], [people.get(to)]);
+  },
+
+  // The permanent delegate takes tokens without the owner.
+  claw_back: async ({ mint, from, amount }) => {
+    const { address, program } = await associated(mint, from);
+    const target = await associated(mint, payer.publicKey);
+    const { decimals } = await token.getMint(connection, account(mint), "confirmed", program);
+    return done([token.createTransferCheckedInstruction(
+      address, account(mint), target.address, payer.publicKey, BigInt(amount), decimals, [], program)]);
+  },
+
+  // An account that is not the associated one.
+  issue_elsewhere: async ({ mint, to, amount }) => {
+    const { key, make, program } = await loose(mint, to);
+    const issue = token.createMintToInstruction(account(mint), key.publicKey, payer.publicKey, BigInt(amount), [], program);
+    return done([...make, issue], [key]);
+  },
+
+  // An account with tokens in it gets another owner: nothing is transferred.
+  hand_over: async ({ mint, to, amount }) => {
+    const { key, make, program } = await loose(mint, payer.publicKey);
+    const issue = token.createMintToInstruction(account(mint), key.publicKey, payer.publicKey, BigInt(amount), [], program);
+    await done([...make, issue], [key]);
+    return done([token.createSetAuthorityInstruction(
+      key.publicKey, payer.publicKey, token.AuthorityType.AccountOwner, account(to), [], program)]);
+  },
+
+  // An empty account is closed, and its rent goes to somebody; with the lamports.
+  close: async ({ mint, to }) => {
+    const { key, make, program, lamports } = await loose(mint, payer.publicKey);
+    await done(make, [key]);
+    const closed = await done([
+      token.createCloseAccountInstruction(key.publicKey, account(to), payer.publicKey, [], program)]);
+    return { ...closed, lamports };
+  },
+
+  // Lamports as a token.
+  wrap: async ({ to, lamports }) => {
+    const { address, make } = await associated(token.NATIVE_MINT, to);
+    const fill = native(payer.publicKey, address, lamports);
+    return done([make, fill, token.createSyncNativeInstruction(address)]);
+  },
+
+  // Lamports to an account that only a lookup table names.
+  pay_by_table: async ({ to, lamports }) => {
+    const [make, table] = web3.AddressLookupTableProgram.createLookupTable({
+      authority: payer.publicKey, payer: payer.publicKey, recentSlot: await connection.getSlot("confirmed") });
+    const extend = web3.AddressLookupTableProgram.extendLookupTable({
+      payer: payer.publicKey, authority: payer.publicKey, lookupTable: table, addresses: [account(to)] });
+    await done([make, extend]);
+    await actions.pass({ slots: 2 });
+    const { value } = await connection.getAddressLookupTable(table);
+    return done([native(payer.publicKey, to, lamports)], [], [value]);
+  },
+
+  // Pays, and then more than there is: all of it fails.
+  fail: async ({ to, lamports }) =>
+    send([native(payer.publicKey, to, lamports), native(payer.publicKey, to, 2n ** 62n)]),
+
+  // Something that was signed elsewhere, in base64.
+  submit: async ({ transaction }) => sendRaw(Buffer.from(transaction, "base64")),
+};
+
+async function answer(request) {
+  let body = "";
+  for await (const part of request) body += part;
+  const { action, ...work } = JSON.parse(body);
+  if (!Object.hasOwn(actions, action)) throw new Error(`there is no action ${action}`);
+  return actions[action](work);
+}
+
+const server = http.createServer(async (request, response) => {
+  let reply;
+  try {
+    reply = { result: await answer(request) };
+  } catch (error) {
+    reply = { error: `${error?.message ?? error} ${error?.logs ?? ""}` };
+  }
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify(reply));
+});
+
+server.listen(0, "127.0.0.1", async () => {
+  // The first slot has a block once there is a second one.
+  await actions.pass({ slots: 2 });
+  const ready = {
+    rpc: surfnet.rpcUrl, websocket: surfnet.wsUrl,
+    actions: `http://127.0.0.1:${server.address().port}`, payer: payer.publicKey.toBase58(),
+  };
+  const file = process.argv[2];
+  fs.writeFileSync(`${file}.new`, JSON.stringify(ready));
+  fs.renameSync(`${file}.new`, file);
+});
