@@ -206,8 +206,8 @@ async fn the_window_of_headers_follows_the_chain(_: &Bed, store: Store) {
         time: NOW,
     };
     let replace = |fork: u64, headers: Vec<Header>, thinned: Range<u64>| {
-        unit!(store, [headers], |tx| {
-            blocks::replace_above(tx, &chain(), fork, &headers, thinned.clone()).await
+        unit!(store, [headers, thinned], |tx| {
+            blocks::replace_above(tx, &chain(), fork, &headers, thinned).await
         })
     };
     replace(0, (1..=5).map(|height| header(height, "a")).collect(), 0..0)
