@@ -22,6 +22,7 @@ mod options;
 mod outages;
 mod reorganisations;
 mod siblings;
+mod solana;
 mod stories;
 mod support;
 mod trouble;

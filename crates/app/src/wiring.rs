@@ -9,6 +9,7 @@ use paywatch_api::ApiState;
 use paywatch_chain::{BoxFuture, Derivation, EndpointPool, Source, rpc};
 use paywatch_chain_bitcoin::{BitcoinDerivation, BitcoinSource, Network};
 use paywatch_chain_evm::{EvmDerivation, EvmSource};
+use paywatch_chain_solana::SolanaSource;
 use paywatch_domain::{Catalogue, ChainName, Entropy as _, Family};
 use paywatch_engine::commands::{CommandParts, Commands};
 use paywatch_engine::high_water::{HighWater, HighWaterFolder};
@@ -166,6 +167,14 @@ impl House {
                         self.chain_worker(followed, configs.iter().map(named).collect())?;
                     Box::pin(drive(worker, stop.clone()))
                 }
+                Endpoints::Solana(configs) => {
+                    let named = |config: &paywatch_chain_solana::Config| {
+                        Ok((rpc::place(&config.url), solana_source(config)?))
+                    };
+                    let worker =
+                        self.chain_worker(followed, configs.iter().map(named).collect())?;
+                    Box::pin(drive(worker, stop.clone()))
+                }
             });
         }
         Ok(tasks)
@@ -263,4 +272,11 @@ pub(crate) fn bitcoin_source(
 /// One endpoint of an EVM chain.
 pub(crate) fn evm_source(config: &paywatch_chain_evm::Config) -> anyhow::Result<EvmSource> {
     Ok(EvmSource::new(config.clone())?.with_compute(compute()))
+}
+
+/// One endpoint of a Solana cluster.
+pub(crate) fn solana_source(
+    config: &paywatch_chain_solana::Config,
+) -> anyhow::Result<SolanaSource> {
+    Ok(SolanaSource::new(config.clone())?.with_compute(compute()))
 }

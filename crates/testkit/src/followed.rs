@@ -1,6 +1,6 @@
 //! A chain as a watcher's `chains.toml` has it.
 
-use crate::{Anvil, Bitcoind, WatcherOptions};
+use crate::{Anvil, Bitcoind, Surfnet, WatcherOptions};
 
 /// A chain that the watcher follows.
 #[derive(Clone, Debug)]
@@ -17,8 +17,11 @@ pub struct FollowedChain {
 #[derive(Clone, Debug)]
 enum Kind {
     Bitcoin,
-    Evm {
-        chain_id: u64,
+    /// A chain with tokens.
+    Accounts {
+        /// What only its family has.
+        keys: String,
+        coin: &'static str,
         websocket: Option<String>,
         finality: Option<String>,
         /// Symbol, decimals, contract.
@@ -45,8 +48,26 @@ impl FollowedChain {
             urls: vec![node.url()],
             agree: 1,
             login: None,
-            kind: Kind::Evm {
-                chain_id: node.chain_id(),
+            kind: Kind::Accounts {
+                keys: evm_keys(node.chain_id()),
+                coin: ETH,
+                websocket: Some(node.websocket_url()),
+                finality: None,
+                tokens: Vec::new(),
+            },
+        }
+    }
+
+    /// The chain of a Solana node. Its coin is called `sol`.
+    pub fn solana(name: &str, node: &Surfnet) -> Self {
+        Self {
+            name: name.into(),
+            urls: vec![node.url()],
+            agree: 1,
+            login: None,
+            kind: Kind::Accounts {
+                keys: SOLANA.into(),
+                coin: SOL,
                 websocket: Some(node.websocket_url()),
                 finality: None,
                 tokens: Vec::new(),
@@ -71,7 +92,7 @@ impl FollowedChain {
     /// The same with a token; nothing changes for a chain that has none.
     #[must_use]
     pub fn with_token(mut self, symbol: &str, decimals: u8, contract: &str) -> Self {
-        if let Kind::Evm { tokens, .. } = &mut self.kind {
+        if let Kind::Accounts { tokens, .. } = &mut self.kind {
             tokens.push((symbol.into(), decimals, contract.into()));
         }
         self
@@ -80,7 +101,7 @@ impl FollowedChain {
     /// The same with a finality of its own, as `chains.toml` has it; nothing changes for Bitcoin.
     #[must_use]
     pub fn final_by(mut self, rule: &str) -> Self {
-        if let Kind::Evm { finality, .. } = &mut self.kind {
+        if let Kind::Accounts { finality, .. } = &mut self.kind {
             *finality = Some(rule.into());
         }
         self
@@ -99,7 +120,9 @@ impl FollowedChain {
         let depth = format!("{{ depth = {} }}", options.depth);
         let (own, finality) = match &self.kind {
             Kind::Bitcoin => (BITCOIN.to_owned(), depth),
-            Kind::Evm { finality, .. } => (self.evm_keys(), finality.clone().unwrap_or(depth)),
+            Kind::Accounts { finality, .. } => {
+                (self.account_keys(), finality.clone().unwrap_or(depth))
+            }
         };
         format!(
             r#"[chains.{}]
@@ -122,7 +145,7 @@ lag_ms_max = {}
 
     fn endpoints(&self) -> String {
         let websocket = match &self.kind {
-            Kind::Evm { websocket, .. } => websocket.as_deref(),
+            Kind::Accounts { websocket, .. } => websocket.as_deref(),
             Kind::Bitcoin => None,
         };
         let login = self.login.as_ref().map_or_else(String::new, |(user, _)| {
@@ -140,32 +163,40 @@ lag_ms_max = {}
         endpoints.collect::<Vec<_>>().join(", ")
     }
 
-    fn evm_keys(&self) -> String {
-        let Kind::Evm {
-            chain_id, tokens, ..
+    fn account_keys(&self) -> String {
+        let Kind::Accounts {
+            keys, coin, tokens, ..
         } = &self.kind
         else {
             return String::new();
         };
-        let mut assets = vec![
-            r#"{ symbol = "eth", decimals = 18, dust = "1000000000", slip44 = 1 }"#.to_owned(),
-        ];
+        let mut assets = vec![(*coin).to_owned()];
         assets.extend(tokens.iter().map(|(symbol, decimals, contract)| {
             format!(
                 r#"{{ symbol = "{symbol}", decimals = {decimals}, dust = "100", contract = "{contract}" }}"#
             )
         }));
-        format!(
-            r#"family = "evm"
+        format!("{keys}assets = [{}]\n", assets.join(", "))
+    }
+}
+
+fn evm_keys(chain_id: u64) -> String {
+    format!(
+        r#"family = "evm"
 caip2 = "eip155:{chain_id}"
 evm.chain_id = {chain_id}
 evm.tags = ["safe", "finalized"]
-assets = [{}]
-"#,
-            assets.join(", ")
-        )
-    }
+"#
+    )
 }
+
+const ETH: &str = r#"{ symbol = "eth", decimals = 18, dust = "1000000000", slip44 = 1 }"#;
+const SOL: &str = r#"{ symbol = "sol", decimals = 9, dust = "1000", slip44 = 1 }"#;
+
+/// What is the same for every Solana chain of tests.
+const SOLANA: &str = r#"family = "solana"
+caip2 = "solana:surfpool"
+"#;
 
 /// What is the same for every Bitcoin chain of tests.
 const BITCOIN: &str = r#"family = "bitcoin"

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::config::{Config, Endpoints, Followed, Settings};
 use crate::output::Output;
-use crate::wiring::{bitcoin_source, evm_source, open_store};
+use crate::wiring::{bitcoin_source, evm_source, open_store, solana_source};
 
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -153,6 +153,13 @@ async fn nodes(followed: &Followed) -> Vec<Finding> {
             for config in configs {
                 let offers = |source: &EvmSource| Some(source.capabilities()?.to_string());
                 let node = node(evm_source(config), offers).await;
+                findings.push(of_node(followed, &config.url, node));
+            }
+        }
+        // Genesis hash, version, mints and how far it is behind are part of its health.
+        Endpoints::Solana(configs) => {
+            for config in configs {
+                let node = node(solana_source(config), |_| None).await;
                 findings.push(of_node(followed, &config.url, node));
             }
         }

@@ -128,7 +128,7 @@ mod tests {
         let (_folder, file) = written(DEFAULT_SETTINGS, DEFAULT_CHAINS);
         let config = load(Some(&file), &BTreeMap::new()).unwrap();
         assert_eq!(config.followed.len(), 0);
-        assert_eq!(config.catalogue.chains().count(), 11);
+        assert_eq!(config.catalogue.chains().count(), 14);
         assert!(config.policies.contains_key("default"));
         assert_eq!(config.settings.listen.port(), 8080);
     }

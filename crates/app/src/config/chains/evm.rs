@@ -144,6 +144,13 @@ impl Reader<'_> {
     }
 }
 
+/// The canonical text of a token's contract.
+pub(super) fn contract(text: &str) -> Result<String, String> {
+    let address = paywatch_chain_evm::address::parse_address(text);
+    let address = address.map_err(|error| error.to_string())?;
+    Ok(paywatch_chain_evm::address::address_text(address))
+}
+
 fn is_hash(text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.strip_prefix("0x")

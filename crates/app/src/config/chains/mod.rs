@@ -1,22 +1,24 @@
 //! What stands in `chains.toml`.
 
+mod assets;
 mod bitcoin;
 mod endpoint;
 mod evm;
+mod solana;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use paywatch_chain_bitcoin::Network;
 use paywatch_domain::{
-    Amount, Asset, AssetKind, AssetName, Catalogue, ChainName, ChainSpec, Family, Finality,
-    FinalityError, FinalityFault, Mode,
+    Catalogue, ChainName, ChainSpec, Family, Finality, FinalityError, FinalityFault, Mode,
 };
 use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::Problem;
 use super::settings::{FinalityText, note_fault};
+use assets::AssetForm;
 use endpoint::{EndpointForm, Reached};
 
 /// The shortest time between two polls, in milliseconds.
@@ -42,6 +44,8 @@ pub(crate) enum Endpoints {
     Bitcoin(Vec<paywatch_chain_bitcoin::Config>),
     /// Of an EVM chain.
     Evm(Vec<paywatch_chain_evm::Config>),
+    /// Of a Solana cluster.
+    Solana(Vec<paywatch_chain_solana::Config>),
 }
 
 /// Everything in the file.
@@ -55,16 +59,6 @@ pub(crate) struct Chains {
     pub(crate) chain_ids: BTreeMap<ChainName, u64>,
     /// The chains that are followed.
     pub(crate) followed: Vec<Followed>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AssetForm {
-    symbol: String,
-    decimals: u8,
-    dust: String,
-    slip44: Option<u32>,
-    contract: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -140,9 +134,9 @@ impl Reader<'_> {
         if mode.is_none() {
             self.problem("mode", "must be \"live\" or \"test\"");
         }
-        let family = Family::parse(&form.family).filter(|family| *family != Family::Solana);
+        let family = Family::parse(&form.family);
         if family.is_none() {
-            self.problem("family", "must be \"bitcoin\" or \"evm\"");
+            self.problem("family", "must be \"bitcoin\", \"evm\" or \"solana\"");
         }
         let family = family?;
         let finality = self.finality(form.finality.clone(), family);
@@ -173,7 +167,10 @@ impl Reader<'_> {
                 let configs = self.evm_configs(&chain, rules, &assets, &reached);
                 configs.map(Endpoints::Evm)
             }
-            Family::Solana => None,
+            Family::Solana => {
+                let configs = self.solana_configs(&chain, form, &assets, &reached);
+                configs.map(Endpoints::Solana)
+            }
         };
         if let Some(endpoints) = endpoints.filter(|_| !form.endpoints.is_empty()) {
             chains.followed.push(Followed {
@@ -221,79 +218,6 @@ impl Reader<'_> {
         }
         Some(finality)
     }
-
-    fn assets(&mut self, chain: &ChainName, family: Family, form: &ChainForm) -> Vec<Asset> {
-        let mut assets: Vec<Asset> = Vec::new();
-        for (number, asset) in form.assets.iter().enumerate() {
-            let Some(asset) = self.asset(chain, number, asset, form) else {
-                continue;
-            };
-            if let Some(other) = assets.iter().find(|other| is_same(other, &asset)) {
-                let name = other.name.clone();
-                self.problem(
-                    &format!("assets[{number}]"),
-                    format!("{} is {name} again; keep one of them", asset.name),
-                );
-                continue;
-            }
-            assets.push(asset);
-        }
-        let has_native = assets.iter().any(|asset| asset.kind == AssetKind::Native);
-        let is_whole = has_native && (family != Family::Bitcoin || assets.len() == 1);
-        if !is_whole && assets.len() == form.assets.len() {
-            let detail = match family {
-                Family::Bitcoin => "a Bitcoin chain has exactly one asset, its coin",
-                Family::Evm | Family::Solana => {
-                    "one asset must be the chain's coin: without a contract, with a slip44"
-                }
-            };
-            self.problem("assets", detail);
-        }
-        assets
-    }
-
-    fn asset(
-        &mut self,
-        chain: &ChainName,
-        number: usize,
-        form: &AssetForm,
-        chain_form: &ChainForm,
-    ) -> Option<Asset> {
-        let place = |key: &str| format!("assets[{number}].{key}");
-        let name = AssetName::new(&form.symbol, chain.clone())
-            .map_err(|error| self.problem(&place("symbol"), error.to_string()));
-        let dust = Amount::parse_atomic(&form.dust)
-            .map_err(|error| self.problem(&place("dust"), error.to_string()));
-        let caip2 = &chain_form.caip2;
-        let (kind, caip19) = match (&form.contract, form.slip44) {
-            (None, Some(slip44)) => (AssetKind::Native, format!("{caip2}/slip44:{slip44}")),
-            (Some(contract), None) => {
-                let address = paywatch_chain_evm::address::parse_address(contract)
-                    .map_err(|error| self.problem(&place("contract"), error.to_string()))
-                    .ok()?;
-                let text = paywatch_chain_evm::address::address_text(address);
-                let caip19 = format!("{caip2}/erc20:{text}");
-                (AssetKind::Token(text.into()), caip19)
-            }
-            (Some(_), Some(_)) | (None, None) => {
-                let detail = "a coin has a slip44 number, a token has a contract: give one of them";
-                self.problem(&format!("assets[{number}]"), detail);
-                return None;
-            }
-        };
-        Some(Asset {
-            name: name.ok()?,
-            kind,
-            decimals: form.decimals,
-            dust: dust.ok()?,
-            caip19: caip19.into(),
-        })
-    }
-}
-
-/// Whether two assets have one name, or are the same on the chain.
-fn is_same(one: &Asset, other: &Asset) -> bool {
-    one.name == other.name || one.kind == other.kind
 }
 
 /// Reads the file with the chains; problems are collected.
