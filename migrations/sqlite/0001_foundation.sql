@@ -384,8 +384,10 @@ CREATE TABLE endpoints (
     mode            TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- of the events it gets
     url             TEXT NOT NULL,           -- where to send
     types           TEXT NOT NULL,           -- JSON list of event types; empty for all
-    secret          BLOB NOT NULL,           -- signing secret, encrypted under the master key
-    state           TEXT NOT NULL CHECK (state IN ('enabled', 'disabled')), -- whether it gets events
+    secret          BLOB NOT NULL,           -- signing secret, encrypted under the master key; empty when deleted
+    old_secret      BLOB,                    -- the one before, encrypted; NULL before the first rotation
+    old_secret_until BIGINT,                 -- up to when the old one signs too
+    state           TEXT NOT NULL CHECK (state IN ('enabled', 'disabled', 'deleted')), -- whether it gets events
     disabled_reason TEXT,                    -- why not
     failing_since   BIGINT,                  -- first failure since the last success
     created_at      BIGINT NOT NULL          -- when it was registered

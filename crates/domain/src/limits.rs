@@ -68,6 +68,12 @@ pub const BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const NODE_ANSWER_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Bytes of a webhook receiver's answer that are kept.
 pub const ANSWER_BYTES_KEPT: usize = 1024;
+/// How long the secret before a rotation signs too, unless the merchant says otherwise, in seconds: a day.
+pub const SECRET_OVERLAP_S: u64 = 24 * 3600;
+/// The longest that it may, in seconds: 30 days.
+pub const SECRET_OVERLAP_S_MAX: u64 = 30 * 24 * 3600;
+/// Events that one request to send events again looks at.
+pub const REPLAYED_MAX: u32 = 1_000;
 /// Deliveries claimed in one step.
 pub const DELIVERIES_CLAIMED_MAX: usize = 64;
 /// Deliveries under way to one endpoint at a time.

@@ -13,15 +13,15 @@ statements! {
     INSERT = "INSERT INTO endpoints (public_id, merchant, mode, url, types, secret, state, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, 'enabled', $7) RETURNING id";
     GET = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
-        FROM endpoints WHERE merchant = $1 AND mode = $2 AND public_id = $3";
+        FROM endpoints WHERE merchant = $1 AND mode = $2 AND public_id = $3 AND state <> 'deleted'";
     FIND = "SELECT id FROM endpoints WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     OLDER = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
-        FROM endpoints WHERE merchant = $1 AND mode = $2 AND id < $3 ORDER BY id DESC LIMIT CAST($4 AS BIGINT)";
+        FROM endpoints WHERE merchant = $1 AND mode = $2 AND id < $3 AND state <> 'deleted' ORDER BY id DESC LIMIT CAST($4 AS BIGINT)";
     NEWER = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
-        FROM endpoints WHERE merchant = $1 AND mode = $2 AND id > $3 ORDER BY id LIMIT CAST($4 AS BIGINT)";
+        FROM endpoints WHERE merchant = $1 AND mode = $2 AND id > $3 AND state <> 'deleted' ORDER BY id LIMIT CAST($4 AS BIGINT)";
     DISABLED = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
         FROM endpoints WHERE state = 'disabled' ORDER BY id LIMIT 100";
-    COUNT = "SELECT COUNT(*) FROM endpoints WHERE merchant = $1 AND mode = $2";
+    COUNT = "SELECT COUNT(*) FROM endpoints WHERE merchant = $1 AND mode = $2 AND state <> 'deleted'";
     UPDATE = "UPDATE endpoints SET url = $2, types = $3 WHERE id = $1";
     /// Waits for every unit that makes a delivery for this endpoint, and those that come later wait
     /// for the disabling. Recording its health locks less and holds up neither.
@@ -32,6 +32,11 @@ statements! {
         WHERE endpoint = $1 AND state = 'due'";
     ENABLE = "UPDATE endpoints SET state = 'enabled', disabled_reason = NULL, failing_since = NULL
         WHERE id = $1 AND state = 'disabled'";
+    ROTATE = "UPDATE endpoints SET old_secret = secret, old_secret_until = $3, secret = $2
+        WHERE id = $1 AND state <> 'deleted'";
+    /// The row stays for the deliveries that were made; nothing can be signed with it any more.
+    DELETE = "UPDATE endpoints SET state = 'deleted', secret = $2, old_secret = NULL, old_secret_until = NULL
+        WHERE id = $1 AND state <> 'deleted'";
 }
 
 /// An endpoint to be stored. It is enabled.
@@ -217,6 +222,37 @@ pub async fn disable(
         tx.execute(DROP_DUE, &[endpoint.into(), now.into()]).await?;
     }
     Ok(was_enabled)
+}
+
+/// Signs with another secret from now on, and until a time with the one before too. Answers whether the endpoint
+/// is there.
+pub async fn rotate(
+    tx: &mut Tx,
+    endpoint: EndpointKey,
+    secret: &[u8],
+    old_until: UnixMillis,
+) -> Result<bool, StoreError> {
+    let binds = [endpoint.into(), secret.into(), old_until.into()];
+    Ok(tx.execute(ROTATE, &binds).await? == 1)
+}
+
+/// Deletes an endpoint with its secrets and drops what it has not got yet; what was sent to it stays visible.
+/// Answers whether it was there.
+pub async fn delete(
+    tx: &mut Tx,
+    endpoint: EndpointKey,
+    now: UnixMillis,
+) -> Result<bool, StoreError> {
+    tx.fetch::<(i64,)>(LOCK, &[endpoint.into()]).await?;
+    let nothing: &[u8] = &[];
+    let was_there = tx
+        .execute(DELETE, &[endpoint.into(), nothing.into()])
+        .await?
+        == 1;
+    if was_there {
+        tx.execute(DROP_DUE, &[endpoint.into(), now.into()]).await?;
+    }
+    Ok(was_there)
 }
 
 /// Switches an endpoint on again. Answers whether it was disabled.

@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::error::WebhookError;
 use crate::schedule::Schedule;
-use crate::secrets::open_secret;
+use crate::secrets::open_secrets;
 use crate::send::{Envelope, Failure, HttpSend, Outcome, Request, SEND_TIMEOUT_MS};
 use crate::units::{ClaimDue, RecordAttempts, ReleaseClaims};
 use crate::verdict::Verdict;
@@ -327,11 +327,7 @@ impl<S: HttpSend> Deliverer<S> {
     }
 
     fn request(&self, claimed: Claimed, now: UnixMillis) -> Result<Request, WebhookError> {
-        let secrets = [open_secret(
-            &self.master,
-            claimed.endpoint_id,
-            &claimed.secret,
-        )?];
+        let secrets = open_secrets(&self.master, &claimed, now)?;
         let url = Url::parse(&claimed.url).map_err(crate::egress::UrlRefused::from)?;
         let id = claimed.event_id.to_string();
         let envelope = Envelope {

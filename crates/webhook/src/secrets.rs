@@ -1,7 +1,8 @@
 //! How an endpoint's secret is kept: encrypted under the master key, bound to its endpoint.
 
-use paywatch_domain::EndpointId;
+use paywatch_domain::{EndpointId, UnixMillis};
 use paywatch_store::MasterKey;
+use paywatch_store::deliveries::Claimed;
 
 use crate::error::WebhookError;
 use crate::sign::Secret;
@@ -22,6 +23,25 @@ pub fn open_secret(
     let context = endpoint.to_string();
     let opened = key.decrypt(SECRET_PURPOSE, context.as_bytes(), sealed);
     Secret::from_bytes(&opened.map_err(WebhookError::SecretUnreadable)?)
+}
+
+/// Decrypts the secrets that sign a delivery now: after a rotation the one before signs too, as long as the
+/// merchant asked for.
+///
+/// # Errors
+/// `SecretUnreadable` as for [`open_secret`].
+pub(crate) fn open_secrets(
+    key: &MasterKey,
+    claimed: &Claimed,
+    now: UnixMillis,
+) -> Result<Vec<Secret>, WebhookError> {
+    let old = claimed.old_secret.as_ref();
+    let old = old.filter(|(_, until)| now < *until).map(|(old, _)| old);
+    [&claimed.secret]
+        .into_iter()
+        .chain(old)
+        .map(|sealed| open_secret(key, claimed.endpoint_id, sealed))
+        .collect()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct Endpoint {
     pub failing_since: Option<String>,
     /// When it was registered.
     pub created_at: String,
-    /// The signing secret (`whsec_…`), in the answer to its creation alone.
+    /// The signing secret (`whsec_…`), in the answers to its creation and to each rotation alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
@@ -63,6 +63,30 @@ impl Endpoint {
             secret: None,
         }
     }
+}
+
+/// What is left of something that was deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// What it was called.
+    pub id: String,
+    /// What it was.
+    pub object: String,
+    /// Always `true`.
+    pub deleted: bool,
+}
+
+/// What came of sending events again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// Always `replay`.
+    pub object: String,
+    /// To whom.
+    pub endpoint_id: String,
+    /// How many events are sent again.
+    pub deliveries: usize,
+    /// Where the next request goes on, as its `after`; `null` when the whole range was looked at.
+    pub next_after: Option<i64>,
 }
 
 impl fmt::Debug for Endpoint {

@@ -144,6 +144,10 @@ codes! {
     MetadataTooLarge = "metadata_too_large",
     /// No such type of event.
     EventTypeUnknown = "event_type_unknown",
+    /// Longer than two secrets may sign beside each other.
+    OverlapInvalid = "overlap_invalid",
+    /// Not the `seq` of an event, or a range that ends before it begins.
+    RangeInvalid = "range_invalid",
     /// Not a height of a block that was read.
     HeightInvalid = "height_invalid",
     /// Not a derivation index: 0 to 2147483647.

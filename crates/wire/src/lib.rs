@@ -26,7 +26,7 @@ pub mod wallet;
 pub use audit::AuditEntry;
 pub use chain::{AssetForm, CatchUp, Chain, ChainCursor, ChainProblem};
 pub use delivery::{Attempt, Delivery};
-pub use endpoint::Endpoint;
+pub use endpoint::{Deleted, Endpoint, Replay};
 pub use event::{
     API_VERSION, EventHead, RevertedOption, endpoint_event, exception_event, invoice_event,
     quarantine_event, told_invoice,

@@ -1,44 +1,26 @@
-//! `/v1/deliveries`: what was sent where, and what came back.
+//! `/v1/deliveries`: what was sent where, what came back, and sending it again.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
+use axum::response::Response;
 use paywatch_domain::DeliveryId;
+use paywatch_engine::commands::delivery_form;
 use paywatch_store::deliveries::{self, Delivery as Row};
 use paywatch_store::{Conn, Listed};
-use paywatch_wire::time::rfc3339;
-use paywatch_wire::{Attempt, Delivery, Page};
+use paywatch_wire::{Delivery, NoFields, Page};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
 use crate::fault::{Fault, Thing};
 use crate::page::page;
+use crate::post::{Post, answer};
 use crate::query::Query;
 use crate::scope::Scope;
 use crate::state::ApiState;
 
 async fn show(conn: &mut Conn, row: Row) -> Result<Delivery, Fault> {
     let attempts = deliveries::attempts(conn, row.key).await?;
-    let attempts = attempts.into_iter().map(|attempt| Attempt {
-        number: attempt.number,
-        started_at: rfc3339(attempt.started_at),
-        duration_ms: u64::try_from(attempt.duration_ms).unwrap_or_default(),
-        status_code: attempt.status_code,
-        error: attempt.error,
-        answer: attempt.answer,
-    });
-    Ok(Delivery {
-        id: row.id.to_string(),
-        object: "delivery".into(),
-        event_id: row.event_id.to_string(),
-        event_type: row.event_type.as_str().into(),
-        endpoint_id: row.endpoint_id.to_string(),
-        state: row.state.as_str().into(),
-        attempt_count: row.attempt_count,
-        due_at: row.due_at.map(rfc3339),
-        created_at: rfc3339(row.created_at),
-        finished_at: row.finished_at.map(rfc3339),
-        attempts: attempts.collect(),
-    })
+    Ok(delivery_form(row, attempts))
 }
 
 pub(super) async fn one(
@@ -74,4 +56,22 @@ pub(super) async fn list(
     Ok(Json(page(Listed { rows, has_more }, cursor, |delivery| {
         delivery.id.clone()
     })))
+}
+
+pub(super) async fn redeliver(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::EndpointsWrite)?;
+    let id = known::<DeliveryId>(id, Thing::Delivery)?;
+    let (NoFields {}, idempotent) = post.decode()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .redeliver(&caller, id, idempotent, now, &mut entropy)
+            .await?,
+    )
 }

@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use paywatch_domain::EndpointId;
 use paywatch_store::endpoints::{self, Endpoint as Row};
-use paywatch_wire::{CreateEndpoint, Endpoint, Page};
+use paywatch_wire::{CreateEndpoint, Endpoint, NoFields, Page};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
@@ -69,4 +69,94 @@ pub(super) async fn list(
     let (commands, cursor) = (&state.commands, &window.cursor);
     let listed = commands.endpoints(&caller, cursor, window.limit).await?;
     Ok(Json(page(listed, cursor, |endpoint| endpoint.id.clone())))
+}
+
+pub(super) async fn update(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::EndpointsWrite)?;
+    let id = known::<EndpointId>(id, Thing::Endpoint)?;
+    let (request, idempotent) = post.decode()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .update_endpoint(&caller, id, request, idempotent, now, &mut entropy)
+            .await?,
+    )
+}
+
+pub(super) async fn rotate(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::EndpointsWrite)?;
+    let id = known::<EndpointId>(id, Thing::Endpoint)?;
+    let (request, idempotent) = post.decode()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .rotate_endpoint_secret(&caller, id, request, idempotent, now, &mut entropy)
+            .await?,
+    )
+}
+
+pub(super) async fn replay(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::EndpointsWrite)?;
+    let id = known::<EndpointId>(id, Thing::Endpoint)?;
+    let (request, idempotent) = post.decode()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .replay_events(&caller, id, request, idempotent, now, &mut entropy)
+            .await?,
+    )
+}
+
+pub(super) async fn delete(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::EndpointsWrite)?;
+    let id = known::<EndpointId>(id, Thing::Endpoint)?;
+    let (NoFields {}, idempotent) = post.decode()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .delete_endpoint(&caller, id, idempotent, now, &mut entropy)
+            .await?,
+    )
+}
+
+pub(super) async fn test(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::EndpointsWrite)?;
+    let id = known::<EndpointId>(id, Thing::Endpoint)?;
+    let (NoFields {}, idempotent) = post.decode()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .test_endpoint(&caller, id, idempotent, now, &mut entropy)
+            .await?,
+    )
 }

@@ -65,10 +65,22 @@ pub fn router(state: ApiState) -> Router {
             "/v1/webhook-endpoints",
             get(endpoints::list).post(endpoints::create),
         )
-        .route("/v1/webhook-endpoints/{id}", get(endpoints::one))
+        .route(
+            "/v1/webhook-endpoints/{id}",
+            get(endpoints::one)
+                .patch(endpoints::update)
+                .delete(endpoints::delete),
+        )
+        .route(
+            "/v1/webhook-endpoints/{id}/rotate-secret",
+            post(endpoints::rotate),
+        )
+        .route("/v1/webhook-endpoints/{id}/test", post(endpoints::test))
+        .route("/v1/webhook-endpoints/{id}/replay", post(endpoints::replay))
         .route("/v1/events", get(events::list))
         .route("/v1/deliveries", get(deliveries::list))
         .route("/v1/deliveries/{id}", get(deliveries::one))
+        .route("/v1/deliveries/{id}/redeliver", post(deliveries::redeliver))
         .route("/v1/chains", get(chains::list))
         .route("/v1/chains/{chain}/resume", post(requests::resume))
         .route("/v1/chains/{chain}/rescan", post(requests::rescan))

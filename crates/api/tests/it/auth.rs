@@ -175,6 +175,36 @@ async fn every_route_asks_for_its_scope() {
             Scope::EndpointsWrite,
         ),
         (
+            Method::PATCH,
+            format!("/v1/webhook-endpoints/whe_{id}"),
+            Scope::EndpointsWrite,
+        ),
+        (
+            Method::DELETE,
+            format!("/v1/webhook-endpoints/whe_{id}"),
+            Scope::EndpointsWrite,
+        ),
+        (
+            Method::POST,
+            format!("/v1/webhook-endpoints/whe_{id}/rotate-secret"),
+            Scope::EndpointsWrite,
+        ),
+        (
+            Method::POST,
+            format!("/v1/webhook-endpoints/whe_{id}/test"),
+            Scope::EndpointsWrite,
+        ),
+        (
+            Method::POST,
+            format!("/v1/webhook-endpoints/whe_{id}/replay"),
+            Scope::EndpointsWrite,
+        ),
+        (
+            Method::POST,
+            format!("/v1/deliveries/dlv_{id}/redeliver"),
+            Scope::EndpointsWrite,
+        ),
+        (
             Method::GET,
             "/v1/deliveries".to_owned(),
             Scope::EndpointsRead,

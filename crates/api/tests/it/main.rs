@@ -4,6 +4,7 @@ mod audit;
 mod auth;
 mod bad_input;
 mod bank;
+mod endpoints;
 mod exceptions;
 mod explain;
 mod http;

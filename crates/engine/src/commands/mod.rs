@@ -5,6 +5,7 @@
 
 mod answer;
 mod chain;
+mod delivery;
 mod endpoint;
 mod exception;
 mod invoice;
@@ -23,6 +24,7 @@ use paywatch_wire::request::NamedPolicies;
 
 pub use answer::{Answer, Answered, Idempotent};
 pub use chain::{Ask, Sight};
+pub use delivery::delivery_form;
 pub use wallet::WalletExport;
 
 use crate::high_water::HighWater;

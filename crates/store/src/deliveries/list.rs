@@ -1,4 +1,4 @@
-//! Deliveries for people: what was sent, what came back, and sending it again.
+//! Deliveries for people: what was sent, and what came back.
 
 use paywatch_domain::{DeliveryId, EndpointId, EventId, EventType, Mode, UnixMillis};
 
@@ -6,7 +6,7 @@ use crate::column::{count, optional_count, optional_time, parsed, word};
 use crate::keys::{DeliveryKey, MerchantKey};
 use crate::page::{Cursor, Listed, Window};
 use crate::sql::statements;
-use crate::{Conn, StoreError, Tx};
+use crate::{Conn, StoreError};
 
 statements! {
     FIND = "SELECT id FROM deliveries WHERE merchant = $1 AND mode = $2 AND public_id = $3";
@@ -24,13 +24,6 @@ statements! {
         WHERE d.merchant = $1 AND d.mode = $2 AND d.id > $3 ORDER BY d.id LIMIT CAST($4 AS BIGINT)";
     ATTEMPTS = "SELECT number, started_at, duration_ms, status_code, error, answer FROM attempts
         WHERE delivery = $1 ORDER BY number";
-    /// Whoever disables the endpoint waits for the lock, and then drops this delivery.
-    REDELIVER = "INSERT INTO deliveries (public_id, merchant, mode, event, endpoint, state, attempt_count, due_at,
-            created_at)
-        SELECT CAST($4 AS TEXT), d.merchant, d.mode, d.event, d.endpoint, 'due', 0, CAST($5 AS BIGINT), CAST($5 AS BIGINT)
-        FROM deliveries AS d JOIN endpoints AS e ON e.id = d.endpoint
-        WHERE d.merchant = $1 AND d.mode = $2 AND d.public_id = $3 AND e.state = 'enabled'",
-        (lite "", pg " FOR KEY SHARE OF e");
 }
 
 /// Where a delivery stands.
@@ -191,25 +184,4 @@ pub async fn attempts(conn: &mut Conn, delivery: DeliveryKey) -> Result<Vec<Atte
         })
     });
     attempts.collect()
-}
-
-/// Sends the event of a delivery to its endpoint again, as a new delivery outside of the order.
-/// Answers whether the delivery was found and its endpoint is enabled.
-pub async fn redeliver(
-    tx: &mut Tx,
-    merchant: MerchantKey,
-    mode: Mode,
-    id: DeliveryId,
-    new_id: DeliveryId,
-    now: UnixMillis,
-) -> Result<bool, StoreError> {
-    let (id, new_id) = (id.to_string(), new_id.to_string());
-    let binds = [
-        merchant.into(),
-        mode.as_str().into(),
-        (&id).into(),
-        (&new_id).into(),
-        now.into(),
-    ];
-    Ok(tx.execute(REDELIVER, &binds).await? == 1)
 }

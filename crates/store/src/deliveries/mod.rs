@@ -3,6 +3,7 @@
 //! The deliveries of one invoice to one endpoint are a queue. Only what may be sent carries `due_at`:
 //! the head of the queue, and what was overtaken after three failures.
 
+mod again;
 mod list;
 mod record;
 
@@ -10,7 +11,8 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{DeliveryId, EndpointId, EventId, EventType, MerchantId, Mode, UnixMillis};
 
-pub use list::{Attempt, Delivery, DeliveryState, attempts, get, page, redeliver};
+pub use again::{Replay, Replayed, redeliver, replay};
+pub use list::{Attempt, Delivery, DeliveryState, attempts, get, page};
 pub use record::{EndpointHealth, Outcome, Recorded, record};
 
 use crate::column::{count, ids, mode, optional_time, parsed, word};
@@ -40,7 +42,7 @@ statements! {
     CLAIM = "UPDATE deliveries SET claimed_until = $1
         WHERE id IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($2))";
     CLAIMED = "SELECT d.id, d.public_id, d.attempt_count, d.invoice, d.endpoint, v.public_id AS event_id,
-            v.type, v.body, e.public_id AS endpoint_id, e.url, e.secret, e.failing_since,
+            v.type, v.body, e.public_id AS endpoint_id, e.url, e.secret, e.old_secret, e.old_secret_until, e.failing_since,
             d.merchant, m.public_id AS merchant_id, d.mode
         FROM deliveries AS d JOIN events AS v ON v.seq = d.event JOIN endpoints AS e ON e.id = d.endpoint
         JOIN merchants AS m ON m.id = d.merchant
@@ -54,7 +56,7 @@ statements! {
 }
 
 /// The statements of the modules below this one.
-pub(crate) const MORE: [&[Sql]; 2] = [list::STATEMENTS, record::STATEMENTS];
+pub(crate) const MORE: [&[Sql]; 3] = [again::STATEMENTS, list::STATEMENTS, record::STATEMENTS];
 
 /// A delivery that the caller has to send now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub struct Claimed {
     pub url: String,
     /// The signing secret, encrypted.
     pub secret: Vec<u8>,
+    /// The secret before it, encrypted, and up to when it signs too.
+    pub old_secret: Option<(Vec<u8>, UnixMillis)>,
     /// The endpoint's first failure since its last success.
     pub failing_since: Option<UnixMillis>,
     /// Whose endpoint it is.
@@ -104,6 +108,8 @@ struct Raw {
     endpoint_id: String,
     url: String,
     secret: Vec<u8>,
+    old_secret: Option<Vec<u8>>,
+    old_secret_until: Option<i64>,
     failing_since: Option<i64>,
     merchant: i64,
     merchant_id: String,
@@ -124,6 +130,7 @@ impl Raw {
             endpoint_id: parsed("endpoints.public_id", &self.endpoint_id)?,
             url: self.url,
             secret: self.secret,
+            old_secret: self.old_secret.zip(optional_time(self.old_secret_until)),
             failing_since: optional_time(self.failing_since),
             merchant: MerchantKey(self.merchant),
             merchant_id: parsed("merchants.public_id", &self.merchant_id)?,

@@ -173,6 +173,31 @@ impl Bed {
         self.store.write(AddEndpoint(endpoint)).await.unwrap()
     }
 
+    /// Gives an endpoint another secret; the one before signs too until a time.
+    pub(crate) async fn rotate(
+        &self,
+        number: u128,
+        endpoint: EndpointKey,
+        secret: &Secret,
+        old_until: UnixMillis,
+    ) {
+        let context = EndpointId::from_bits(number).to_string();
+        let sealed = master()
+            .encrypt(
+                SECRET_PURPOSE,
+                context.as_bytes(),
+                [4; 24],
+                secret.as_bytes(),
+            )
+            .unwrap();
+        let rotate = Rotate {
+            endpoint,
+            sealed,
+            old_until,
+        };
+        assert!(self.store.write(rotate).await.unwrap());
+    }
+
     /// What is stored of an endpoint.
     pub(crate) async fn stored_endpoint(&self, number: u128) -> endpoints::Endpoint {
         let mut conn = self.store.read().await.unwrap();
@@ -359,6 +384,22 @@ impl Unit for AddEndpoint {
 
     async fn run(&self, tx: &mut Tx) -> Result<EndpointKey, StoreError> {
         endpoints::insert(tx, &self.0).await
+    }
+}
+
+struct Rotate {
+    endpoint: EndpointKey,
+    sealed: Vec<u8>,
+    old_until: UnixMillis,
+}
+
+impl Unit for Rotate {
+    type Output = bool;
+    type Error = StoreError;
+    const NAME: &'static str = "rotate";
+
+    async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
+        endpoints::rotate(tx, self.endpoint, &self.sealed, self.old_until).await
     }
 }
 

@@ -44,6 +44,7 @@ on_both!(
     a_claim_runs_out_when_its_process_is_gone,
     a_stop_records_what_finishes,
     every_attempt_has_the_same_bytes_and_verifies,
+    two_secrets_sign_during_a_rotation,
     what_cannot_be_sent_is_a_visible_failure,
     two_deliverers_never_send_the_same_thing,
     events_said_while_others_are_sent_keep_their_order,
@@ -489,6 +490,38 @@ async fn every_attempt_has_the_same_bytes_and_verifies(bed: &Bed) {
         assert!(
             verifier.verify(&sent, &wrong).await.is_err(),
             "{verifier:?} does check"
+        );
+    }
+}
+
+/// Goal: receivers can change to a new secret at any time of the overlap, and not trust the old one for ever.
+async fn two_secrets_sign_during_a_rotation(bed: &Bed) {
+    let endpoint = bed.endpoint(1, "/a").await;
+    let (old, new) = (secret(), paywatch_webhook::Secret::generate([8; 32]));
+    bed.rotate(1, endpoint, &new, bed.now.plus_s(60)).await;
+    let mut deliverer = bed.deliverer(Settings::default());
+    for (number, after_s) in [(1, 59), (2, 60)] {
+        let now = bed.now.plus_s(after_s);
+        bed.say(number, None, Some(endpoint), now).await;
+        settle(&mut deliverer, now).await;
+    }
+    let requests = bed.receiver.wait_for(2, LIMIT).await.unwrap();
+    let sent: Vec<Sent> = requests.iter().map(Sent::from).collect();
+    for verifier in Verifier::ALL {
+        let accepts = async |sent: &[Sent], secret: &paywatch_webhook::Secret| {
+            verifier.verify(sent, &secret.reveal()).await.is_ok()
+        };
+        assert!(
+            accepts(&sent, &new).await,
+            "{verifier:?}: the new one always"
+        );
+        assert!(
+            accepts(&sent[..1], &old).await,
+            "{verifier:?}: the old one for its time"
+        );
+        assert!(
+            !accepts(&sent[1..], &old).await,
+            "{verifier:?}: and no longer"
         );
     }
 }

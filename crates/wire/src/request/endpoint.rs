@@ -1,4 +1,4 @@
-//! The request that registers a webhook endpoint.
+//! Requests about webhook endpoints: register one, change it, give it another secret, send it events again.
 
 use paywatch_domain::{EventType, limits};
 use serde::Serialize;
@@ -44,34 +44,123 @@ pub(super) fn check_url(fields: &mut Fields<'_>, name: &'static str) -> Option<S
     Some(url)
 }
 
+/// Reads the list of event types that an endpoint gets; `None` where nothing is said.
+fn event_types(fields: &mut Fields<'_>) -> Option<Vec<String>> {
+    let items = fields.list("event_types")?;
+    let mut event_types: Vec<String> = Vec::new();
+    for (place, item) in items.iter().enumerate() {
+        let at = format!("{}/{place}", fields.pointer("event_types"));
+        let Value::String(text) = item else {
+            fields.faults().wrong_type(&at, "a text", item);
+            continue;
+        };
+        if EventType::parse(text).is_none() {
+            let detail = "no such type of event; for example invoice.paid";
+            fields.faults().refuse(at, Code::EventTypeUnknown, detail);
+        } else if !event_types.contains(text) {
+            event_types.push(text.clone());
+        }
+    }
+    Some(event_types)
+}
+
 impl Request for CreateEndpoint {
     fn read(body: &Body<'_>, faults: &mut Faults) -> Option<Self> {
         let mut fields = Fields::of(&body.value, "", faults)?;
         let url = check_url(&mut fields, "url");
         let url = fields.require("url", url);
-        let mut event_types: Vec<String> = Vec::new();
-        for (place, item) in fields
-            .list("event_types")
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-        {
-            let at = format!("{}/{place}", fields.pointer("event_types"));
-            let Value::String(text) = item else {
-                fields.faults().wrong_type(&at, "a text", item);
-                continue;
-            };
-            if EventType::parse(text).is_none() {
-                let detail = "no such type of event; for example invoice.paid";
-                fields.faults().refuse(at, Code::EventTypeUnknown, detail);
-            } else if !event_types.contains(text) {
-                event_types.push(text.clone());
-            }
-        }
+        let event_types = event_types(&mut fields).unwrap_or_default();
         fields.finish();
         Some(Self {
             url: url?,
             event_types,
+        })
+    }
+}
+
+/// Changes a webhook endpoint; what is not named stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UpdateEndpoint {
+    /// Where to send from now on, also what is sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Which events that are said from now on; all of them when empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_types: Option<Vec<String>>,
+    /// Whether it gets events at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
+impl UpdateEndpoint {
+    /// The types that were asked for, if any were named.
+    pub fn types(&self) -> Option<Vec<EventType>> {
+        let names = self.event_types.as_ref()?.iter();
+        Some(names.filter_map(|text| EventType::parse(text)).collect())
+    }
+}
+
+impl Request for UpdateEndpoint {
+    fn read(body: &Body<'_>, faults: &mut Faults) -> Option<Self> {
+        let mut fields = Fields::of(&body.value, "", faults)?;
+        let url = check_url(&mut fields, "url");
+        let event_types = event_types(&mut fields);
+        let enabled = fields.flag("enabled");
+        fields.finish();
+        Some(Self {
+            url,
+            event_types,
+            enabled,
+        })
+    }
+}
+
+/// Gives a webhook endpoint a new secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RotateSecret {
+    /// How long the secret before it signs too, in seconds.
+    pub overlap_s: u64,
+}
+
+impl Request for RotateSecret {
+    fn read(body: &Body<'_>, faults: &mut Faults) -> Option<Self> {
+        let mut fields = Fields::of(&body.value, "", faults)?;
+        let range = 0..=limits::SECRET_OVERLAP_S_MAX;
+        let overlap_s = fields.whole("overlap_s", range, Code::OverlapInvalid);
+        fields.finish();
+        Some(Self {
+            overlap_s: overlap_s.unwrap_or(limits::SECRET_OVERLAP_S),
+        })
+    }
+}
+
+/// Sends events of the past to a webhook endpoint again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ReplayEvents {
+    /// After the event with this `seq`; 0 for the beginning.
+    pub after: u64,
+    /// Up to the one with this `seq`, which is included; up to the last one when nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+impl Request for ReplayEvents {
+    fn read(body: &Body<'_>, faults: &mut Faults) -> Option<Self> {
+        const SEQS: std::ops::RangeInclusive<u64> = 0..=i64::MAX.unsigned_abs();
+        let mut fields = Fields::of(&body.value, "", faults)?;
+        let after = fields.whole("after", SEQS, Code::RangeInvalid);
+        let after = fields.require("after", after);
+        let until = fields.whole("until", SEQS, Code::RangeInvalid);
+        if until
+            .zip(after)
+            .is_some_and(|(until, after)| until <= after)
+        {
+            fields.refuse("until", Code::RangeInvalid, "must be above `after`");
+        }
+        fields.finish();
+        Some(Self {
+            after: after?,
+            until,
         })
     }
 }

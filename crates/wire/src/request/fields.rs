@@ -209,6 +209,16 @@ impl<'a> Fields<'a> {
         number
     }
 
+    /// Yes or no.
+    pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let value = self.value(name)?;
+        if value.as_bool().is_none() {
+            let at = self.pointer(name);
+            self.faults.wrong_type(&at, "a boolean", value);
+        }
+        value.as_bool()
+    }
+
     /// A list.
     pub(super) fn list(&mut self, name: &'static str) -> Option<&'a [Value]> {
         let value = self.value(name)?;

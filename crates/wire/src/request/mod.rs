@@ -18,7 +18,7 @@ pub use create_invoice::{CreateInvoice, CreateOption};
 pub use draft::{
     Draft, DraftOption, EXPIRES_IN_S_DEFAULT, LATE_WINDOW_S_DEFAULT, NamedPolicies, POLICY_DEFAULT,
 };
-pub use endpoint::CreateEndpoint;
+pub use endpoint::{CreateEndpoint, ReplayEvents, RotateSecret, UpdateEndpoint};
 pub use exception::{RecordRefund, ResolveException};
 pub use policy::{PolicyRequest, TierRequest};
 pub use task::{AttachTransaction, CheckInvoice, Rescan, ScanWallet};

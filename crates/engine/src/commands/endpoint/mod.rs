@@ -1,4 +1,7 @@
-//! Webhook endpoints: registered with a secret that is shown once.
+//! Webhook endpoints: registered with a secret that is shown once, changed, and sent to again.
+
+mod again;
+mod change;
 
 use std::sync::Arc;
 
@@ -8,14 +11,14 @@ use paywatch_domain::{EndpointId, Entropy, EventType, UnixMillis, limits};
 use paywatch_store::endpoints::{self, NewEndpoint};
 use paywatch_store::secrets::NONCE_BYTES;
 use paywatch_store::{
-    Cursor, Listed, MasterKey, StoreError, Tx, audit, endpoints::Endpoint as Row,
+    Conn, Cursor, Listed, MasterKey, StoreError, Tx, audit, endpoints::Endpoint as Row,
 };
 use paywatch_wire::endpoint::Endpoint;
 use paywatch_wire::json_text;
 use paywatch_wire::request::CreateEndpoint;
 
 use super::answer::{Answer, Answered, Effect, Idempotent, once};
-use super::{Caller, Change, CommandError, Commands};
+use super::{Caller, Change, CommandError, CommandParts, Commands};
 
 /// Under which purpose endpoint secrets are encrypted; the context is the endpoint's id.
 const SECRET_PURPOSE: &str = "webhook-secret";
@@ -57,6 +60,32 @@ impl Effect for InsertEndpoint {
     }
 }
 
+/// A new signing secret: as it is stored, and as the merchant gets it.
+fn new_secret(
+    parts: &CommandParts,
+    endpoint: EndpointId,
+    entropy: &mut dyn Entropy,
+) -> Result<(Vec<u8>, String), CommandError> {
+    let mut secret = [0; 32];
+    entropy.fill(&mut secret);
+    let mut nonce = [0; NONCE_BYTES];
+    entropy.fill(&mut nonce);
+    let context = endpoint.to_string();
+    let sealed = parts
+        .master
+        .encrypt(SECRET_PURPOSE, context.as_bytes(), nonce, &secret)?;
+    Ok((sealed, format!("whsec_{}", STANDARD.encode(secret))))
+}
+
+/// An endpoint of the caller.
+async fn find(conn: &mut Conn, caller: &Caller, id: EndpointId) -> Result<Row, CommandError> {
+    let row = endpoints::get(conn, caller.merchant, caller.mode, id).await?;
+    row.ok_or_else(|| {
+        let detail = format!("there is no webhook endpoint {id}");
+        CommandError::refused(404, "endpoint_unknown", detail)
+    })
+}
+
 /// An endpoint as merchants see it, without its secret.
 fn render(row: &Row) -> Endpoint {
     Endpoint::render(
@@ -84,14 +113,7 @@ impl Commands {
         (parts.url_check)(&request.url)
             .map_err(|detail| CommandError::field("/url", "url_not_allowed", detail))?;
         let id = EndpointId::random(entropy);
-        let mut secret = [0; 32];
-        entropy.fill(&mut secret);
-        let mut nonce = [0; NONCE_BYTES];
-        entropy.fill(&mut nonce);
-        let context = id.to_string();
-        let sealed = parts
-            .master
-            .encrypt(SECRET_PURPOSE, context.as_bytes(), nonce, &secret)?;
+        let (sealed, secret) = new_secret(parts, id, entropy)?;
         let types: Vec<EventType> = request.types().collect();
         let endpoint = NewEndpoint {
             id,
@@ -102,7 +124,6 @@ impl Commands {
             secret: sealed,
             now,
         };
-        let secret = format!("whsec_{}", STANDARD.encode(secret));
         let effect = InsertEndpoint {
             master: Arc::clone(&parts.master),
             caller: caller.clone(),
