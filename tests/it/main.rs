@@ -28,3 +28,4 @@ mod support;
 mod trouble;
 mod unreachable;
 mod wallets;
+mod webhooks;

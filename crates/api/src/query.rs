@@ -24,6 +24,15 @@ pub(crate) struct Window<I> {
     pub(crate) cursor: Cursor<I>,
 }
 
+/// Where to begin in a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// After what has this number; 0 is the beginning.
+    After(i64),
+    /// At its end.
+    Latest,
+}
+
 impl Query {
     pub(crate) fn new(text: Option<&str>) -> Self {
         let pairs = url::form_urlencoded::parse(text.unwrap_or_default().as_bytes());
@@ -100,14 +109,14 @@ impl Query {
         })
     }
 
-    /// A place in a sequence, from 0.
-    pub(crate) fn sequence(&mut self, name: &str) -> Option<i64> {
-        self.parsed(
-            name,
-            "must be a whole number from 0",
-            "sequence_invalid",
-            |text| text.parse().ok().filter(|place| 0 <= *place),
-        )
+    /// A place in a stream; its beginning when nothing is said.
+    pub(crate) fn place(&mut self, name: &str) -> Place {
+        let detail = "must be a whole number from 0, or `latest`";
+        let place = self.parsed(name, detail, "sequence_invalid", |text| match text {
+            "latest" => Some(Place::Latest),
+            _ => text.parse().ok().filter(|seq| 0 <= *seq).map(Place::After),
+        });
+        place.unwrap_or(Place::After(0))
     }
 
     /// How many rows.

@@ -4,7 +4,9 @@ use std::io::Write;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use paywatch_wire::Page;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// Where the API is and who asks.
 #[derive(Args, Clone)]
@@ -65,6 +67,31 @@ impl Client {
             .header("content-type", "application/json")
             .body(body.to_string());
         self.send(request).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = self
+            .http
+            .patch(format!("{}{path}", self.url))
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        self.send(request).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        let request = self.http.delete(format!("{}{path}", self.url));
+        self.send(request).await
+    }
+
+    /// A page of events, each as the bytes that webhooks carry.
+    pub(crate) async fn events(&self, query: &str) -> anyhow::Result<Page<Box<RawValue>>> {
+        let request = self.http.get(format!("{}/v1/events?{query}", self.url));
+        let answer = self.answer(request).await?;
+        if !answer.status().is_success() {
+            bail!("{}", problem(&json_of(answer).await?));
+        }
+        let body = answer.text().await.context("the answer broke off")?;
+        serde_json::from_str(&body).context("the answer is not a list of events")
     }
 
     /// Writes an answer that is not JSON to `sink`, piece by piece.

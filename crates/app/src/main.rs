@@ -60,6 +60,10 @@ enum Command {
     Chains(commands::chains::Arguments),
     /// What a person has to decide.
     Exceptions(commands::exceptions::Arguments),
+    /// Webhook endpoints, what was sent to them, and events for a backend on this machine.
+    Webhook(commands::webhook::Arguments),
+    /// What was said, in order.
+    Events(commands::events::Arguments),
     /// Invoices.
     Invoice(commands::invoice::Arguments),
     /// What was asked of chains and takes time: how far it is; withdraw it.
@@ -111,6 +115,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Wallet(arguments) => commands::wallet::run(output, arguments).await,
         Command::Chains(arguments) => commands::chains::run(output, arguments).await,
         Command::Exceptions(arguments) => commands::exceptions::run(output, arguments).await,
+        Command::Webhook(arguments) => commands::webhook::run(output, arguments).await,
+        Command::Events(arguments) => commands::events::run(output, arguments).await,
         Command::Invoice(arguments) => commands::invoice::run(output, arguments).await,
         Command::Request(arguments) => commands::request::run(output, arguments).await,
     }

@@ -11,7 +11,7 @@ use super::{IdPath, known};
 use crate::auth::Auth;
 use crate::fault::{Fault, Thing};
 use crate::page::page;
-use crate::query::Query;
+use crate::query::{Place, Query};
 use crate::scope::Scope;
 use crate::state::ApiState;
 
@@ -24,7 +24,8 @@ fn bytes(body: String) -> Result<Box<RawValue>, Fault> {
 }
 
 /// Everything that was said, in the order of commits. `next_cursor` is never `null` once there was an
-/// event: whoever polls with it as `after` misses nothing.
+/// event: whoever polls with it as `after` misses nothing. `after=latest` answers no event, and where the
+/// stream ends now.
 pub(super) async fn list(
     State(state): State<ApiState>,
     auth: Auth,
@@ -33,9 +34,13 @@ pub(super) async fn list(
     let caller = auth.may(Scope::EventsRead)?;
     let mut query = Query::new(query.as_deref());
     let limit = query.limit();
-    let after = query.sequence("after").unwrap_or(0);
+    let after = query.place("after");
     query.finish()?;
     let mut conn = state.store.read().await?;
+    let after = match after {
+        Place::After(seq) => seq,
+        Place::Latest => events::latest(&mut conn, caller.merchant, caller.mode).await?,
+    };
     let asked = limit.saturating_add(1);
     let mut rows = events::after(&mut conn, caller.merchant, caller.mode, after, asked).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
