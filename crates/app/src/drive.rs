@@ -45,7 +45,7 @@ impl<S: HttpSend> Worker for Deliverer<S> {
     async fn step(&mut self, now: UnixMillis) -> Option<UnixMillis> {
         match Self::step(self, now).await {
             Ok(paywatch_webhook::Step::Progress) => None,
-            Ok(paywatch_webhook::Step::Idle { wake_at }) => Some(wake_at),
+            Ok(paywatch_webhook::Step::Idle { wake_at, .. }) => Some(wake_at),
             Err(error) => {
                 tracing::error!(%error, "webhooks wait for the database; none is lost");
                 Some(now.plus_ms(RETRY_MS))

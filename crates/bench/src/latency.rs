@@ -201,7 +201,7 @@ async fn read(mut worker: ChainWorker<BitcoinSource>) {
 async fn send(mut deliverer: Deliverer<Sender>) {
     loop {
         let wake_at = match deliverer.step(now()).await {
-            Ok(paywatch_webhook::Step::Idle { wake_at }) => wake_at,
+            Ok(paywatch_webhook::Step::Idle { wake_at, .. }) => wake_at,
             Ok(paywatch_webhook::Step::Progress) => continue,
             Err(error) => {
                 say(&format!("webhooks cannot be sent: {error}"));

@@ -67,8 +67,10 @@ pub enum Step {
     Progress,
     /// Nothing to do before this time, unless a send finishes.
     Idle {
-        /// When to step again at the latest.
+        /// When to step again at the latest: other processes may say something at any time.
         wake_at: UnixMillis,
+        /// When something that is stored becomes due, if anything does.
+        next_due: Option<UnixMillis>,
     },
 }
 
@@ -156,16 +158,19 @@ impl<S: HttpSend> Deliverer<S> {
         self.now = now;
         self.reap();
         self.record(now).await?;
-        // What a record made due is started by the same step.
-        if self.start_due(now).await? {
+        // What a record made due is started by the same step. Most steps find nothing: those only read.
+        let endpoint_max = u32::try_from(ENDPOINT_SENDS_MAX).unwrap_or(u32::MAX);
+        let mut conn = self.store.read().await?;
+        let outlook = deliveries::outlook(&mut conn, now, endpoint_max).await?;
+        self.measure(&mut conn, now).await?;
+        drop(conn);
+        if outlook.is_claimable && self.start_due(now, endpoint_max).await? {
             return Ok(Step::Progress);
         }
-        let mut conn = self.store.read().await?;
-        self.measure(&mut conn, now).await?;
-        let poll_at = now.plus_ms(POLL_MS);
-        let next = deliveries::next_due(&mut conn, now).await?;
+        let (poll_at, next_due) = (now.plus_ms(POLL_MS), outlook.next);
         Ok(Step::Idle {
-            wake_at: next.map_or(poll_at, |next| next.min(poll_at)),
+            wake_at: next_due.map_or(poll_at, |next| next.min(poll_at)),
+            next_due,
         })
     }
 
@@ -258,20 +263,17 @@ impl<S: HttpSend> Deliverer<S> {
     }
 
     /// Claims what is due and starts sending it; answers whether there was anything.
-    async fn start_due(&mut self, now: UnixMillis) -> Result<bool, WebhookError> {
+    async fn start_due(
+        &mut self,
+        now: UnixMillis,
+        endpoint_max: u32,
+    ) -> Result<bool, WebhookError> {
         let room = SENDS_MAX
             .saturating_sub(self.under_way.len())
             .min(DELIVERIES_CLAIMED_MAX);
         if room == 0 {
             return Ok(false);
         }
-        let endpoint_max = u32::try_from(ENDPOINT_SENDS_MAX).unwrap_or(u32::MAX);
-        // Most steps find nothing: those only read.
-        let mut conn = self.store.read().await?;
-        if !deliveries::is_claimable(&mut conn, now, endpoint_max).await? {
-            return Ok(false);
-        }
-        drop(conn);
         let timeout_ms = i64::try_from(self.settings.timeout.as_millis()).unwrap_or(i64::MAX);
         let unit = ClaimDue {
             now,

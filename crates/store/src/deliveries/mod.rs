@@ -49,9 +49,20 @@ statements! {
         WHERE d.id IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($1))
         ORDER BY d.due_at, d.id";
     UNCLAIM_ALL = "UPDATE deliveries SET claimed_until = NULL WHERE claimed_until IS NOT NULL";
-    NEXT_DUE = "SELECT MIN(at) FROM
-            (SELECT MIN(due_at) AS at FROM deliveries WHERE due_at > $1 AND claimed_until IS NULL
-            UNION ALL SELECT MIN(claimed_until) AS at FROM deliveries WHERE claimed_until > $1) AS next";
+    /// Most steps of a deliverer find nothing: one statement says so, and when to look again.
+    OUTLOOK = "WITH RECURSIVE pending (endpoint) AS (SELECT CAST(0 AS BIGINT)
+            UNION ALL SELECT (SELECT d.endpoint FROM deliveries AS d
+                WHERE d.due_at IS NOT NULL AND d.endpoint > p.endpoint ORDER BY d.endpoint LIMIT 1)
+            FROM pending AS p WHERE p.endpoint IS NOT NULL)
+        SELECT CAST(CASE WHEN EXISTS (SELECT 1 FROM pending AS p CROSS JOIN endpoints AS e
+                WHERE e.id = p.endpoint AND e.state = 'enabled'
+                AND EXISTS (SELECT 1 FROM deliveries AS d WHERE d.endpoint = e.id AND d.due_at <= $1
+                    AND (d.claimed_until IS NULL OR d.claimed_until <= $1))
+                AND (SELECT COUNT(*) FROM deliveries AS c WHERE c.endpoint = e.id AND c.claimed_until > $1) < $2)
+                THEN 1 ELSE 0 END AS BIGINT) AS claimable,
+            (SELECT MIN(at) FROM
+                (SELECT MIN(due_at) AS at FROM deliveries WHERE due_at > $1 AND claimed_until IS NULL
+                UNION ALL SELECT MIN(claimed_until) AS at FROM deliveries WHERE claimed_until > $1) AS next) AS next";
     BACKLOG = "SELECT COUNT(*), MIN(due_at) FROM deliveries WHERE due_at IS NOT NULL";
 }
 
@@ -181,29 +192,33 @@ pub async fn claim(
     rows.into_iter().map(Raw::read).collect()
 }
 
-/// Whether [`claim`] would find anything now. It only reads, so asking costs no transaction that writes.
-pub async fn is_claimable(
+/// What there is to send, now and later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// Whether [`claim`] would find anything now.
+    pub is_claimable: bool,
+    /// The next time at which something becomes due, or a claim runs out. What is due now and cannot be claimed
+    /// waits for an endpoint that has enough under way.
+    pub next: Option<UnixMillis>,
+}
+
+/// What there is to send. It only reads, so asking costs no transaction that writes.
+pub async fn outlook(
     conn: &mut Conn,
     now: UnixMillis,
     endpoint_max: u32,
-) -> Result<bool, StoreError> {
-    let binds = [now.into(), i64::from(endpoint_max).into(), 1_i64.into()];
-    let found = conn.fetch::<(i64, i64)>(DUE_ENDPOINTS, &binds).await?;
-    Ok(!found.is_empty())
+) -> Result<Outlook, StoreError> {
+    let binds = [now.into(), i64::from(endpoint_max).into()];
+    let (claimable, next) = conn.fetch_one::<(i64, Option<i64>)>(OUTLOOK, &binds).await?;
+    Ok(Outlook {
+        is_claimable: claimable != 0,
+        next: next.map(UnixMillis),
+    })
 }
 
 /// Gives back every claim. Only where no other process can be sending: at the start on SQLite.
 pub async fn unclaim_all(tx: &mut Tx) -> Result<u64, StoreError> {
     tx.execute(UNCLAIM_ALL, &[]).await
-}
-
-/// The next time after `now` at which something becomes due, or a claim runs out. What is due at `now`
-/// and cannot be claimed waits for an endpoint that has enough under way.
-pub async fn next_due(conn: &mut Conn, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
-    let (next,) = conn
-        .fetch_one::<(Option<i64>,)>(NEXT_DUE, &[now.into()])
-        .await?;
-    Ok(next.map(UnixMillis))
 }
 
 /// How much waits to be sent or sent again, and since when the oldest of it is due.

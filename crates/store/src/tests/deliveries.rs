@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::bed::{Bed, NOW, on_both, unit};
 use super::scene::Scene;
 use crate::deliveries::{self, Claimed, DeliveryState, EndpointHealth, Outcome, Recorded};
-use crate::{Cursor, Store, endpoints, events};
+use crate::{Conn, Cursor, Store, endpoints, events};
 
 /// Later than everything that the scenes make due.
 const LATER: UnixMillis = UnixMillis(NOW.0 + 10_000);
@@ -70,6 +70,10 @@ async fn scene(store: &Store) -> Scene {
     scene
 }
 
+async fn next_due(conn: &mut Conn, now: UnixMillis) -> Option<UnixMillis> {
+    deliveries::outlook(conn, now, 3).await.unwrap().next
+}
+
 async fn a_claim_holds_until_it_runs_out(_: &Bed, store: Store) {
     let scene = scene(&store).await;
     assert!(
@@ -98,7 +102,7 @@ async fn a_claim_holds_until_it_runs_out(_: &Bed, store: Store) {
         "they are under way"
     );
     let mut conn = store.read().await.unwrap();
-    let next = deliveries::next_due(&mut conn, LATER).await.unwrap();
+    let next = next_due(&mut conn, LATER).await;
     assert_eq!(next, Some(LATER.plus_ms(60_000)), "when the claims run out");
     let again = claim(&store, LATER.plus_ms(60_000), 10, 10).await;
     assert_eq!(again.len(), 2, "whoever had them is gone");
@@ -173,7 +177,7 @@ async fn an_event_after_a_failed_one_waits_too(_: &Bed, store: Store) {
         .unwrap();
     assert!(claim(&store, LATER, 10, 10).await.is_empty());
     let mut conn = store.read().await.unwrap();
-    let next = deliveries::next_due(&mut conn, LATER).await.unwrap();
+    let next = next_due(&mut conn, LATER).await;
     assert_eq!(next, Some(LATER.plus_ms(500)));
     let backlog = deliveries::backlog(&mut conn).await.unwrap();
     assert_eq!(backlog.oldest_due_at, Some(LATER.plus_ms(500)));
@@ -233,8 +237,8 @@ async fn a_slow_endpoint_does_not_hold_up_the_others(_: &Bed, store: Store) {
     scene.append(vec![event]).await.unwrap();
     let mut conn = store.read().await.unwrap();
     let is_claimable = async |conn: &mut _, now| {
-        let found = deliveries::is_claimable(conn, now, 3).await;
-        found.unwrap()
+        let outlook = deliveries::outlook(conn, now, 3).await;
+        outlook.unwrap().is_claimable
     };
     assert!(!is_claimable(&mut conn, NOW).await, "nothing is due yet");
     assert!(is_claimable(&mut conn, LATER).await);
@@ -259,7 +263,7 @@ async fn a_slow_endpoint_does_not_hold_up_the_others(_: &Bed, store: Store) {
     assert!(claim(&store, LATER, 5, 3).await.is_empty());
     assert!(!is_claimable(&mut conn, LATER).await, "no slot is free");
     assert!(is_claimable(&mut conn, LATER.plus_ms(60_000)).await);
-    let next = deliveries::next_due(&mut conn, LATER).await.unwrap();
+    let next = next_due(&mut conn, LATER).await;
     assert_eq!(
         next,
         Some(LATER.plus_ms(60_000)),

@@ -292,7 +292,7 @@ pub(crate) fn ids(numbers: &[u128]) -> Vec<String> {
 /// Steps until nothing is left to start; sends may be under way then.
 pub(crate) async fn start_all(deliverer: &mut Deliverer<Sender>, now: UnixMillis) -> UnixMillis {
     loop {
-        if let Step::Idle { wake_at } = deliverer.step(now).await.unwrap() {
+        if let Step::Idle { wake_at, .. } = deliverer.step(now).await.unwrap() {
             return wake_at;
         }
     }
