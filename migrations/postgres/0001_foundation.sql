@@ -32,7 +32,10 @@ CREATE TABLE api_keys (
     scopes     TEXT NOT NULL,                -- JSON list of what it may do
     label      TEXT NOT NULL,                -- given by the operator
     created_at BIGINT NOT NULL,              -- when it was made
-    revoked_at BIGINT                        -- since when it is refused
+    networks     TEXT NOT NULL,              -- JSON list of the networks that it may be used from; empty for all
+    expires_at   BIGINT,                     -- from when on it is refused; NULL for never
+    revoked_at   BIGINT,                     -- from when on somebody wanted it to be refused
+    last_used_at BIGINT                      -- when it was last used, to the minute; NULL before that
 );
 -- Serves the list of a merchant's keys.
 CREATE INDEX api_keys_by_merchant ON api_keys (merchant, id);

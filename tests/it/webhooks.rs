@@ -6,8 +6,8 @@ use crate::support::{HOOKS, House, PATIENCE, run, run_json};
 use anyhow::{Context, Result, ensure};
 use paywatch_testkit::{Delivery, Paywatch, Received, Verifier, eventually};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 const DUE_SAT: u64 = 300_000;
 
@@ -16,8 +16,16 @@ fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
     text.with_context(|| format!("no {field} in {value}"))
 }
 
-/// Begins to listen; the process, and the secret that it says.
-async fn listen(house: &House, path: &str) -> Result<(Child, String)> {
+/// A backend's way to events.
+struct Listening {
+    _process: Child,
+    /// What it says is taken as long as it runs.
+    _said: Lines<BufReader<ChildStdout>>,
+    secret: String,
+}
+
+/// Begins to listen.
+async fn listen(house: &House, path: &str) -> Result<Listening> {
     let to = house.receiver.url(path);
     let words = ["--json", "webhook", "listen", "--forward-to", &to];
     let url = house.watcher.url();
@@ -30,10 +38,14 @@ async fn listen(house: &House, path: &str) -> Result<(Child, String)> {
         .kill_on_drop(true)
         .spawn()?;
     let said = process.stdout.take().context("its output")?;
-    let first = BufReader::new(said).lines().next_line();
-    let first = tokio::time::timeout(PATIENCE, first).await??;
+    let mut lines = BufReader::new(said).lines();
+    let first = tokio::time::timeout(PATIENCE, lines.next_line()).await??;
     let said: Value = serde_json::from_str(&first.context("it ended")?)?;
-    Ok((process, text(&said, "secret")?.to_owned()))
+    Ok(Listening {
+        _process: process,
+        _said: lines,
+        secret: text(&said, "secret")?.to_owned(),
+    })
 }
 
 async fn arrived(house: &House, path: &str, count: usize) -> Result<Vec<Received>> {
@@ -51,7 +63,7 @@ async fn a_backend_without_an_address_gets_the_same_events() -> Result<()> {
     let house = House::new().await?;
     let before = house.invoice(DUE_SAT).await?;
     house.until_told(&before).await?;
-    let (process, secret) = listen(&house, "/local").await?;
+    let listening = listen(&house, "/local").await?;
     let invoice = house.invoice(DUE_SAT).await?;
     house.pay(&invoice, DUE_SAT).await?;
     house.until(&invoice, "detected").await?;
@@ -69,13 +81,15 @@ async fn a_backend_without_an_address_gets_the_same_events() -> Result<()> {
     }
     let sent: Vec<Delivery> = local.iter().map(Delivery::from).collect();
     for verifier in Verifier::ALL {
-        assert_eq!(verifier.verify(&sent, &secret).await?, local.len());
+        assert_eq!(
+            verifier.verify(&sent, &listening.secret).await?,
+            local.len()
+        );
         ensure!(
             verifier.verify(&sent, &house.secret).await.is_err(),
             "a secret of its own"
         );
     }
-    drop(process);
     Ok(())
 }
 

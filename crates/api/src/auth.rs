@@ -3,11 +3,14 @@
 use axum::extract::FromRequestParts;
 use http::header;
 use http::request::Parts;
+use paywatch_domain::{KeyId, UnixMillis};
 use paywatch_engine::commands::Caller;
 use paywatch_store::api_keys;
 
+use crate::client;
 use crate::fault::Fault;
-use crate::key::ApiKeyText;
+use crate::key::{ApiKeyText, Grant};
+use crate::meter::{NoteUse, Turn};
 use crate::request_id::CurrentRequest;
 use crate::scope::Scope;
 use crate::state::ApiState;
@@ -54,10 +57,23 @@ impl FromRequestParts<ApiState> for Auth {
         let stored = api_keys::by_id(&mut conn, given.id())
             .await?
             .ok_or(Fault::KeyInvalid)?;
-        let (merchant, scopes) = (stored.merchant_id, &stored.scopes);
-        let sealed = given.fits(&state.master, merchant, scopes, &stored.seal);
-        if !sealed || stored.revoked_at.is_some() || stored.mode != given.mode() {
+        let grant = Grant {
+            merchant: stored.merchant_id,
+            scopes: &stored.scopes,
+            networks: &stored.networks,
+            expires_at: stored.expires_at,
+        };
+        let (now, is_sealed) = (state.now(), given.fits(&state.master, &grant, &stored.seal));
+        if !is_sealed || stored.is_over(now) || stored.mode != given.mode() {
             return Err(Fault::KeyInvalid);
+        }
+        if !client::is_in(&stored.networks, client::address(parts, &state.proxies)) {
+            return Err(Fault::NetworkNotAllowed);
+        }
+        match state.meter.take(stored.id, now) {
+            Turn::Served { is_noted: false } => {}
+            Turn::Served { is_noted: true } => note_use(state, stored.id, now).await,
+            Turn::TooSoon { retry_after_s } => return Err(Fault::TooSoon { retry_after_s }),
         }
         let request_id = parts.extensions.get::<CurrentRequest>();
         Ok(Self {
@@ -70,5 +86,12 @@ impl FromRequestParts<ApiState> for Auth {
             },
             scopes: stored.scopes,
         })
+    }
+}
+
+/// For people who look for keys that nobody needs; a request does not fail for it.
+async fn note_use(state: &ApiState, key: KeyId, now: UnixMillis) {
+    if let Err(error) = state.store.write(NoteUse { key, now }).await {
+        tracing::warn!(%error, "the use of a key was not noted");
     }
 }

@@ -60,9 +60,18 @@ pub enum Fault {
     /// No key was sent.
     #[error("send the API key as `Authorization: Bearer pw_…`")]
     KeyMissing,
-    /// What was sent is not a key, unknown or revoked: one answer, so that nobody learns which.
-    #[error("this API key is not valid: mistyped, unknown or revoked")]
+    /// What was sent is not a key, unknown, over or revoked: one answer, so that nobody learns which.
+    #[error("this API key is not valid: mistyped, unknown, expired or revoked")]
     KeyInvalid,
+    /// The key may not be used from there.
+    #[error("this API key may not be used from this address; see its networks")]
+    NetworkNotAllowed,
+    /// The key asks more often than it may.
+    #[error("this API key asks too often; wait {retry_after_s} s")]
+    TooSoon {
+        /// When to ask again, in seconds.
+        retry_after_s: u64,
+    },
     /// The key may not do this.
     #[error("this API key lacks the scope `{}`", .0.as_str())]
     ScopeMissing(Scope),
@@ -148,7 +157,8 @@ impl Fault {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::KeyMissing | Self::KeyInvalid => StatusCode::UNAUTHORIZED,
-            Self::ScopeMissing(_) => StatusCode::FORBIDDEN,
+            Self::ScopeMissing(_) | Self::NetworkNotAllowed => StatusCode::FORBIDDEN,
+            Self::TooSoon { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::RouteUnknown | Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -171,6 +181,8 @@ impl Fault {
         Cow::Borrowed(match self {
             Self::KeyMissing => "key_missing",
             Self::KeyInvalid => "key_invalid",
+            Self::NetworkNotAllowed => "network_not_allowed",
+            Self::TooSoon { .. } => "rate_limited",
             Self::ScopeMissing(_) => "scope_missing",
             Self::RouteUnknown => "route_unknown",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -198,6 +210,8 @@ impl Fault {
             }
             Self::KeyMissing
             | Self::KeyInvalid
+            | Self::NetworkNotAllowed
+            | Self::TooSoon { .. }
             | Self::ScopeMissing(_)
             | Self::RouteUnknown
             | Self::MethodNotAllowed
@@ -237,6 +251,9 @@ impl Fault {
             Self::IdempotencyInUse | Self::DatabaseUnavailable | Self::OutcomeUnknown => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
+            Self::TooSoon { retry_after_s } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
+            }
             // A chain comes back when its node does.
             Self::Unavailable(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
@@ -245,7 +262,8 @@ impl Fault {
             Self::BodyTooLarge { .. } | Self::BodyIncomplete => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Self::ScopeMissing(_)
+            Self::NetworkNotAllowed
+            | Self::ScopeMissing(_)
             | Self::RouteUnknown
             | Self::MethodNotAllowed
             | Self::NotFound(_)

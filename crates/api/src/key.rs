@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use paywatch_domain::{Entropy, KeyId, MerchantId, Mode};
+use paywatch_domain::{Entropy, KeyId, MerchantId, Mode, UnixMillis};
 use paywatch_store::MasterKey;
 
 /// What the seal of a key is for.
@@ -26,6 +26,19 @@ pub struct ApiKeyText {
     mode: Mode,
     id: KeyId,
     text: String,
+}
+
+/// What is granted to a key.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant<'a> {
+    /// Whose it is.
+    pub merchant: MerchantId,
+    /// What it may do.
+    pub scopes: &'a [String],
+    /// The networks that it may be used from, in CIDR form; empty for all.
+    pub networks: &'a [String],
+    /// From when on it is refused; `None` for never.
+    pub expires_at: Option<UnixMillis>,
 }
 
 /// A text that is not an API key: another form, or a character is wrong.
@@ -99,33 +112,31 @@ impl ApiKeyText {
         self.id
     }
 
-    /// What the database keeps of it: a seal over the key, whose it is and what it may do. The order
-    /// of the scopes counts.
-    pub fn seal(&self, master: &MasterKey, merchant: MerchantId, scopes: &[String]) -> [u8; 32] {
-        self.with_fields(merchant, scopes, |fields| master.mac(SEAL, fields))
+    /// What the database keeps of it: a seal over the key and what is granted to it. The order of the
+    /// scopes and of the networks counts.
+    pub fn seal(&self, master: &MasterKey, grant: &Grant<'_>) -> [u8; 32] {
+        self.with_fields(grant, |fields| master.mac(SEAL, fields))
     }
 
-    /// Whether the database keeps the seal of this key for this merchant and these scopes; in
-    /// constant time.
-    pub fn fits(
-        &self,
-        master: &MasterKey,
-        merchant: MerchantId,
-        scopes: &[String],
-        seal: &[u8],
-    ) -> bool {
-        self.with_fields(merchant, scopes, |fields| master.verify(SEAL, fields, seal))
+    /// Whether the database keeps the seal of this key for this grant; in constant time.
+    pub fn fits(&self, master: &MasterKey, grant: &Grant<'_>, seal: &[u8]) -> bool {
+        self.with_fields(grant, |fields| master.verify(SEAL, fields, seal))
     }
 
-    fn with_fields<T>(
-        &self,
-        merchant: MerchantId,
-        scopes: &[String],
-        run: impl FnOnce(&[&[u8]]) -> T,
-    ) -> T {
-        let (id, merchant) = (self.id.to_string(), merchant.to_string());
-        let own = [&self.text, &id, &merchant, self.mode.as_str()];
-        let scopes = scopes.iter().map(String::as_str);
+    fn with_fields<T>(&self, grant: &Grant<'_>, run: impl FnOnce(&[&[u8]]) -> T) -> T {
+        let (id, merchant) = (self.id.to_string(), grant.merchant.to_string());
+        let networks = grant.networks.join(",");
+        let expires = grant.expires_at.map(|at| at.0.to_string());
+        let expires = expires.unwrap_or_default();
+        let own = [
+            &self.text,
+            &id,
+            &merchant,
+            self.mode.as_str(),
+            &networks,
+            &expires,
+        ];
+        let scopes = grant.scopes.iter().map(String::as_str);
         let fields: Vec<&[u8]> = own.into_iter().chain(scopes).map(str::as_bytes).collect();
         run(&fields)
     }
@@ -239,22 +250,49 @@ mod tests {
     }
 
     #[test]
-    fn a_seal_is_for_one_key_one_owner_and_its_scopes() {
+    fn a_seal_is_for_one_key_and_what_is_granted_to_it() {
         let master = MasterKey::from_bytes([7; 32]);
-        let (shop, other) = (MerchantId::from_bits(1), MerchantId::from_bits(2));
         let scopes = ["invoices.read", "admin"].map(str::to_owned);
+        let networks = ["10.0.0.0/8".to_owned()];
+        let grant = Grant {
+            merchant: MerchantId::from_bits(1),
+            scopes: &scopes,
+            networks: &networks,
+            expires_at: Some(UnixMillis(5)),
+        };
         let key = ApiKeyText::generate(Mode::Test, &mut Counting(1));
-        let seal = key.seal(&master, shop, &scopes);
-        assert!(key.fits(&master, shop, &scopes, &seal));
+        let seal = key.seal(&master, &grant);
+        assert!(key.fits(&master, &grant, &seal));
         let stranger = ApiKeyText::generate(Mode::Test, &mut Counting(2));
         let other_master = MasterKey::from_bytes([8; 32]);
+        assert!(!stranger.fits(&master, &grant, &seal));
+        assert!(!key.fits(&other_master, &grant, &seal));
         let joined = ["invoices.readadmin".to_owned()];
-        assert!(!stranger.fits(&master, shop, &scopes, &seal));
-        assert!(!key.fits(&other_master, shop, &scopes, &seal));
-        assert!(!key.fits(&master, other, &scopes, &seal));
-        assert!(!key.fits(&master, shop, &scopes[..1], &seal));
-        assert!(!key.fits(&master, shop, &joined, &seal));
-        assert!(!key.fits(&master, shop, &scopes, &seal[..31]));
+        let others = [
+            Grant {
+                merchant: MerchantId::from_bits(2),
+                ..grant
+            },
+            Grant {
+                scopes: &scopes[..1],
+                ..grant
+            },
+            Grant {
+                scopes: &joined,
+                ..grant
+            },
+            Grant {
+                networks: &[],
+                ..grant
+            },
+            Grant {
+                expires_at: None,
+                ..grant
+            },
+        ];
+        for other in others {
+            assert!(!key.fits(&master, &other, &seal), "{other:?}");
+        }
     }
 
     #[test]

@@ -6,11 +6,13 @@
 
 mod auth;
 mod body;
+mod client;
 mod entropy;
 mod fault;
 mod idempotency;
 pub mod key;
 mod layer;
+mod meter;
 mod page;
 mod post;
 mod query;
@@ -20,7 +22,8 @@ pub mod scope;
 mod state;
 
 pub use fault::{Fault, Thing};
-pub use key::{ApiKeyText, KeyTextError};
+pub use key::{ApiKeyText, Grant, KeyTextError};
+pub use meter::{Meter, Rate};
 pub use request_id::{CurrentRequest, X_REQUEST_ID};
 pub use routes::router;
 pub use scope::Scope;

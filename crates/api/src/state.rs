@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ipnet::IpNet;
 use paywatch_domain::{Catalogue, ChainName, Clock, Entropy, UnixMillis};
 use paywatch_engine::commands::Commands;
 use paywatch_store::{MasterKey, Store};
 
 use crate::entropy::RequestEntropy;
+use crate::meter::Meter;
 
 /// Renders all metrics as Prometheus text.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -29,6 +31,10 @@ pub struct ApiState {
     pub clock: Arc<dyn Clock>,
     /// Randomness of ids and secrets.
     pub entropy: Arc<Mutex<dyn Entropy>>,
+    /// How often each key may ask.
+    pub meter: Arc<Meter>,
+    /// Proxies in front of the API, whose word is taken for where a request comes from.
+    pub proxies: Arc<[IpNet]>,
     /// What `/metrics` answers.
     pub render_metrics: RenderMetrics,
 }

@@ -135,6 +135,14 @@ impl House {
             master: Arc::clone(&self.master),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(Mutex::new(SystemEntropy)),
+            meter: Arc::new(paywatch_api::Meter::new(self.settings.server.rate())),
+            proxies: self
+                .settings
+                .server
+                .trusted_proxies
+                .iter()
+                .copied()
+                .collect(),
             render_metrics,
         }))
     }

@@ -9,17 +9,19 @@ use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
 
 statements! {
-    INSERT = "INSERT INTO api_keys (public_id, merchant, mode, hash, scopes, label, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    INSERT = "INSERT INTO api_keys (public_id, merchant, mode, hash, scopes, networks, expires_at, label, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     BY_ID = "SELECT k.public_id, k.merchant, m.public_id AS merchant_id, k.mode, k.hash, k.scopes,
-            k.label, k.created_at, k.revoked_at
+            k.networks, k.expires_at, k.label, k.created_at, k.revoked_at, k.last_used_at
         FROM api_keys AS k JOIN merchants AS m ON m.id = k.merchant
         WHERE k.public_id = $1";
     ALL = "SELECT k.public_id, k.merchant, m.public_id AS merchant_id, k.mode, k.hash, k.scopes,
-            k.label, k.created_at, k.revoked_at
+            k.networks, k.expires_at, k.label, k.created_at, k.revoked_at, k.last_used_at
         FROM api_keys AS k JOIN merchants AS m ON m.id = k.merchant
         ORDER BY k.id";
-    REVOKE = "UPDATE api_keys SET revoked_at = $2 WHERE public_id = $1 AND revoked_at IS NULL";
+    REVOKE = "UPDATE api_keys SET revoked_at = $2
+        WHERE public_id = $1 AND (revoked_at IS NULL OR revoked_at > $2)";
+    USED = "UPDATE api_keys SET last_used_at = $2 WHERE public_id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
 }
 
 /// A key to be stored.
@@ -35,6 +37,10 @@ pub struct NewApiKey {
     pub seal: [u8; 32],
     /// What it may do.
     pub scopes: Vec<String>,
+    /// The networks that it may be used from, in CIDR form; empty for all.
+    pub networks: Vec<String>,
+    /// From when on it is refused.
+    pub expires_at: Option<UnixMillis>,
     /// Given by the operator.
     pub label: String,
     /// When it is made.
@@ -56,12 +62,26 @@ pub struct ApiKey {
     pub seal: [u8; 32],
     /// What it may do.
     pub scopes: Vec<String>,
+    /// The networks that it may be used from, in CIDR form; empty for all.
+    pub networks: Vec<String>,
+    /// From when on it is refused.
+    pub expires_at: Option<UnixMillis>,
     /// Given by the operator.
     pub label: String,
     /// When it was made.
     pub created_at: UnixMillis,
-    /// Since when it is refused.
+    /// From when on somebody wanted it to be refused; may lie ahead.
     pub revoked_at: Option<UnixMillis>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<UnixMillis>,
+}
+
+impl ApiKey {
+    /// Whether it is refused at a time, whatever it is sealed for.
+    pub fn is_over(&self, now: UnixMillis) -> bool {
+        let ends = [self.expires_at, self.revoked_at];
+        ends.into_iter().flatten().any(|end| end <= now)
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -72,9 +92,12 @@ struct Raw {
     mode: String,
     hash: Vec<u8>,
     scopes: String,
+    networks: String,
+    expires_at: Option<i64>,
     label: String,
     created_at: i64,
     revoked_at: Option<i64>,
+    last_used_at: Option<i64>,
 }
 
 impl Raw {
@@ -88,9 +111,13 @@ impl Raw {
             seal: seal.map_err(|_| damaged("api_keys.hash", &self.public_id))?,
             scopes: serde_json::from_str(&self.scopes)
                 .map_err(|error| damaged("api_keys.scopes", error))?,
+            networks: serde_json::from_str(&self.networks)
+                .map_err(|error| damaged("api_keys.networks", error))?,
+            expires_at: optional_time(self.expires_at),
             label: self.label,
             created_at: UnixMillis(self.created_at),
             revoked_at: optional_time(self.revoked_at),
+            last_used_at: optional_time(self.last_used_at),
         })
     }
 }
@@ -98,12 +125,15 @@ impl Raw {
 /// Stores a key.
 pub async fn insert(tx: &mut Tx, key: &NewApiKey) -> Result<(), StoreError> {
     let (id, scopes) = (key.id.to_string(), json_text(&key.scopes));
+    let networks = json_text(&key.networks);
     let binds = [
         (&id).into(),
         key.merchant.into(),
         key.mode.as_str().into(),
         key.seal.as_slice().into(),
         (&scopes).into(),
+        (&networks).into(),
+        key.expires_at.map(|at| at.0).into(),
         (&key.label).into(),
         key.now.into(),
     ];
@@ -124,8 +154,15 @@ pub async fn list(conn: &mut Conn) -> Result<Vec<ApiKey>, StoreError> {
     rows.into_iter().map(Raw::read).collect()
 }
 
-/// Refuses a key from now on. Answers whether there was such a key, not revoked yet.
-pub async fn revoke(tx: &mut Tx, id: KeyId, now: UnixMillis) -> Result<bool, StoreError> {
+/// Refuses a key from a time on. Answers whether there was such a key, not revoked from an earlier time on.
+pub async fn revoke(tx: &mut Tx, id: KeyId, at: UnixMillis) -> Result<bool, StoreError> {
     let id = id.to_string();
-    Ok(tx.execute(REVOKE, &[(&id).into(), now.into()]).await? == 1)
+    Ok(tx.execute(REVOKE, &[(&id).into(), at.into()]).await? == 1)
+}
+
+/// Notes that a key was used.
+pub async fn used(tx: &mut Tx, id: KeyId, now: UnixMillis) -> Result<(), StoreError> {
+    let id = id.to_string();
+    tx.execute(USED, &[(&id).into(), now.into()]).await?;
+    Ok(())
 }

@@ -38,7 +38,7 @@ statements! {
     AFTER = "SELECT seq, public_id, invoice, version, type, body, created_at FROM events_visible
         WHERE merchant = $1 AND mode = $2 AND commit_order >= $3 AND (commit_order > $3 OR seq > $4)
         ORDER BY commit_order, seq LIMIT CAST($5 AS BIGINT)";
-    LATEST = "SELECT seq FROM events_visible WHERE merchant = $1 AND mode = $2
+    LATEST = "SELECT seq FROM events_visible WHERE merchant = $1 AND mode = $2 AND commit_order > $3
         ORDER BY commit_order DESC, seq DESC LIMIT 1";
     FIND_OF_INVOICE = "SELECT version FROM events WHERE invoice = $1 AND public_id = $2";
     OLDER_OF_INVOICE = "SELECT seq, public_id, invoice, version, type, body, created_at FROM events
@@ -265,7 +265,7 @@ pub async fn after(
 
 /// The `seq` of the last of a merchant's events that [`after`] would answer now; 0 before the first.
 pub async fn latest(conn: &mut Conn, merchant: MerchantKey, mode: Mode) -> Result<i64, StoreError> {
-    let binds = [merchant.into(), mode.as_str().into()];
+    let binds = [merchant.into(), mode.as_str().into(), i64::MIN.into()];
     let row = conn.fetch_optional::<(i64,)>(LATEST, &binds).await?;
     Ok(row.map_or(0, |(seq,)| seq))
 }

@@ -97,9 +97,9 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         wallets::STATEMENTS,
         watched::STATEMENTS,
     ];
-    let below = [deliveries::MORE, invoices::MORE];
+    let below: [&[&[Sql]]; 2] = [&deliveries::MORE, &invoices::MORE];
     own.into_iter()
-        .chain(below.into_iter().flatten())
+        .chain(below.into_iter().flatten().copied())
         .flatten()
         .copied()
 }

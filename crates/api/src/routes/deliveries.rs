@@ -18,7 +18,7 @@ use crate::query::Query;
 use crate::scope::Scope;
 use crate::state::ApiState;
 
-async fn show(conn: &mut Conn, row: Row) -> Result<Delivery, Fault> {
+async fn show(conn: &mut Conn, row: &Row) -> Result<Delivery, Fault> {
     let attempts = deliveries::attempts(conn, row.key).await?;
     Ok(delivery_form(row, attempts))
 }
@@ -33,7 +33,7 @@ pub(super) async fn one(
     let mut conn = state.store.snapshot().await?;
     let row = deliveries::get(&mut conn, caller.merchant, caller.mode, id).await?;
     let row = row.ok_or(Fault::NotFound(Thing::Delivery))?;
-    Ok(Json(show(&mut conn, row).await?))
+    Ok(Json(show(&mut conn, &row).await?))
 }
 
 pub(super) async fn list(
@@ -50,7 +50,7 @@ pub(super) async fn list(
     let listed = deliveries::page(&mut conn, caller.merchant, caller.mode, cursor, limit).await?;
     let mut rows = Vec::with_capacity(listed.rows.len());
     for row in listed.rows {
-        rows.push(show(&mut conn, row).await?);
+        rows.push(show(&mut conn, &row).await?);
     }
     let has_more = listed.has_more;
     Ok(Json(page(Listed { rows, has_more }, cursor, |delivery| {

@@ -1,12 +1,15 @@
 //! Who may do what: keys, scopes, modes.
 
+use std::net::SocketAddr;
+
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use http::{Method, Request};
 use paywatch_api::{ApiKeyText, Scope};
 use paywatch_domain::Mode;
 use sha2::{Digest as _, Sha256};
 
-use crate::world::{World, run};
+use crate::world::{NOW, RATE, World, run};
 
 struct Sevens;
 
@@ -103,8 +106,8 @@ async fn a_row_with_the_hash_of_a_known_key_is_no_key() {
         let digest = Sha256::digest(key.reveal().as_bytes());
         let merchant = "SELECT merchant FROM api_keys LIMIT 1";
         let insert = format!(
-            "INSERT INTO api_keys (public_id, merchant, mode, hash, scopes, label, created_at)
-             VALUES ('{}', ({merchant}), 'test', x'{}', '[\"admin\",\"invoices.read\"]', '', 0)",
+            "INSERT INTO api_keys (public_id, merchant, mode, hash, scopes, networks, label, created_at)
+             VALUES ('{}', ({merchant}), 'test', x'{}', '[\"admin\",\"invoices.read\"]', '[]', '', 0)",
             key.id(),
             hex::encode(digest),
         );
@@ -321,6 +324,96 @@ async fn a_key_sees_only_its_mode() {
         let chains = world.get("/v1/chains").await.is(200);
         assert_eq!(chains["data"][0]["chain"], "bitcoin");
         assert_eq!(chains["data"].as_array().map(Vec::len), Some(1));
+    })
+    .await;
+}
+
+/// Goal: a key that leaves the house is useless elsewhere. Method: the address of the connection, and what a
+/// trusted proxy says of it.
+#[tokio::test]
+async fn a_key_is_bound_to_its_networks() {
+    run(async |world| {
+        let free = world.key.clone();
+        let bound = world
+            .bound_key(&["192.0.2.0/24", "2001:db8::/32"], None)
+            .await;
+        let from = |key: &str, peer: Option<&str>, forwarded: Option<&str>| {
+            let mut request = world.request(Method::GET, "/v1/invoices", "");
+            let bearer = format!("Bearer {key}").parse().expect("a value");
+            request.headers_mut().insert("authorization", bearer);
+            if let Some(forwarded) = forwarded {
+                let forwarded = forwarded.parse().expect("a value");
+                request.headers_mut().insert("x-forwarded-for", forwarded);
+            }
+            if let Some(peer) = peer {
+                let peer: SocketAddr = peer.parse().expect("an address");
+                request.extensions_mut().insert(ConnectInfo(peer));
+            }
+            world.send(request)
+        };
+        for (peer, forwarded, is_served) in [
+            (Some("192.0.2.7:1"), None, true),
+            (Some("[2001:db8::7]:1"), None, true),
+            (Some("[::ffff:192.0.2.7]:1"), None, true),
+            (Some("203.0.113.7:1"), None, false),
+            (Some("203.0.113.7:1"), Some("192.0.2.7"), false),
+            (Some("10.1.1.1:1"), Some("192.0.2.7"), true),
+            (Some("10.1.1.1:1"), Some("192.0.2.7, 203.0.113.7"), false),
+            (None, None, false),
+        ] {
+            let answer = from(&bound, peer, forwarded).await;
+            if is_served {
+                answer.is(200);
+            } else {
+                answer.is_problem(403, "network_not_allowed");
+            }
+            from(&free, peer, forwarded).await.is(200);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_ends_when_it_was_said_to() {
+    run(async |world| {
+        let ends = world.now().plus_ms(60_000);
+        let key = world.bound_key(&[], Some(ends)).await;
+        world.key = key.clone();
+        world.get("/v1/invoices").await.is(200);
+        world.advance_ms(59_999);
+        world.get("/v1/invoices").await.is(200);
+        world.advance_ms(1);
+        let answer = world.get("/v1/invoices").await;
+        answer.is_problem(401, "key_invalid");
+        let widened = "UPDATE api_keys SET expires_at = expires_at + 1000000";
+        assert_ne!(world.tamper(widened).await, 0);
+        let answer = world.get("/v1/invoices").await;
+        answer.is_problem(401, "key_invalid");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_asks_too_often_waits() {
+    run(async |world| {
+        for _ in 0..RATE.burst {
+            world.get("/v1/assets").await.is(200);
+        }
+        let answer = world.get("/v1/assets").await;
+        answer.is_problem(429, "rate_limited");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert_eq!(world.get("/livez").await.status, 200, "it takes no key");
+        world.advance_ms(100);
+        world.get("/v1/assets").await.is(200);
+        world
+            .get("/v1/assets")
+            .await
+            .is_problem(429, "rate_limited");
+        let (first, other) = (world.key.clone(), world.live_key.clone());
+        world.key = other;
+        world.get("/v1/assets").await.is(200);
+        let used = world.stored_key(&first).await.last_used_at;
+        assert_eq!(used, Some(NOW), "noted, and not with every request");
     })
     .await;
 }

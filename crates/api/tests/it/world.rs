@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::response::Response;
 use futures_util::future::join;
 use http::{HeaderMap, Method, Request, StatusCode};
-use paywatch_api::{ApiKeyText, ApiState, Scope, router};
+use paywatch_api::{ApiKeyText, ApiState, Grant, Meter, Rate, Scope, router};
 use paywatch_chain::Derivation;
 use paywatch_chain_bitcoin::{BitcoinDerivation, Network};
 use paywatch_domain::{
@@ -31,6 +31,12 @@ use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 pub(crate) const NOW: UnixMillis = UnixMillis(1_796_117_400_000);
+
+/// How often a key may ask: much more often than any other test does.
+pub(crate) const RATE: Rate = Rate {
+    per_second: 10,
+    burst: 400,
+};
 
 /// The chain that the process under test follows by itself.
 pub(crate) const FOLLOWED: &str = "bitcoin-regtest";
@@ -157,6 +163,8 @@ pub(crate) fn chain(name: &str, network: Network) -> ChainSpec {
 
 struct Setup {
     merchant: MerchantId,
+    networks: Vec<String>,
+    expires_at: Option<UnixMillis>,
     keys: Vec<(ApiKeyText, Vec<Scope>)>,
 }
 
@@ -173,8 +181,18 @@ impl Unit for Setup {
                 id: key.id(),
                 merchant,
                 mode: key.mode(),
-                seal: key.seal(&master(), self.merchant, &scopes),
+                seal: key.seal(
+                    &master(),
+                    &Grant {
+                        merchant: self.merchant,
+                        scopes: &scopes,
+                        networks: &self.networks,
+                        expires_at: self.expires_at,
+                    },
+                ),
                 scopes,
+                networks: self.networks.clone(),
+                expires_at: self.expires_at,
                 label: "test".into(),
                 now: NOW,
             };
@@ -315,6 +333,8 @@ impl World {
             master,
             clock: Arc::<SetClock>::clone(&clock),
             entropy: Arc::new(Mutex::new(Counting(1))),
+            meter: Arc::new(Meter::new(RATE)),
+            proxies: Arc::from(["10.0.0.0/8".parse().expect("a network")]),
             render_metrics: Arc::new(move || {
                 assert!(!panics.load(Ordering::SeqCst), "boom");
                 "pw_build_info 1\n".into()
@@ -357,9 +377,41 @@ impl World {
             MerchantId::from_bits(merchant),
             vec![(key, scopes.to_vec())],
         );
-        let setup = Setup { merchant, keys };
+        let (networks, expires_at) = (Vec::new(), None);
+        let setup = Setup {
+            merchant,
+            networks,
+            expires_at,
+            keys,
+        };
         self.store.write(setup).await.expect("written");
         text
+    }
+
+    /// A key that may be used from some networks alone, and up to a time.
+    pub(crate) async fn bound_key(
+        &mut self,
+        networks: &[&str],
+        expires_at: Option<UnixMillis>,
+    ) -> String {
+        let key = ApiKeyText::generate(Mode::Test, &mut self.entropy);
+        let text = key.reveal().to_owned();
+        let setup = Setup {
+            merchant: MerchantId::from_bits(1),
+            networks: networks.iter().map(ToString::to_string).collect(),
+            expires_at,
+            keys: vec![(key, Scope::ALL.to_vec())],
+        };
+        self.store.write(setup).await.expect("written");
+        text
+    }
+
+    /// What is stored of a key.
+    pub(crate) async fn stored_key(&self, text: &str) -> api_keys::ApiKey {
+        let id = ApiKeyText::parse(text).expect("a key").id();
+        let mut conn = self.store.read().await.expect("a connection");
+        let key = api_keys::by_id(&mut conn, id).await.expect("read");
+        key.expect("it is there")
     }
 
     pub(crate) async fn revoke(&self, key: &str) {

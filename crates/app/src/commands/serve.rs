@@ -1,6 +1,7 @@
 //! `paywatch serve`: everything, or the parts that are named.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -89,7 +90,7 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
         start(&tasks, &stop, drive(house.deliverer().await?, stop.clone()));
     }
     if selection.has("api") {
-        let listen = house.settings.listen;
+        let listen = house.settings.server.listen;
         let listener = TcpListener::bind(listen)
             .await
             .with_context(|| format!("server.listen: {listen} cannot be used"))?;
@@ -97,6 +98,7 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
         let follows = |chain: &str| selection.has(&format!("chain:{chain}"));
         let router = house.api(std::sync::Arc::new(move || metrics.render()), follows)?;
         let stopped = stop.clone().cancelled_owned();
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
         let service = axum::serve(listener, router).with_graceful_shutdown(stopped);
         start(&tasks, &stop, async move {
             if let Err(error) = service.await {

@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(config.followed.len(), 0);
         assert_eq!(config.catalogue.chains().count(), 14);
         assert!(config.policies.contains_key("default"));
-        assert_eq!(config.settings.listen.port(), 8080);
+        assert_eq!(config.settings.server.listen.port(), 8080);
     }
 
     #[test]
@@ -285,7 +285,7 @@ mod tests {
             ("PAYWATCH_MASTER_KEY".to_owned(), "cd".repeat(32)),
         ]);
         let config = load(Some(&file), &environment).unwrap();
-        assert_eq!(config.settings.listen.port(), 9999);
+        assert_eq!(config.settings.server.listen.port(), 9999);
         assert_eq!(config.settings.webhooks.schedule_s, vec![0, 1]);
         assert!(
             !format!("{config:?}").contains(&"cd".repeat(32)),

@@ -43,8 +43,8 @@ pub(crate) struct Webhooks {
 /// Settings that were read and found good.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// Where the API listens.
-    pub(crate) listen: SocketAddr,
+    /// The API.
+    pub(crate) server: Server,
     /// The database, with a path that does not depend on the working folder.
     pub(crate) database_url: String,
     /// Connections of the pool.
@@ -62,9 +62,28 @@ pub(crate) struct Settings {
     pub(crate) format: LogFormat,
 }
 
-#[derive(Deserialize)]
-struct Server {
-    listen: SocketAddr,
+/// The API.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// Proxies in front of it.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Requests of one key a second.
+    pub(crate) requests_per_second: u32,
+    /// Requests of one key at once after a rest.
+    pub(crate) burst: u32,
+}
+
+impl Server {
+    /// How often one key may ask.
+    pub(crate) fn rate(&self) -> paywatch_api::Rate {
+        paywatch_api::Rate {
+            per_second: self.requests_per_second,
+            burst: self.burst,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -150,7 +169,7 @@ pub(super) fn read(
         });
     }
     Some(Settings {
-        listen: server?.listen,
+        server: server?,
         database_url: database_url(&database.url, folder),
         connections: database.connections,
         master_key,

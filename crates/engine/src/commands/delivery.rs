@@ -5,7 +5,7 @@ use paywatch_wire::time::rfc3339;
 use paywatch_wire::{Attempt, Delivery};
 
 /// Shows a delivery with its attempts, oldest first.
-pub fn delivery_form(row: Row, attempts: Vec<Try>) -> Delivery {
+pub fn delivery_form(row: &Row, attempts: Vec<Try>) -> Delivery {
     let attempts = attempts.into_iter().map(|attempt| Attempt {
         number: attempt.number,
         started_at: rfc3339(attempt.started_at),

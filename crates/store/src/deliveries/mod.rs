@@ -209,7 +209,9 @@ pub async fn outlook(
     endpoint_max: u32,
 ) -> Result<Outlook, StoreError> {
     let binds = [now.into(), i64::from(endpoint_max).into()];
-    let (claimable, next) = conn.fetch_one::<(i64, Option<i64>)>(OUTLOOK, &binds).await?;
+    let (claimable, next) = conn
+        .fetch_one::<(i64, Option<i64>)>(OUTLOOK, &binds)
+        .await?;
     Ok(Outlook {
         is_claimable: claimable != 0,
         next: next.map(UnixMillis),

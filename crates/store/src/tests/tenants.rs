@@ -52,6 +52,8 @@ async fn an_api_key_is_found_until_it_is_revoked(_: &Bed, store: Store) {
         mode: Mode::Live,
         seal: [9; 32],
         scopes: vec!["invoices:write".into(), "admin".into()],
+        networks: vec!["10.0.0.0/8".into()],
+        expires_at: Some(NOW.plus_ms(60_000)),
         label: "till".into(),
         now: NOW,
     };

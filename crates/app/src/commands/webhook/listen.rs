@@ -57,7 +57,7 @@ pub(super) async fn run(
     let place = format!("after={}&limit=100", arguments.after);
     // Where the stream is now: before anybody is told that it is listened to.
     let mut page = client.events(&place).await?;
-    let begun = json!({ "secret": secret.reveal(), "forward_to": arguments.forward_to });
+    let begun = json!({ "secret": secret.reveal(), "forward_to": arguments.forward_to.as_str() });
     output.say(&begun, || {
         let (secret, to) = (secret.reveal(), &arguments.forward_to);
         format!("forwarding events to {to}, signed with\n  {secret}\nend with Ctrl-C")

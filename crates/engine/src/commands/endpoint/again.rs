@@ -163,7 +163,7 @@ impl SendAgain {
         let row = row.ok_or_else(|| StoreError::Damaged(format!("{id} is not there")))?;
         Ok(Answer {
             status: 202,
-            body: json_text(&delivery_form(row, Vec::new())),
+            body: json_text(&delivery_form(&row, Vec::new())),
         })
     }
 }

@@ -1,15 +1,18 @@
 //! `paywatch keys`: API keys, made in the database itself.
 
+mod units;
+
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
+use ipnet::IpNet;
 use paywatch_api::{ApiKeyText, Scope};
 use paywatch_domain::{Clock as _, KeyId, MerchantId, Mode, RequestId, UnixMillis};
 use paywatch_engine::master_check::CheckMasterKey;
-use paywatch_store::api_keys::{self, ApiKey, NewApiKey};
-use paywatch_store::audit::{self, Entry};
-use paywatch_store::{MasterKey, Store, StoreError, Tx, Unit, merchants};
+use paywatch_store::api_keys::{self, ApiKey};
+use paywatch_store::{MasterKey, Store};
+use paywatch_wire::time::rfc3339;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -17,9 +20,11 @@ use crate::config::Config;
 use crate::output::Output;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::wiring::open_store;
+use units::{AddKey, Bounds, RevokeKey, RotateKey};
 
-/// Who does what this command line does.
-const CLI: &str = "cli";
+const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
+
 const NO_MASTER_KEY: &str = "there is no master key, which keys and the audit log are sealed with: `paywatch init` \
                              makes one, or set PAYWATCH_MASTER_KEY";
 const OTHER_MASTER_KEY: &str = "this is not the master key that the database was made with; put the \
@@ -44,6 +49,20 @@ enum Action {
         /// What the key may do; everything when it is missing.
         #[arg(long, value_delimiter = ',')]
         scopes: Vec<String>,
+        /// A network that it may be used from, such as 192.0.2.0/24; may be given several times.
+        #[arg(long = "network")]
+        networks: Vec<IpNet>,
+        /// For how many days it is good; for ever when it is missing.
+        #[arg(long)]
+        days: Option<u32>,
+    },
+    /// Make a key that takes the place of another one, and print it; the old one is good for some hours more.
+    Rotate {
+        /// The old key's id.
+        id: KeyId,
+        /// For how many hours the old key is still good.
+        #[arg(long, default_value_t = 24)]
+        overlap_hours: u32,
     },
     /// List the keys, without their secrets.
     List,
@@ -67,95 +86,6 @@ impl From<ModeName> for Mode {
             ModeName::Test => Self::Test,
         }
     }
-}
-
-/// Adds a key to the first merchant, who is made when there is none.
-struct AddKey {
-    master: Arc<MasterKey>,
-    merchant: MerchantId,
-    key: ApiKeyText,
-    scopes: Vec<String>,
-    label: String,
-    request_id: RequestId,
-    now: UnixMillis,
-}
-
-impl Unit for AddKey {
-    type Output = ();
-    type Error = StoreError;
-    const NAME: &'static str = "add_key";
-
-    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
-        let (merchant, merchant_id) = match merchants::default(tx).await? {
-            Some(merchant) => (merchant.key, merchant.id),
-            None => {
-                let key = merchants::ensure(tx, self.merchant, "default", self.now).await?;
-                (key, self.merchant)
-            }
-        };
-        let key = NewApiKey {
-            id: self.key.id(),
-            merchant,
-            mode: self.key.mode(),
-            seal: self.key.seal(&self.master, merchant_id, &self.scopes),
-            scopes: self.scopes.clone(),
-            label: self.label.clone(),
-            now: self.now,
-        };
-        api_keys::insert(tx, &key).await?;
-        let row = api_keys::by_id(tx, key.id).await?;
-        let entry = Entry {
-            merchant: Some(merchant_id),
-            actor: CLI.into(),
-            request_id: self.request_id.to_string(),
-            action: "key.create",
-            subject: key.id.to_string(),
-            before: None,
-            after: row.as_ref().map(audited),
-            now: self.now,
-        };
-        audit::append(tx, &self.master, &entry).await
-    }
-}
-
-struct RevokeKey {
-    master: Arc<MasterKey>,
-    id: KeyId,
-    request_id: RequestId,
-    now: UnixMillis,
-}
-
-impl Unit for RevokeKey {
-    type Output = bool;
-    type Error = StoreError;
-    const NAME: &'static str = "revoke_key";
-
-    async fn run(&self, tx: &mut Tx) -> Result<bool, StoreError> {
-        let Some(before) = api_keys::by_id(tx, self.id).await? else {
-            return Ok(false);
-        };
-        if !api_keys::revoke(tx, self.id, self.now).await? {
-            return Ok(false);
-        }
-        let after = api_keys::by_id(tx, self.id).await?;
-        let entry = Entry {
-            merchant: Some(before.merchant_id),
-            actor: CLI.into(),
-            request_id: self.request_id.to_string(),
-            action: "key.revoke",
-            subject: self.id.to_string(),
-            before: Some(audited(&before)),
-            after: after.as_ref().map(audited),
-            now: self.now,
-        };
-        audit::append(tx, &self.master, &entry).await?;
-        Ok(true)
-    }
-}
-
-/// What the audit log keeps of a key.
-fn audited(key: &ApiKey) -> String {
-    describe(key).to_string()
 }
 
 pub(crate) async fn run(
@@ -198,44 +128,46 @@ async fn act(
             mode,
             label,
             scopes,
+            networks,
+            days,
         } => {
-            let scopes = read_scopes(scopes)?;
-            let master = checked(store, master).await?;
-            let key = ApiKeyText::generate(mode.into(), &mut SystemEntropy);
-            let merchant = MerchantId::random(&mut SystemEntropy);
-            let add = AddKey {
-                master,
-                merchant,
-                key: key.clone(),
-                scopes: scopes.clone(),
+            let bounds = Bounds {
+                scopes: read_scopes(scopes)?,
+                networks: networks.iter().map(ToString::to_string).collect(),
+                expires_at: days.map(|days| now.plus_ms(i64::from(days).saturating_mul(DAY_MS))),
                 label,
+            };
+            let key = ApiKeyText::generate(mode.into(), &mut SystemEntropy);
+            let add = AddKey {
+                master: checked(store, master).await?,
+                merchant: MerchantId::random(&mut SystemEntropy),
+                key: key.clone(),
+                bounds: bounds.clone(),
                 request_id,
                 now,
             };
             store.write(add).await?;
-            let value = json!({
-                "id": key.id().to_string(),
-                "key": key.reveal(),
-                "mode": key.mode().as_str(),
-                "scopes": scopes,
-            });
-            output.say(&value, || {
-                format!(
-                    "{}\nThis is shown once. Its id is {}.",
-                    key.reveal(),
-                    key.id()
-                )
-            });
+            reveal(output, &key, &bounds);
+        }
+        Action::Rotate { id, overlap_hours } => {
+            let overlap_ms = i64::from(overlap_hours).saturating_mul(HOUR_MS);
+            let generate = |mode| ApiKeyText::generate(mode, &mut SystemEntropy);
+            let rotate = RotateKey {
+                master: checked(store, master).await?,
+                id,
+                new: [Mode::Live, Mode::Test].map(generate),
+                old_until: now.plus_ms(overlap_ms),
+                request_id,
+                now,
+            };
+            let rotated = store.write(rotate).await?;
+            let (key, bounds) =
+                rotated.with_context(|| format!("there is no key {id} that is good"))?;
+            reveal(output, &key, &bounds);
         }
         Action::List => {
             let keys = api_keys::list(&mut store.read().await?).await?;
-            let value: Vec<_> = keys.iter().map(describe).collect();
-            let rows = keys.iter().map(row).collect();
-            output.table(
-                &json!({ "data": value }),
-                &["id", "mode", "label", "scopes", "state"],
-                rows,
-            );
+            list(output, &keys, now);
         }
         Action::Revoke { id } => {
             let revoke = RevokeKey {
@@ -246,9 +178,8 @@ async fn act(
             };
             let revoked = store.write(revoke).await?;
             anyhow::ensure!(revoked, "there is no key {id} that could be revoked");
-            output.say(&json!({ "id": id.to_string(), "revoked": true }), || {
-                format!("{id} is revoked")
-            });
+            let value = json!({ "id": id.to_string(), "revoked": true });
+            output.say(&value, || format!("{id} is revoked"));
         }
     }
     Ok(())
@@ -284,30 +215,75 @@ fn read_scopes(named: Vec<String>) -> anyhow::Result<Vec<String>> {
     Ok(named)
 }
 
-fn state(key: &ApiKey) -> &'static str {
-    if key.revoked_at.is_some() {
-        "revoked"
-    } else {
-        "active"
+fn list(output: Output, keys: &[ApiKey], now: UnixMillis) {
+    let value: Vec<_> = keys.iter().map(|key| listed(key, now)).collect();
+    let rows = keys.iter().map(|key| row(key, now)).collect();
+    let head = [
+        "id",
+        "mode",
+        "label",
+        "scopes",
+        "networks",
+        "state",
+        "last used",
+    ];
+    output.table(&json!({ "data": value }), &head, rows);
+}
+
+/// Prints a key, the only time.
+fn reveal(output: Output, key: &ApiKeyText, bounds: &Bounds) {
+    let value = json!({
+        "id": key.id().to_string(),
+        "key": key.reveal(),
+        "mode": key.mode().as_str(),
+        "scopes": bounds.scopes,
+        "networks": bounds.networks,
+        "expires_at": bounds.expires_at.map(rfc3339),
+    });
+    output.say(&value, || {
+        let (text, id) = (key.reveal(), key.id());
+        format!("{text}\nThis is shown once. Its id is {id}.")
+    });
+}
+
+fn state(key: &ApiKey, now: UnixMillis) -> String {
+    let end = [key.expires_at, key.revoked_at].into_iter().flatten().min();
+    match end {
+        _ if key.revoked_at.is_some_and(|at| at <= now) => "revoked".into(),
+        Some(end) if end <= now => "expired".into(),
+        Some(end) => format!("good until {}", rfc3339(end)),
+        None => "active".into(),
     }
 }
 
+/// What is kept of a key in the audit log: nothing that changes by itself.
 fn describe(key: &ApiKey) -> serde_json::Value {
     json!({
         "id": key.id.to_string(),
         "mode": key.mode.as_str(),
         "label": key.label,
         "scopes": key.scopes,
-        "state": state(key),
+        "networks": key.networks,
+        "expires_at": key.expires_at.map(rfc3339),
+        "revoked_at": key.revoked_at.map(rfc3339),
     })
 }
 
-fn row(key: &ApiKey) -> Vec<String> {
+fn listed(key: &ApiKey, now: UnixMillis) -> serde_json::Value {
+    let mut value = describe(key);
+    value["state"] = state(key, now).into();
+    value["last_used_at"] = json!(key.last_used_at.map(rfc3339));
+    value
+}
+
+fn row(key: &ApiKey, now: UnixMillis) -> Vec<String> {
     vec![
         key.id.to_string(),
         key.mode.as_str().to_owned(),
         key.label.clone(),
         key.scopes.join(" "),
-        state(key).to_owned(),
+        key.networks.join(" "),
+        state(key, now),
+        key.last_used_at.map_or_else(|| "-".into(), rfc3339),
     ]
 }
