@@ -1,6 +1,10 @@
 //! Reads answers so that "I do not have it" and "empty" stay different.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+
+use alloy_primitives::U256;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::fault::Fault;
 
@@ -24,4 +28,19 @@ pub(crate) fn need<'a, T>(field: Option<&'a T>, name: &str) -> Result<&'a T, Fau
         what: "transaction",
         detail: format!("{name} is missing"),
     })
+}
+
+/// Reads a number that no proof holds, only as nodes must write it
+/// (<https://ethereum.org/developers/docs/apis/json-rpc/#quantities-encoding>): in another form it could be
+/// taken for another one.
+pub(crate) fn quantity<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<U256>, D::Error> {
+    let Some(text) = Option::<Cow<'de, str>>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let digits = text.strip_prefix("0x").filter(|digits| !digits.is_empty());
+    let number = digits.and_then(|digits| U256::from_str_radix(digits, 16).ok());
+    let number = number.ok_or_else(|| D::Error::custom("a number is not written as a quantity"))?;
+    Ok(Some(number))
 }

@@ -76,9 +76,10 @@ pub fn prove(
     receipts_answer: &[u8],
 ) -> Result<ProvenBlock, Fault> {
     let opened = open(rules, block, block_answer)?;
-    let receipts: Vec<Receipt> = read("receipts", receipts_answer)?;
+    let mut receipts: Vec<Receipt> = read("receipts", receipts_answer)?;
     check_places(opened.hash, &opened.transactions, &receipts)?;
     check_logs(&receipts)?;
+    leave_out_unsigned(&opened.transactions, &mut receipts);
     check_receipts(rules, &opened.header, &receipts)?;
     let bytes = block_answer.len().saturating_add(receipts_answer.len());
     Ok(opened.with(block, receipts, bytes))
@@ -98,8 +99,9 @@ pub fn prove_by_logs(
     let opened = open(rules, block, block_answer)?;
     let logs: Vec<Log> = read("logs", logs_answer)?;
     let ends: Vec<Receipt> = read("receipts", receipts_answer)?;
-    let receipts = receipts_of_logs(opened.hash, &opened.transactions, logs, &ends)?;
+    let mut receipts = receipts_of_logs(opened.hash, &opened.transactions, logs, &ends)?;
     check_logs(&receipts)?;
+    leave_out_unsigned(&opened.transactions, &mut receipts);
     let all = receipts.iter().fold(Bloom::ZERO, |mut all, receipt| {
         all.accrue_bloom(&receipt.logs_bloom);
         all
@@ -320,6 +322,16 @@ fn check_logs(receipts: &[Receipt]) -> Result<(), Fault> {
         return Err(Fault::Log { number, detail });
     }
     Ok(())
+}
+
+/// What nobody signed stands under no root and in no bloom: whatever it logs, nothing proves it.
+fn leave_out_unsigned(transactions: &[Transaction], receipts: &mut [Receipt]) {
+    for (transaction, receipt) in transactions.iter().zip(receipts) {
+        if transaction.is_unsigned() {
+            receipt.logs.clear();
+            receipt.logs_bloom = Bloom::ZERO;
+        }
+    }
 }
 
 fn check_receipts(rules: Rules, header: &Header, receipts: &[Receipt]) -> Result<(), Fault> {

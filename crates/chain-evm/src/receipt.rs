@@ -7,6 +7,9 @@ use serde::Deserialize;
 use crate::fault::Fault;
 use crate::transaction::{DEPOSIT, Transaction, list};
 
+/// The type of transactions with blobs (EIP-4844).
+const BLOBS: u64 = 3;
+
 /// What became of a transaction.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +33,8 @@ pub(crate) struct Receipt {
     /// With the price, what the sender paid for gas; neither is under the root.
     gas_used: Option<U64>,
     effective_gas_price: Option<U256>,
-    /// Of transactions with blobs (EIP-4844).
+    /// Of transactions with blobs (EIP-4844). The OP stack tells how much data a transaction is by the same
+    /// name, without a price (<https://docs.base.org/base-chain/specs/upgrades/jovian/exec-engine>).
     blob_gas_used: Option<U64>,
     blob_gas_price: Option<U256>,
     /// OP stack: for the chain below, on top of the gas.
@@ -114,8 +118,10 @@ impl Receipt {
         }
         let gas = U256::from(self.gas_used?).checked_mul(self.effective_gas_price?)?;
         let blobs = match self.blob_gas_used {
-            Some(used) => U256::from(used).checked_mul(self.blob_gas_price?)?,
-            None => U256::ZERO,
+            Some(used) if self.kind() == BLOBS => {
+                U256::from(used).checked_mul(self.blob_gas_price?)?
+            }
+            _ => U256::ZERO,
         };
         gas.checked_add(blobs)?
             .checked_add(self.l1_fee.unwrap_or_default())
@@ -201,12 +207,18 @@ mod tests {
                 None,
             ),
             (
-                json!({"gasUsed": "0xa", "effectiveGasPrice": "0x2", "blobGasUsed": "0x64", "blobGasPrice": "0x3"}),
+                json!({"type": "0x3", "gasUsed": "0xa", "effectiveGasPrice": "0x2", "blobGasUsed": "0x64",
+                    "blobGasPrice": "0x3"}),
                 Some(320),
             ),
             (
-                json!({"gasUsed": "0xa", "effectiveGasPrice": "0x2", "blobGasUsed": "0x64"}),
+                json!({"type": "0x3", "gasUsed": "0xa", "effectiveGasPrice": "0x2", "blobGasUsed": "0x64"}),
                 None,
+            ),
+            (
+                json!({"type": "0x2", "gasUsed": "0xa", "effectiveGasPrice": "0x2", "blobGasUsed": "0x64",
+                    "daFootprintGasScalar": "0x190"}),
+                Some(20),
             ),
         ];
         for (parts, expected) in cases {

@@ -21,7 +21,7 @@ pub enum TransactionCheck {
     #[default]
     Root,
     /// Each against its own hash alone, for chains with transactions of types that are not known here;
-    /// those are taken at the node's word.
+    /// those are taken at the node's word. What nobody signed is listed, and nothing that it logs counts.
     Hash,
 }
 

@@ -69,9 +69,24 @@ impl Transaction {
         self.kind.to()
     }
 
-    /// The bytes of the transaction; `None` when its type is not known.
+    /// Whether its type is one that is known here.
+    pub(crate) fn has_known_type(&self) -> bool {
+        matches!(self.kind(), 0..=4 | DEPOSIT)
+    }
+
+    /// Whether nobody signed it, and it pays nothing: what a chain did by itself and lists in this form,
+    /// outside of the roots of its block (Polygon's state sync before PIP-74).
+    pub(crate) fn is_unsigned(&self) -> bool {
+        let is_zero = |part: &Option<U256>| part.is_some_and(|part| part.is_zero());
+        self.kind() == 0 && is_zero(&self.r) && is_zero(&self.s) && self.value.is_zero()
+    }
+
+    /// The bytes of the transaction; `None` when its type is not known, or it has none.
     pub(crate) fn encode(&self) -> Result<Option<Vec<u8>>, Fault> {
         let to = TxKind::from(self.to);
+        if self.is_unsigned() {
+            return Ok(None);
+        }
         Ok(Some(match self.kind() {
             0 => self.legacy(&to)?,
             1 => self.signed(

@@ -2,20 +2,17 @@
 //! reorganise.
 
 use crate::contracts::{Argument, Contract};
-use crate::{Process, eventually, free_port, locate};
+use crate::node::{self, Node};
+use crate::{eventually, free_port, locate};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 
-/// A node starts in a moment; a busy machine needs more.
-const READY_LIMIT: Duration = Duration::from_mins(1);
-const STOP_LIMIT: Duration = Duration::from_mins(1);
-/// Another program can take a free port before the node does.
-const START_ATTEMPTS: u32 = 3;
+/// How long a transaction may take to have a receipt.
+const RECEIPT_LIMIT: Duration = Duration::from_mins(1);
 /// Enough for whatever tests send. Estimates would refuse a transaction that is to fail.
 const GAS: u64 = 2_000_000;
 
@@ -51,8 +48,7 @@ pub struct Anvil {
 
 #[derive(Debug)]
 struct Inner {
-    process: Mutex<Option<Process>>,
-    folder: TempDir,
+    node: Node,
     program: PathBuf,
     options: AnvilOptions,
     port: u16,
@@ -68,26 +64,18 @@ impl Anvil {
     /// Starts a node with other options.
     pub async fn start_with(options: AnvilOptions) -> Result<Self> {
         let program = program()?;
-        let mut attempt = 1;
-        loop {
-            let node = Self {
-                inner: Arc::new(Inner {
-                    process: Mutex::new(None),
-                    folder: tempfile::Builder::new()
-                        .prefix("paywatch-anvil-")
-                        .tempdir()?,
-                    program: program.clone(),
-                    options: options.clone(),
-                    port: free_port()?,
-                    client: locate::http_client()?,
-                }),
+        let make = || {
+            let inner = Inner {
+                node: Node::new("anvil")?,
+                program: program.clone(),
+                options: options.clone(),
+                port: free_port()?,
+                client: locate::http_client()?,
             };
-            match node.launch().await {
-                Ok(()) => return Ok(node),
-                Err(error) if attempt == START_ATTEMPTS => return Err(error),
-                Err(_) => attempt += 1,
-            }
-        }
+            let inner = Arc::new(inner);
+            Ok(Self { inner })
+        };
+        node::started(make, Self::launch).await
     }
 
     /// The address for JSON-RPC: `http://127.0.0.1:PORT`.
@@ -107,7 +95,7 @@ impl Anvil {
 
     /// The process id, while the node runs.
     pub fn process_id(&self) -> Option<u32> {
-        self.process().as_ref().map(Process::id)
+        self.inner.node.process_id()
     }
 
     /// Calls a method of the node. An error holds the code and the message of the node.
@@ -217,7 +205,7 @@ impl Anvil {
 
     /// Mines until a transaction has a receipt, and gives that.
     async fn receipt(&self, transaction: &str) -> Result<Value> {
-        eventually("a receipt", READY_LIMIT, async || {
+        eventually("a receipt", RECEIPT_LIMIT, async || {
             if self.inner.options.block_seconds.is_none() {
                 self.mine(1).await?;
             }
@@ -249,20 +237,13 @@ impl Anvil {
 
     /// Kills the node with no warning. Its chain is gone with it.
     pub fn kill(&self) -> Result<()> {
-        if let Some(mut process) = self.process().take() {
-            process.kill()?;
-        }
-        Ok(())
+        self.inner.node.kill()
     }
 
     /// Asks the node to end and waits for it; it writes its chain to its folder. Nothing happens when
     /// it does not run.
     pub async fn stop(&self) -> Result<()> {
-        let Some(mut process) = self.process().take() else {
-            return Ok(());
-        };
-        process.terminate()?;
-        process.wait(STOP_LIMIT).await.map(drop)
+        self.inner.node.stop().await
     }
 
     /// Stops the node if it runs and starts it again on the same port, with the chain that it wrote
@@ -274,7 +255,7 @@ impl Anvil {
 
     async fn launch(&self) -> Result<()> {
         let options = &self.inner.options;
-        let folder = self.inner.folder.path();
+        let folder = self.inner.node.folder();
         let mut command = Command::new(&self.inner.program);
         command
             .arg(format!("--port={}", self.inner.port))
@@ -287,30 +268,8 @@ impl Anvil {
             Some(seconds) => command.arg(format!("--block-time={seconds}")),
             None => command.arg("--no-mining"),
         };
-        let process = Process::spawn("anvil", &mut command, &folder.join("output.log"))?;
-        *self.process() = Some(process);
-        let ready = eventually("anvil to answer", READY_LIMIT, async || {
-            if let Some(process) = self.process().as_mut()
-                && process.status()?.is_some()
-            {
-                return Ok(Some(false));
-            }
-            self.height().await.map(|_| Some(true))
-        });
-        if !ready.await? {
-            self.process()
-                .as_mut()
-                .context("anvil was started")?
-                .expect_running()?;
-        }
-        Ok(())
-    }
-
-    fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.inner
-            .process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let answers = async || self.height().await.map(drop);
+        self.inner.node.launch(&mut command, answers).await
     }
 }
 

@@ -1,28 +1,21 @@
 //! A private regtest node: the real bitcoind, with helpers to mine and to reorganise.
 
-use crate::{Process, eventually, free_port, locate};
+use crate::node::{self, Node};
+use crate::{free_port, locate};
 use anyhow::{Context, Result, bail};
 use bitcoin::hashes::Hash;
 use bitcoin::{Address, Network, ScriptBuf, WPubkeyHash};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tempfile::TempDir;
 
 /// A block hash in the order in which people write it: hexadecimal, leading zeros first.
 pub type BlockHash = String;
 
 const USER: &str = "paywatch";
 const PASSWORD: &str = "paywatch";
-/// A node that starts on an empty folder needs less than a second; a busy machine needs more.
-const READY_LIMIT: Duration = Duration::from_mins(1);
-/// Writing the databases at the end may take its time.
-const STOP_LIMIT: Duration = Duration::from_mins(1);
-/// Another program can take a free port before the node does.
-const START_ATTEMPTS: u32 = 3;
 
 /// Options of every node. Nothing leaves the machine, and there is no wallet to need a fee.
 const OPTIONS: &[&str] = &[
@@ -51,8 +44,7 @@ pub struct Bitcoind {
 
 #[derive(Debug)]
 struct Inner {
-    process: Mutex<Option<Process>>,
-    folder: TempDir,
+    node: Node,
     program: PathBuf,
     arguments: Vec<String>,
     rpc_port: u16,
@@ -70,30 +62,20 @@ impl Bitcoind {
     /// Starts a node with further options, such as `-prune=1`.
     pub async fn start_with(arguments: &[&str]) -> Result<Self> {
         let program = program()?;
-        let mut attempt = 1;
-        loop {
-            let node = Self {
-                inner: Arc::new(Inner {
-                    process: Mutex::new(None),
-                    folder: tempfile::Builder::new()
-                        .prefix("paywatch-bitcoind-")
-                        .tempdir()?,
-                    program: program.clone(),
-                    arguments: arguments
-                        .iter()
-                        .map(|&argument| argument.to_owned())
-                        .collect(),
-                    rpc_port: free_port()?,
-                    client: locate::http_client()?,
-                    fresh: AtomicU64::new(0),
-                }),
+        let own = |argument: &&str| (*argument).to_owned();
+        let make = || {
+            let inner = Inner {
+                node: Node::new("bitcoind")?,
+                program: program.clone(),
+                arguments: arguments.iter().map(own).collect(),
+                rpc_port: free_port()?,
+                client: locate::http_client()?,
+                fresh: AtomicU64::new(0),
             };
-            match node.launch().await {
-                Ok(()) => return Ok(node),
-                Err(error) if attempt == START_ATTEMPTS => return Err(error),
-                Err(_) => attempt += 1,
-            }
-        }
+            let inner = Arc::new(inner);
+            Ok(Self { inner })
+        };
+        node::started(make, Self::launch).await
     }
 
     /// The base address for RPC and REST: `http://127.0.0.1:PORT`.
@@ -113,12 +95,12 @@ impl Bitcoind {
 
     /// The folder with the node's data.
     pub fn folder(&self) -> &Path {
-        self.inner.folder.path()
+        self.inner.node.folder()
     }
 
     /// The process id, while the node runs.
     pub fn process_id(&self) -> Option<u32> {
-        self.process().as_ref().map(Process::id)
+        self.inner.node.process_id()
     }
 
     /// Calls a method of the node. An error holds the code and the message of the node.
@@ -247,21 +229,14 @@ impl Bitcoind {
 
     /// Kills the node with no warning, as a power cut does.
     pub fn kill(&self) -> Result<()> {
-        if let Some(mut process) = self.process().take() {
-            process.kill()?;
-        }
-        Ok(())
+        self.inner.node.kill()
     }
 
     /// Asks the node to end and waits for it. Nothing happens when it does not run. A node waits
     /// for idle connections of its clients, which can take half a minute; [`Bitcoind::kill`] is
     /// quick.
     pub async fn stop(&self) -> Result<()> {
-        let Some(mut process) = self.process().take() else {
-            return Ok(());
-        };
-        process.terminate()?;
-        process.wait(STOP_LIMIT).await.map(|_| ())
+        self.inner.node.stop().await
     }
 
     /// Stops the node if it runs and starts it again: same folder, same port.
@@ -279,30 +254,8 @@ impl Bitcoind {
             .arg(format!("-rpcuser={USER}"))
             .arg(format!("-rpcpassword={PASSWORD}"))
             .args(&self.inner.arguments);
-        let process = Process::spawn("bitcoind", &mut command, &self.folder().join("output.log"))?;
-        *self.process() = Some(process);
-        let ready = eventually("bitcoind to answer", READY_LIMIT, async || {
-            if let Some(process) = self.process().as_mut()
-                && process.status()?.is_some()
-            {
-                return Ok(Some(false));
-            }
-            self.height().await.map(|_| Some(true))
-        });
-        if !ready.await? {
-            self.process()
-                .as_mut()
-                .context("bitcoind was started")?
-                .expect_running()?;
-        }
-        Ok(())
-    }
-
-    fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.inner
-            .process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let answers = async || self.height().await.map(drop);
+        self.inner.node.launch(&mut command, answers).await
     }
 }
 

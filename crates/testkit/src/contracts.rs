@@ -12,10 +12,14 @@ use std::path::Path;
 const SCRIPT: &str = include_str!("../verifiers/contracts.cjs");
 
 /// By file name, as the compiler wants them.
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 8] = [
     (
         "BatchPayer.sol",
         include_str!("../../../tests/contracts/BatchPayer.sol"),
+    ),
+    (
+        "EntryPoint.sol",
+        include_str!("../../../tests/contracts/EntryPoint.sol"),
     ),
     (
         "Forwarder.sol",
@@ -32,6 +36,10 @@ const SOURCES: [(&str, &str); 6] = [
     (
         "SelfDestructPayer.sol",
         include_str!("../../../tests/contracts/SelfDestructPayer.sol"),
+    ),
+    (
+        "SharedWallet.sol",
+        include_str!("../../../tests/contracts/SharedWallet.sol"),
     ),
     (
         "Token.sol",

@@ -1,9 +1,9 @@
 //! Money at the right address, and yet astray: on another chain, or in another asset.
 
-use super::house::{CHAIN, Deployed, EvmHouse, MILLI};
+use super::house::{CHAIN, EvmHouse, MILLI};
 use crate::support::PATIENCE;
 use anyhow::Result;
-use paywatch_testkit::{Anvil, AnvilOptions, Argument, FollowedChain, eventually};
+use paywatch_testkit::{Anvil, AnvilOptions, Argument, Deployed, FollowedChain, eventually};
 
 const OTHER: &str = "other";
 

@@ -3,15 +3,17 @@
 use crate::support::PATIENCE;
 use anyhow::{Context, Result, ensure};
 use paywatch_testkit::{
-    Anvil, AnvilOptions, Api, Argument, Contract, EvmWallet, FollowedChain, Watcher,
-    WatcherOptions, eventually,
+    Anvil, AnvilOptions, Api, EvmWallet, FollowedChain, Watcher, WatcherOptions, eventually,
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// The name of the node's chain.
 pub(super) const CHAIN: &str = "anvil";
 /// Wei of a thousandth of the coin.
 pub(super) const MILLI: u128 = 1_000_000_000_000_000;
+/// More than what gas costs on a new chain, in wei.
+pub(super) const MAX_FEE_WEI: u64 = 5_000_000_000;
 /// Lines of the watcher's log that a failed test shows.
 const LOG_LINES: usize = 60;
 
@@ -20,46 +22,15 @@ pub(super) struct EvmHouse {
     pub(super) node: Anvil,
     pub(super) watcher: Watcher,
     pub(super) api: Api,
-    wallet: EvmWallet,
-}
-
-/// A token of a test on the node.
-pub(super) struct Deployed {
-    pub(super) contract: Contract,
-    pub(super) address: String,
+    pub(super) wallet: EvmWallet,
 }
 
 /// An invoice with one option.
 pub(super) struct Invoice {
     pub(super) id: String,
     pub(super) address: String,
-}
-
-impl Deployed {
-    /// Puts a contract onto a node, with some coin.
-    pub(super) async fn new(node: &Anvil, name: &str, wei: u128) -> Result<Self> {
-        let contract = Contract::named(name).await?;
-        let address = node.deploy(&contract, &[], wei).await?;
-        Ok(Self { contract, address })
-    }
-
-    /// Calls a method.
-    pub(super) async fn call(
-        &self,
-        node: &Anvil,
-        method: &str,
-        arguments: &[Argument],
-        wei: u128,
-    ) -> Result<String> {
-        let called = (&self.contract, self.address.as_str());
-        node.call(called, method, arguments, wei).await
-    }
-
-    /// Lets a token pay: `transfer(address,uint256)`.
-    pub(super) async fn transfer(&self, node: &Anvil, to: &str, value: u128) -> Result<String> {
-        let arguments = [Argument::Account(to.into()), Argument::Number(value)];
-        self.call(node, "transfer", &arguments, 0).await
-    }
+    /// Its place in the merchant's wallet.
+    pub(super) index: u32,
 }
 
 impl EvmHouse {
@@ -172,9 +143,12 @@ impl EvmHouse {
             text.map(str::to_owned)
                 .with_context(|| format!("an invoice has {pointer}: {shown}"))
         };
+        let path = field("/options/0/derivation_path")?;
+        let (_, index) = path.rsplit_once('/').context("a path has parts")?;
         Ok(Invoice {
             id: field("/id")?,
             address: field("/options/0/address")?,
+            index: index.parse()?,
         })
     }
 
@@ -186,13 +160,55 @@ impl EvmHouse {
 
     /// Waits until an invoice has a status, and gives the invoice.
     pub(super) async fn until(&self, invoice: &Invoice, status: &str) -> Result<Value> {
+        self.until_within(PATIENCE, invoice, status).await
+    }
+
+    /// The same with another patience.
+    pub(super) async fn until_within(
+        &self,
+        patience: Duration,
+        invoice: &Invoice,
+        status: &str,
+    ) -> Result<Value> {
         let mut last = Value::Null;
-        let waited = eventually(status, PATIENCE, async || {
+        let waited = eventually(status, patience, async || {
             last = self.shown(invoice).await?;
             Ok((last["status"] == json!(status)).then_some(()))
         });
         waited.await.with_context(|| format!("it is {last}"))?;
         Ok(last)
+    }
+
+    /// Waits until the node's chain is halted, and gives the reason.
+    pub(super) async fn until_halted(&self) -> Result<String> {
+        eventually("a halt", PATIENCE, async || {
+            let chain = self.chain(CHAIN).await?;
+            Ok(chain["halted"].as_str().map(str::to_owned))
+        })
+        .await
+    }
+
+    /// Lets the owner send coin from the address of an invoice; `nonce` counts what it sent before.
+    pub(super) async fn send_from(
+        &self,
+        invoice: &Invoice,
+        to: &str,
+        wei: u128,
+        nonce: u64,
+    ) -> Result<()> {
+        let transaction = json!({
+            "type": 2,
+            "chainId": self.node.chain_id(),
+            "nonce": nonce,
+            "to": to,
+            "value": format!("{wei:#x}"),
+            "gasLimit": 21_000,
+            "maxFeePerGas": MAX_FEE_WEI,
+            "maxPriorityFeePerGas": 1,
+        });
+        let raw = self.wallet.sign(invoice.index, &transaction).await?;
+        let sent = self.node.rpc("eth_sendRawTransaction", json!([raw]));
+        sent.await.map(drop)
     }
 
     /// The types of everything that was told of an invoice, oldest first.

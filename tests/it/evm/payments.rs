@@ -1,8 +1,8 @@
 //! The coin, in every way in which it can move.
 
-use super::house::{Deployed, EvmHouse, MILLI};
+use super::house::{EvmHouse, MILLI};
 use anyhow::Result;
-use paywatch_testkit::{AnvilOptions, Argument};
+use paywatch_testkit::{AnvilOptions, Argument, Deployed};
 
 /// Goal: ten invoices that one transaction of a contract pays are ten payments.
 #[tokio::test(flavor = "multi_thread")]
@@ -53,11 +53,7 @@ async fn coin_that_comes_without_a_plain_payment_counts() -> Result<()> {
         Argument::Word([1; 32]),
         Argument::Account(forwarded.address.clone()),
     ];
-    let asked = factory.contract.call("place", &named)?;
-    let params = serde_json::json!([{ "to": factory.address, "data": asked }, "latest"]);
-    let place = node.rpc("eth_call", params).await?;
-    let digits = place.as_str().unwrap_or_default();
-    let place = format!("0x{}", &digits[digits.len().saturating_sub(40)..]);
+    let place = factory.account(node, "place", &named).await?;
     node.pay(&place, 3 * MILLI).await?;
     node.mine(1).await?;
     factory.call(node, "make", &named, 0).await?;
@@ -89,7 +85,7 @@ async fn what_is_undone_pays_nothing() -> Result<()> {
         Argument::Accounts(vec![starved.address.clone(); 40]),
         Argument::Numbers(vec![MILLI / 40; 40]),
     ];
-    let data = batch.contract.call("pay", &arguments)?;
+    let data = batch.data("pay", &arguments)?;
     let value = format!("{MILLI:#x}");
     let transaction = serde_json::json!(
         { "to": batch.address, "data": data, "value": value, "gas": "0x15f90" }

@@ -1,8 +1,8 @@
 //! What is wrong with a configuration or a node, in words that say what to change.
 
-use super::house::{CHAIN, Deployed, EvmHouse};
+use super::house::{CHAIN, EvmHouse};
 use anyhow::{Result, ensure};
-use paywatch_testkit::{Anvil, AnvilOptions, FollowedChain, Watcher, WatcherOptions};
+use paywatch_testkit::{Anvil, AnvilOptions, Deployed, FollowedChain, Watcher, WatcherOptions};
 
 /// Goal: a node of another chain, a token with other decimals and an address where nobody answers each
 /// have a problem of their own, and no invoice is made.

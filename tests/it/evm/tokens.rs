@@ -1,8 +1,8 @@
 //! Tokens: what is one, and what only looks like one.
 
-use super::house::{CHAIN, Deployed, EvmHouse};
+use super::house::{CHAIN, EvmHouse};
 use anyhow::Result;
-use paywatch_testkit::{Anvil, Argument, FollowedChain};
+use paywatch_testkit::{Anvil, Argument, Deployed, FollowedChain};
 
 /// Goal: a token pays what its contract logs: also one that answers nothing, and one that takes a fee.
 #[tokio::test(flavor = "multi_thread")]

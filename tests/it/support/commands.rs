@@ -2,17 +2,27 @@
 
 use super::House;
 use anyhow::{Context, Result, ensure};
-use paywatch_testkit::Paywatch;
+use paywatch_testkit::{Api, Paywatch, Watcher};
 use serde_json::Value;
 
 /// Runs a command against a house's watcher, with the key that may do everything; gives its status and
 /// both outputs.
 pub(crate) async fn command(house: &House, line: &str) -> Result<(Option<i32>, String, String)> {
+    command_at(&house.watcher, &house.api, line).await
+}
+
+/// The same against any watcher, with the key of an API.
+pub(crate) async fn command_at(
+    watcher: &Watcher,
+    api: &Api,
+    line: &str,
+) -> Result<(Option<i32>, String, String)> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let url = house.watcher.url();
-    let environment = [("PAYWATCH_URL", &*url), ("PAYWATCH_KEY", house.api.key())];
-    let folder = house.watcher.folder();
-    let output = Paywatch::find()?.run(folder, &words, &environment).await?;
+    let url = watcher.url();
+    let environment = [("PAYWATCH_URL", &*url), ("PAYWATCH_KEY", api.key())];
+    let output = Paywatch::find()?
+        .run(watcher.folder(), &words, &environment)
+        .await?;
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).context("UTF-8");
     Ok((
         output.status.code(),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Inflows, check_count, fault};
 use crate::fault::Fault;
-use crate::json::read;
+use crate::json::{quantity, read};
 use crate::proof::ProvenBlock;
 
 #[derive(Deserialize)]
@@ -27,6 +27,7 @@ struct Change {
 /// A missing balance is an empty account's before, and an unchanged one after.
 #[derive(Deserialize)]
 struct Account {
+    #[serde(default, deserialize_with = "quantity")]
     balance: Option<U256>,
 }
 

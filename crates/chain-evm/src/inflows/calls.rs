@@ -8,11 +8,15 @@ use serde_json::value::RawValue;
 
 use super::{Inflows, Outermost, add, add_mints, check_count, check_outermost, fault};
 use crate::fault::Fault;
-use crate::json::read;
+use crate::json::{quantity, read};
 use crate::proof::ProvenBlock;
 
 /// What the answer is called in faults.
 const WHAT: &str = "call traces";
+/// Brackets inside of each other: two for each call, of which 1,024 can be inside of the outermost one
+/// (<https://ethereum.github.io/yellowpaper/paper.pdf>, section 8), and some for what else a call has. Each call is read
+/// with all that is inside of it, so depth is time.
+const NESTED_MAX: usize = 2 * 1024 + 32;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +34,7 @@ struct Frame<'a> {
     kind: &'a str,
     from: Address,
     to: Option<Address>,
+    #[serde(default, deserialize_with = "quantity")]
     value: Option<U256>,
     /// Empty in some nodes where there is none.
     error: Option<String>,
@@ -64,6 +69,9 @@ fn walk(
         (None, None) => return Err(fault(number, "it has no result")),
     };
     let mut inflows = BTreeMap::new();
+    if NESTED_MAX < nested(root.get()) {
+        return Err(fault(number, "its calls are nested deeper than any can be"));
+    }
     let mut open = vec![root];
     let mut is_outermost = true;
     while let Some(text) = open.pop() {
@@ -96,6 +104,25 @@ fn walk(
         open.extend(frame.calls);
     }
     Ok(inflows)
+}
+
+/// How many brackets are open at most, outside of strings.
+fn nested(text: &str) -> usize {
+    let (mut open, mut most, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                open = open.saturating_add(1);
+                most = most.max(open);
+            }
+            b'}' | b']' if !in_string => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 /// Whether a call of this type moves its value. That of a delegated call is its caller's, shown again;

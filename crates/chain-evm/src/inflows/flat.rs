@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Inflows, Outermost, add, add_mints, check_count, check_outermost, fault};
 use crate::fault::Fault;
-use crate::json::read;
+use crate::json::{quantity, read};
 use crate::proof::ProvenBlock;
 
 /// What the answer is called in faults.
@@ -35,10 +35,12 @@ struct Action<'a> {
     call_type: Option<&'a str>,
     from: Option<Address>,
     to: Option<Address>,
+    #[serde(default, deserialize_with = "quantity")]
     value: Option<U256>,
     /// The contract that ends.
     address: Option<Address>,
     refund_address: Option<Address>,
+    #[serde(default, deserialize_with = "quantity")]
     balance: Option<U256>,
 }
 

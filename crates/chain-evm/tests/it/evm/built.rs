@@ -7,15 +7,16 @@ use alloy_consensus::{
     EthereumTxEnvelope, Header, Receipt, ReceiptEnvelope, ReceiptWithBloom, SignableTransaction,
     Signed, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy, TxReceipt,
 };
-use alloy_eips::eip2718::Typed2718;
+use alloy_eips::eip2718::{Encodable2718, Typed2718};
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_eips::eip7702::{Authorization, SignedAuthorization};
-use alloy_primitives::{Address, B256, Bloom, Bytes, Log, Signature, TxKind, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, Signature, TxKind, U256};
 use k256::ecdsa::SigningKey;
-use paywatch_chain_evm::{Fault, ProvenBlock, Rules, prove};
-use paywatch_domain::{BlockHash, BlockRef};
 use serde_json::{Value, json};
+
+pub(crate) use super::shape::Built;
+use super::shape::{Entry, assemble};
 
 type Envelope = EthereumTxEnvelope<TxEip4844>;
 
@@ -62,30 +63,6 @@ impl Plan {
             succeeds: false,
             ..self
         }
-    }
-}
-
-/// A block with its receipts, as answers.
-#[derive(Clone)]
-pub(crate) struct Built {
-    pub(crate) at: BlockRef,
-    pub(crate) block: Value,
-    pub(crate) receipts: Value,
-}
-
-impl Built {
-    pub(crate) fn prove(&self) -> Result<ProvenBlock, Fault> {
-        self.prove_by(Rules::default())
-    }
-
-    pub(crate) fn prove_by(&self, rules: Rules) -> Result<ProvenBlock, Fault> {
-        let [block, receipts] = [&self.block, &self.receipts].map(Value::to_string);
-        prove(rules, &self.at, block.as_bytes(), receipts.as_bytes())
-    }
-
-    /// The hash of the transaction at this place.
-    pub(crate) fn hash(&self, number: usize) -> String {
-        text(&self.block["transactions"][number]["hash"])
     }
 }
 
@@ -223,17 +200,31 @@ pub(crate) fn build(plans: &[Plan], withdrawals: &[Withdrawal]) -> Built {
     let receipts: Vec<ReceiptEnvelope> = numbered
         .map(|(number, plan)| receipt(plan, 50_000 * (number + 1)))
         .collect();
-    let mut logs_bloom = Bloom::ZERO;
-    for receipt in &receipts {
-        logs_bloom.accrue_bloom(receipt.logs_bloom());
+    let entries: Vec<Entry> = transactions
+        .iter()
+        .zip(&receipts)
+        .map(|(transaction, receipt)| entry(transaction, receipt))
+        .collect();
+    let built = assemble(header(withdrawals), &entries, Some(withdrawals));
+    // The roots are those of the other implementation.
+    let roots = [
+        (
+            "transactionsRoot",
+            calculate_transaction_root(&transactions),
+        ),
+        ("receiptsRoot", calculate_receipt_root(&receipts)),
+    ];
+    for (name, root) in roots {
+        assert_eq!(built.block[name], json!(root));
     }
-    let header = Header {
+    built
+}
+
+fn header(withdrawals: &[Withdrawal]) -> Header {
+    Header {
         parent_hash: B256::repeat_byte(0x11),
         beneficiary: account(0xfee),
-        transactions_root: calculate_transaction_root(&transactions),
-        receipts_root: calculate_receipt_root(&receipts),
         withdrawals_root: Some(calculate_withdrawals_root(withdrawals)),
-        logs_bloom,
         number: 1_000,
         timestamp: 1_700_000_000,
         gas_limit: 30_000_000,
@@ -244,73 +235,32 @@ pub(crate) fn build(plans: &[Plan], withdrawals: &[Withdrawal]) -> Built {
         parent_beacon_block_root: Some(B256::repeat_byte(0x22)),
         requests_hash: Some(B256::repeat_byte(0x33)),
         ..Header::default()
-    };
-    answers(&header, &transactions, &receipts, withdrawals)
+    }
 }
 
-fn answers(
-    header: &Header,
-    transactions: &[Envelope],
-    receipts: &[ReceiptEnvelope],
-    withdrawals: &[Withdrawal],
-) -> Built {
-    let hash = header.hash_slow();
-    let place = |value: &mut Value, number: usize| {
-        value["blockHash"] = json!(hash);
-        value["blockNumber"] = json!(format!("{:#x}", header.number));
-        value["transactionIndex"] = json!(format!("{number:#x}"));
-    };
-    let mut block = serde_json::to_value(header).unwrap();
-    block["hash"] = json!(hash);
-    block["uncles"] = json!([]);
-    block["withdrawals"] = serde_json::to_value(withdrawals).unwrap();
-    let listed = transactions
-        .iter()
-        .enumerate()
-        .map(|(number, transaction)| {
-            let mut value = serde_json::to_value(transaction).unwrap();
-            value["from"] = json!(payer());
-            place(&mut value, number);
-            value
-        });
-    block["transactions"] = listed.collect();
-    let mut log_index = 0;
-    let pairs = transactions.iter().zip(receipts).enumerate();
-    let listed = pairs.map(|(number, (transaction, receipt))| {
-        let mut value = json!({
+fn entry(transaction: &Envelope, receipt: &ReceiptEnvelope) -> Entry {
+    let mut answer = serde_json::to_value(transaction).unwrap();
+    answer["from"] = json!(payer());
+    Entry {
+        transaction: answer,
+        bytes: Some(transaction.encoded_2718()),
+        receipt: json!({
             "type": format!("{:#x}", transaction.ty()),
             "status": if receipt.status() { "0x1" } else { "0x0" },
             "cumulativeGasUsed": format!("{:#x}", receipt.cumulative_gas_used()),
-            "logsBloom": receipt.logs_bloom(),
-            "transactionHash": transaction.hash(),
             "from": payer(),
-        });
-        place(&mut value, number);
-        let logs = receipt.logs().iter().map(|log| {
-            let mut value = json!({
-                "address": log.address,
-                "topics": log.topics(),
-                "data": log.data.data,
-                "transactionHash": transaction.hash(),
-                "logIndex": format!("{log_index:#x}"),
-                "removed": false,
-            });
-            log_index += 1;
-            place(&mut value, number);
-            value
-        });
-        value["logs"] = logs.collect();
-        value
-    });
-    let receipts = listed.collect();
-    Built {
-        at: BlockRef {
-            height: header.number,
-            hash: BlockHash::new(&hash.to_string()),
-        },
-        block,
-        receipts,
+        }),
+        receipt_bytes: Some(receipt.encoded_2718()),
+        logs: receipt.logs().to_vec(),
     }
+}
+
+/// A signed transaction of a plan with its receipt, to stand at this place of a block of any chain.
+pub(crate) fn planned(plan: &Plan, number: u64) -> Entry {
+    entry(
+        &envelope(plan, number),
+        &receipt(plan, 50_000 * (number + 1)),
+    )
 }
 
 /// A log as an honest token writes it.

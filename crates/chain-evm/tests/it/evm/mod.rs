@@ -2,9 +2,11 @@
 
 mod addresses;
 mod built;
+mod chains;
 mod lies;
 mod recorded;
 mod refused_keys;
+mod shape;
 mod source;
 mod traces;
 mod transfers;

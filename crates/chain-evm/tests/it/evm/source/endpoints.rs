@@ -6,11 +6,10 @@ use anyhow::Result;
 use paywatch_chain::Source;
 use paywatch_chain_evm::{Config, EvmSource, TraceKind};
 use paywatch_domain::BlockRef;
-use paywatch_testkit::{Anvil, Argument};
+use paywatch_testkit::{Anvil, Argument, Deployed, Exchange, Liar, Told};
 use serde_json::{Value, json};
 
-use super::liar::{Exchange, Liar, Told};
-use super::support::{Deployed, account, assets, config, credits, read, source, tip, to, watching};
+use super::support::{account, assets, config, credits, read, source, tip, to, watching};
 
 /// A node with a block in which a contract pays two accounts and somebody pays a third one.
 async fn paid() -> Result<(Anvil, BlockRef, [String; 3])> {

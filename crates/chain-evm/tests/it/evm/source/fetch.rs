@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use paywatch_chain::Source;
 use paywatch_chain_evm::{Config, EvmSource, TraceKind};
-use paywatch_testkit::{Anvil, Argument};
-use serde_json::json;
+use paywatch_testkit::{Anvil, Argument, Deployed};
 
-use super::support::{Deployed, account, config, credits, read, source, tip, to, watching};
+use super::support::{account, config, credits, read, source, tip, to, watching};
 
 /// A source that may use these traces.
 fn tracing_by(node: &Anvil, traces: impl IntoIterator<Item = TraceKind>) -> Result<EvmSource> {
@@ -30,10 +29,7 @@ async fn every_kind_of_trace_finds_what_was_paid() -> Result<()> {
     let salted = |payee: &str| [Argument::Word([7; 32]), to(payee)];
     let [plain, first, second, undone, ended, forwarded, failed] =
         ["1", "2", "3", "4", "5", "6", "7"].map(account);
-    let place = factory.data("place", &salted(&forwarded))?;
-    let place = json!([{"to": factory.address, "data": place}, "latest"]);
-    let place = node.rpc("eth_call", place).await?;
-    let place = format!("0x{}", &place.as_str().unwrap()[26..]);
+    let place = factory.account(&node, "place", &salted(&forwarded)).await?;
     node.pay(&place, 13).await?;
     node.mine(1).await?;
 

@@ -7,11 +7,10 @@ use paywatch_chain::{Holder, Holding, Source};
 use paywatch_chain_evm::address::parse_address;
 use paywatch_chain_evm::{Config, EvmSource, Rules};
 use paywatch_domain::{Account, Amount, BlockHash, BlockRef, Flows, Mark, Verdict};
-use paywatch_testkit::{Anvil, AnvilOptions, Argument};
+use paywatch_testkit::{Anvil, AnvilOptions, Argument, Deployed, Liar};
 use serde_json::json;
 
-use super::liar::Liar;
-use super::support::{Deployed, account, block_at, config, read, source, tip, watching};
+use super::support::{account, block_at, config, read, source, tip, watching};
 
 fn without_traces(url: &str) -> Result<EvmSource> {
     Ok(EvmSource::new(Config {

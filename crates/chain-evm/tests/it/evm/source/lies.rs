@@ -3,11 +3,10 @@
 use anyhow::Result;
 use paywatch_chain::{Block, Retry, Source, SourceError};
 use paywatch_domain::BlockRef;
-use paywatch_testkit::{Anvil, Argument};
+use paywatch_testkit::{Anvil, Argument, Deployed, Exchange, Liar, Told};
 use serde_json::{Value, json};
 
-use super::liar::{Exchange, Liar, Told};
-use super::support::{Deployed, account, credits, read, source, tip, to, watching};
+use super::support::{account, credits, read, source, tip, to, watching};
 
 const BLOCK: &str = "eth_getBlockByHash";
 const RECEIPTS: &str = "eth_getBlockReceipts";

@@ -3,9 +3,11 @@
 mod endpoints;
 mod fetch;
 mod holdings;
-mod liar;
+mod hostile;
 mod lies;
 mod node;
 mod support;
 mod tokens;
 mod wait;
+
+pub(crate) use support::{assets, config, credits, read};

@@ -10,9 +10,9 @@ use paywatch_chain::rpc::Budget;
 use paywatch_chain::{Located, Source, SourceError};
 use paywatch_chain_evm::{Capabilities, Config, EvmSource, TraceKind};
 use paywatch_domain::{BlockHash, BlockHint, BlockRef, Mark, TxId};
-use paywatch_testkit::{Anvil, AnvilOptions};
+use paywatch_testkit::{Anvil, AnvilOptions, Deployed};
 
-use super::support::{Deployed, account, assets, block_at, config, read, source, tip, watching};
+use super::support::{account, assets, block_at, config, read, source, tip, watching};
 
 #[tokio::test]
 async fn health_tells_version_and_tip_and_what_is_offered() -> Result<()> {

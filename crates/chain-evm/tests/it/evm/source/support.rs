@@ -8,7 +8,7 @@ use paywatch_chain::{Block, Source, SourceError, WatchTable};
 use paywatch_chain_evm::address::parse_address;
 use paywatch_chain_evm::{Assets, Config, EvmSource, Rules, TraceKind};
 use paywatch_domain::{Amount, Asset, AssetKind, BlockHash, BlockRef, Mark};
-use paywatch_testkit::{Anvil, Argument, Contract};
+use paywatch_testkit::{Anvil, Argument};
 
 /// The coin of 18 decimals, and tokens by symbol, contract and decimals.
 pub(crate) fn assets(tokens: &[(&str, &str, u8)]) -> Assets {
@@ -96,37 +96,6 @@ pub(crate) fn credits(block: &Block) -> Vec<(String, String, String, String)> {
             )
         })
         .collect()
-}
-
-/// A contract on the chain.
-pub(crate) struct Deployed {
-    contract: Contract,
-    pub(crate) address: String,
-}
-
-impl Deployed {
-    pub(crate) async fn new(node: &Anvil, name: &str, wei: u128) -> Result<Self> {
-        let contract = Contract::named(name).await?;
-        let address = node.deploy(&contract, &[], wei).await?;
-        Ok(Self { contract, address })
-    }
-
-    /// Sends a call; gives the hash of the transaction.
-    pub(crate) async fn call(
-        &self,
-        node: &Anvil,
-        method: &str,
-        arguments: &[Argument],
-        wei: u128,
-    ) -> Result<String> {
-        let place = (&self.contract, self.address.as_str());
-        node.call(place, method, arguments, wei).await
-    }
-
-    /// The data of a call.
-    pub(crate) fn data(&self, method: &str, arguments: &[Argument]) -> Result<String> {
-        self.contract.call(method, arguments)
-    }
 }
 
 pub(crate) fn to(account: &str) -> Argument {

@@ -4,9 +4,9 @@ use anyhow::Result;
 use paywatch_chain::Source;
 use paywatch_chain_evm::address::{address_text, parse_address};
 use paywatch_chain_evm::{Config, EvmSource};
-use paywatch_testkit::{Anvil, Argument};
+use paywatch_testkit::{Anvil, Argument, Deployed};
 
-use super::support::{Deployed, account, assets, config, credits, read, tip, to, watching};
+use super::support::{account, assets, config, credits, read, tip, to, watching};
 
 /// What is called on a token, and the amounts that are credited with their places.
 type Case<'a> = (&'a str, &'a str, Vec<Argument>, &'a [(&'a str, &'a str)]);

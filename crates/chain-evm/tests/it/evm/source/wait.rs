@@ -8,13 +8,12 @@ use futures_util::{SinkExt, StreamExt};
 use paywatch_chain::Source;
 use paywatch_chain::rpc::Credentials;
 use paywatch_chain_evm::{Config, EvmSource};
-use paywatch_testkit::Anvil;
+use paywatch_testkit::{Anvil, Liar};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::liar::Liar;
 use super::support::{config, source, tip};
 
 /// Far beyond what a busy machine needs; waits end when something happens.
