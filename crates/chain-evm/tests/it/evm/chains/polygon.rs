@@ -1,4 +1,4 @@
-//! Polygon PoS: state that comes from Ethereum is a transaction at the end of a block. Since PIP-74 it is of type
+//! Polygon: state that comes from Ethereum is a transaction at the end of a block. Since PIP-74 it is of type
 //! 0x7f and stands under the roots and in the bloom; before that it was listed like a signed one, under a hash of
 //! its own and outside of everything that the block's hash commits to.
 //!
