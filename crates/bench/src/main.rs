@@ -30,6 +30,7 @@ mod progress;
 mod scan;
 mod shop;
 mod sim;
+mod solana;
 mod stage;
 mod table;
 mod watch;
@@ -117,6 +118,9 @@ enum Benchmark {
     /// The chain worker over blocks of an EVM node, against a program that asks for the logs of its
     /// addresses: speed with either kind of trace, requests and calls.
     EvmCatchUpLogs,
+    /// A full Solana block from bytes to transfers, against JSON values and the types of Solana's own client;
+    /// and for a million watched keys, against a thousand.
+    SolanaBlock,
     /// Chain events of simulated worlds with all their faults, against bare commits.
     SimEvents,
 }
@@ -145,6 +149,9 @@ each 100 of 10,000 addresses, measured over 20 blocks \
 (evm_catch_up_logs); the same for a watcher that may use trace_block alone, which this node answers from memory, while \
 it runs a block again for every other trace (evm_catch_up_flat). evm_requests, evm_calls: what both \
 ask the node, counted between them; a request may hold several calls.
+solana_block: a made-up block of 1,200 transactions with 12 accounts and 2 token accounts each, in the mode `accounts`, from \
+bytes to transfers on one core at 1,000,000 keys. Baselines: serde_json::Value; the types of Solana's own client, \
+which makes them of such values (solana_block_typed, and in milliseconds solana_block_ms). solana_watch: the same with cold caches (baseline: 1,000 keys).
 sim: chain events that simulated worlds commit in a second of one core, with everything that the simulator \
 does around them (baseline: commits of one changed row by the same driver to the same kind of file).";
 
@@ -238,6 +245,9 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
     if against.anything() {
         let blocks = pick(None, EVM_BLOCKS, EVM_BLOCKS_QUICK);
         rows.extend(evm::measure(blocks, rounds, against).await?);
+    }
+    if wanted(Benchmark::SolanaBlock) {
+        rows.extend(solana::measure(rounds)?);
     }
     if wanted(Benchmark::SimEvents) {
         rows.push(sim::measure(rounds)?);
