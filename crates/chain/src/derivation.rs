@@ -41,13 +41,22 @@ pub struct Sibling {
     pub key: Vec<u8>,
 }
 
+/// Addresses that somebody else made, in the order in which they are handed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressPool {
+    /// What stands for all of them.
+    pub key: WalletKey,
+    /// The addresses, each once.
+    pub addresses: Vec<String>,
+}
+
 /// Why key material or an index cannot be used. Never contains the material itself.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// A private key, seed or seed phrase. Nothing of it is kept or logged.
     #[error(
-        "this is {what}, which must never leave the wallet; paywatch needs the public key \
-         (xpub, zpub or a public descriptor), and never a private one"
+        "this is {what}, which must never leave the wallet; paywatch needs what is public (an \
+         extended public key, a descriptor or addresses), and never anything private"
     )]
     Private {
         /// What it looks like, for example `an extended private key`.
@@ -79,8 +88,41 @@ pub enum KeyError {
         /// What it is, and what to give instead.
         detail: String,
     },
+    /// An address for which no private key can sign.
+    #[error(
+        "{address} is not on the curve: no private key can sign for it, because it belongs to a \
+         program or is an account of tokens; give the wallet's own address"
+    )]
+    OffCurve {
+        /// The address.
+        address: String,
+    },
+    /// A part that must be secret, and that others can guess.
+    #[error("the {what} can be guessed: {detail}")]
+    Guessable {
+        /// Which part.
+        what: &'static str,
+        /// Why, and what to do.
+        detail: &'static str,
+    },
+    /// A line of a file of addresses that cannot stand.
+    #[error("line {line} of the file of addresses: {detail}")]
+    PoolLine {
+        /// The number of the line, from 1.
+        line: usize,
+        /// A stable code for what it is.
+        code: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A file of addresses that is not as it was made.
+    #[error("the file of addresses is not whole: {detail}")]
+    PoolTruncated {
+        /// What is missing.
+        detail: String,
+    },
     /// Not key material at all.
-    #[error("not an extended public key or a descriptor: {detail}")]
+    #[error("not public key material: {detail}")]
     Malformed {
         /// What is wrong.
         detail: String,
@@ -102,6 +144,10 @@ impl KeyError {
             Self::Checksum { .. } => "key_checksum",
             Self::Hardened { .. } => "key_hardened_step",
             Self::Unsupported { .. } => "key_unsupported",
+            Self::OffCurve { .. } => "address_off_curve",
+            Self::Guessable { .. } => "key_guessable",
+            Self::PoolLine { code, .. } => code,
+            Self::PoolTruncated { .. } => "pool_truncated",
             Self::Malformed { .. } => "key_malformed",
             Self::Index { .. } => "key_index_exhausted",
         }
@@ -112,6 +158,12 @@ impl KeyError {
 pub trait Derivation: Send + Sync + 'static {
     /// The family it serves.
     fn family(&self) -> Family;
+
+    /// What a merchant gave, with a secret of `random` where the material needs one and none was given.
+    /// Done once, before [`parse`](Self::parse).
+    fn completed(&self, text: &str, _random: &[u8; 32]) -> String {
+        text.to_owned()
+    }
 
     /// Reads what a merchant gave. `test` tells whether a key for test networks is wanted.
     fn parse(&self, text: &str, test: bool) -> Result<WalletKey, KeyError>;
@@ -133,6 +185,33 @@ pub trait Derivation: Send + Sync + 'static {
         index: u32,
         chain: &ChainName,
     ) -> Result<Vec<Sibling>, KeyError>;
+
+    /// Whether two stored keys are one: their addresses are the same, or money for one is taken for money
+    /// of the other.
+    fn is_same(&self, one: &str, other: &str, chain: &ChainName) -> Result<bool, KeyError> {
+        let first = |canonical| Ok(self.derive(canonical, 0, chain)?.address);
+        Ok(first(one)? == first(other)?)
+    }
+
+    /// Reads a file of addresses that a wallet of the merchant made, and finds all of it good.
+    fn pool(&self, _text: &str) -> Result<AddressPool, KeyError> {
+        let detail = format!(
+            "files of addresses on {} chains; give an extended public key",
+            self.family().as_str()
+        );
+        Err(KeyError::Unsupported { detail })
+    }
+
+    /// An address of a pool at its place in it, in the form of one chain.
+    fn pooled(
+        &self,
+        address: &str,
+        _position: u32,
+        _chain: &ChainName,
+    ) -> Result<DerivedAddress, KeyError> {
+        let detail = format!("a pool that holds {address}");
+        Err(KeyError::Unsupported { detail })
+    }
 
     /// The payment URI for an address and an exact amount of an asset, for example BIP21 or ERC-681.
     fn payment_uri(&self, asset: &Asset, address: &str, amount: Amount) -> String;

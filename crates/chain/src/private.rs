@@ -9,6 +9,9 @@ use base58ck as base58;
 /// one may have been forgotten.
 const PHRASE_WORDS: std::ops::RangeInclusive<usize> = 11..=33;
 
+/// Fewest numbers in a row that are taken for a key in bytes: it has 32 or 64, and some may be missing.
+const KEY_NUMBERS: usize = 24;
+
 /// What private material `text` contains, in words for people; `None` when it contains none.
 pub fn private_material(text: &str) -> Option<&'static str> {
     if has_phrase(text) {
@@ -17,6 +20,14 @@ pub fn private_material(text: &str) -> Option<&'static str> {
     let whole = text.trim();
     if is_hexadecimal(whole) && matches!(hexadecimal(whole).len(), 32 | 64 | 128) {
         return Some("a private key or seed in hexadecimal");
+    }
+    if has_key_numbers(whole) {
+        return Some("a private key as a list of numbers");
+    }
+    // CIP-5: the names of everything private end like this.
+    let small = whole.to_ascii_lowercase();
+    if ["_sk1", "_xsk1"].iter().any(|name| small.contains(name)) {
+        return Some("an extended private key");
     }
     let taproot = ["tr(", "rawtr("]
         .iter()
@@ -49,6 +60,8 @@ fn private_word(word: &str, taproot: bool) -> Option<&'static str> {
         (51, Some(b'5' | b'9')) | (52, Some(b'K' | b'L' | b'c')) => {
             return Some("a private key in wallet import format");
         }
+        // 64 bytes, which on Solana are a private key with its public one.
+        (85..=89, _) => return Some("a private key of Solana"),
         (58, Some(b'6')) if start.starts_with("6p") => return Some("an encrypted private key"),
         _ => {}
     }
@@ -72,6 +85,22 @@ fn is_hexadecimal(word: &str) -> bool {
 
 fn hexadecimal(word: &str) -> &str {
     word.strip_prefix("0x").unwrap_or(word)
+}
+
+/// A row of numbers that are bytes, as files of keys hold them.
+fn has_key_numbers(text: &str) -> bool {
+    let is_between = |letter: char| letter.is_whitespace() || matches!(letter, ',' | '[' | ']' | '"');
+    let mut count = 0_usize;
+    for number in text.split(is_between).filter(|part| !part.is_empty()) {
+        count = match number.parse::<u8>() {
+            Ok(_) => count.saturating_add(1),
+            Err(_) => 0,
+        };
+        if KEY_NUMBERS <= count {
+            return true;
+        }
+    }
+    false
 }
 
 /// A row of words without anything else between them, numbered or not, in any language.
@@ -105,6 +134,7 @@ mod tests {
         let numbered = (1..=12).fold(String::new(), |text, number| {
             text + &format!("{number}. abandon\n")
         });
+        let numbers: Vec<String> = (0..64_u8).map(|byte| byte.wrapping_mul(37).to_string()).collect();
         let of_another_coin = "Ltpv71G8qDifUiNetP6nmxPA5STrUVmv2J9YSmXajv8VsYBUyuPhvN9xCaQrfX2wo5xxJNtEazYCFRUu5FmokYMM79pcqz8pcdo4rNXAFPgyB4k";
         let texts: &[(&str, &str)] = &[
             (XPRV, "extended"),
@@ -168,6 +198,16 @@ mod tests {
             (&format!("pkh({XPRV}/0/*)#abcdefgh"), "extended"),
             (&numbered, "phrase"),
             (&"あいこくしん ".repeat(12), "phrase"),
+            (
+                "5MaiiCavjCmn9Hs1o3eznqDEhRwxo7pXiAYez7keQUviUkauRiTMD8DrESdrNjN8zd9mTmVhRvBJeg5vhyvgrAhG",
+                "Solana",
+            ),
+            (&format!("[{}]", numbers.join(",")), "list of numbers"),
+            (&numbers.join(" "), "list of numbers"),
+            (&format!("key: [\n  {}", numbers.get(..31).unwrap().join(",\n  ")), "list of numbers"),
+            ("acct_xsk1hqqqq", "extended"),
+            ("Root_XSK1HQQQQ", "extended"),
+            ("addr_sk1hqqqq", "extended"),
         ];
         for (text, expected) in texts {
             let found = private_material(text).unwrap_or_else(|| panic!("accepted: {text}"));
@@ -183,6 +223,9 @@ mod tests {
             "tr(a60869f0dbcf1dc659c9cecbaf8050135ea9e8cdc487053f1dc6880949dc684c)",
             "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu",
             "1BoatSLRHtKNngkdXEeobR76b53LETtpyT",
+            "mvines9iiHiQTysrwkJjGf2gb9Ex9jXJX8ns3qwf2kN",
+            "acct_xvk1hqqqq",
+            "[1, 2, 3]",
             "",
             "please give me an invoice",
             "wpkh",

@@ -6,6 +6,10 @@ pub const AMOUNT_CHARS_MAX: usize = 96;
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of an invoice's metadata as JSON.
 pub const METADATA_BYTES_MAX: usize = 8 * 1024;
+/// Addresses of one file of a pool; as text with its JSON they fit into a request body.
+pub const POOL_ADDRESSES_MAX: usize = 5_000;
+/// Characters of such a file.
+pub const POOL_CHARS_MAX: usize = 240_000;
 /// Payment options of one invoice.
 pub const OPTIONS_MAX: usize = 16;
 /// Characters of an order id, a label and similar short texts.
@@ -125,6 +129,9 @@ pub const POOL_NEWS_MS: i64 = 10 * 60 * 1000;
 
 const _: () = {
     assert!(METADATA_BYTES_MAX < BODY_BYTES_MAX);
+    // An address has at most 44 characters, and its line feed two in JSON.
+    assert!(POOL_ADDRESSES_MAX * 46 < POOL_CHARS_MAX);
+    assert!(POOL_CHARS_MAX < BODY_BYTES_MAX);
     assert!(PREFETCH_BLOCKS_MAX <= CHAIN_EVENT_BLOCKS_MAX);
     assert!(PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX);
     assert!(INVOICE_DUST_MAX < INVOICE_TRANSFERS_MAX);

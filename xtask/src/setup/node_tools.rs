@@ -1,5 +1,6 @@
-//! Libraries for Node: the verifier of Standard Webhooks and a second implementation of addresses, which
-//! the tests compare with, the compiler of their contracts, and what their Solana payer is made of.
+//! Libraries for Node: the verifier of Standard Webhooks, second implementations of addresses and the
+//! reader of Solana Pay URIs, which the tests compare with, the compiler of their contracts, and what
+//! their Solana payer is made of.
 
 use super::{Part, debian};
 use crate::{paths, run};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The first one names the part; the tests are written against these releases.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 12] = [
     ("standardwebhooks", "1.1.1"),
     ("bitcoinjs-lib", "7.0.5"),
     ("bip32", "5.0.1"),
@@ -17,6 +18,10 @@ const PACKAGES: [(&str, &str); 8] = [
     ("solc", "0.8.37"),
     ("@solana/web3.js", "1.99.0"),
     ("@solana/spl-token", "0.4.15"),
+    ("@stricahq/bip32ed25519", "1.1.2"),
+    ("bech32", "2.0.0"),
+    ("@solana/kit", "6.10.0"),
+    ("@solana/pay", "1.0.16"),
 ];
 
 /// Gives the folder `node_modules` that holds the packages.

@@ -1,11 +1,15 @@
 //! One folder, so that the name of every test tells the family.
 
 mod absent;
+mod addresses;
 mod cluster;
 mod identity;
 mod lies;
 mod links;
 mod node;
 mod payments;
+mod pools;
+mod references;
+mod refused_keys;
 mod support;
 mod wait;

@@ -1,0 +1,54 @@
+//! Addresses: public keys of ed25519 as text
+//! (<https://solana.com/docs/core/accounts#account-address>).
+
+use base58ck as base58;
+use curve25519_dalek::edwards::CompressedEdwardsY;
+
+/// Letters of the shortest address and of the longest.
+const CHARS: std::ops::RangeInclusive<usize> = 32..=44;
+
+/// Why a text is not an address that a wallet can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Not 32 bytes in base58.
+    #[error("an address is 32 bytes in base58: 32 to 44 letters and digits")]
+    Malformed,
+    /// No private key can sign for it: the address of a program, of an account of tokens, or a mistake.
+    #[error(
+        "this address is not on the curve, so no private key can sign for it: it belongs to a program \
+         or is an account of tokens; give the wallet's own address"
+    )]
+    OffCurve,
+}
+
+/// Reads 32 bytes of base58, whatever they are: an address, a mint, a reference. They have one text form
+/// only, and it has no checksum.
+pub fn parse_bytes(text: &str) -> Result<[u8; 32], AddressError> {
+    if !CHARS.contains(&text.len()) {
+        return Err(AddressError::Malformed);
+    }
+    let bytes = base58::decode(text).map_err(|_| AddressError::Malformed)?;
+    bytes.try_into().map_err(|_| AddressError::Malformed)
+}
+
+/// Reads an address that a private key can sign for.
+pub fn parse_address(text: &str) -> Result<[u8; 32], AddressError> {
+    let bytes = parse_bytes(text)?;
+    if is_key(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(AddressError::OffCurve)
+    }
+}
+
+/// The text of an address.
+pub fn address_text(bytes: &[u8; 32]) -> String {
+    base58::encode(bytes)
+}
+
+/// Whether a private key can have this public one: a point of the curve that is not one of the eight for
+/// which anybody can sign (the text of only ones, which is the system program, is among them).
+fn is_key(bytes: &[u8; 32]) -> bool {
+    let point = CompressedEdwardsY(*bytes).decompress();
+    point.is_some_and(|point| !point.is_small_order())
+}
