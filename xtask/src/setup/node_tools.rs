@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The first one names the part; the tests are written against these releases.
-const PACKAGES: [(&str, &str); 12] = [
+const PACKAGES: [(&str, &str); 14] = [
     ("standardwebhooks", "1.1.1"),
     ("bitcoinjs-lib", "7.0.5"),
     ("bip32", "5.0.1"),
@@ -21,6 +21,8 @@ const PACKAGES: [(&str, &str); 12] = [
     ("@stricahq/bip32ed25519", "1.1.2"),
     ("bech32", "2.0.0"),
     ("@solana/kit", "6.10.0"),
+    ("@solana-program/system", "0.12.2"),
+    ("@solana-program/token", "0.12.0"),
     ("@solana/pay", "1.0.16"),
 ];
 
