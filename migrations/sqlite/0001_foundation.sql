@@ -65,6 +65,18 @@ CREATE TABLE key_counters (
     next_index BIGINT NOT NULL               -- first index that was never handed out
 );
 
+-- Addresses that a merchant's own wallet made, for wallets of the kind address_pool. Append-only; each is
+-- handed out once, in their order.
+CREATE TABLE pool_addresses (
+    wallet   BIGINT NOT NULL REFERENCES wallets (id), -- whose pool it is in
+    position BIGINT NOT NULL,                -- place in the order, from 0; the index that the wallet's counter gives
+    family   TEXT NOT NULL,                  -- chain family; an address is in one pool of it
+    address  TEXT NOT NULL,                  -- as the merchant gave it
+    seal     BLOB NOT NULL,                    -- MAC under the master key over wallet, position and address
+    PRIMARY KEY (wallet, position),
+    UNIQUE (family, address)
+);
+
 -- Invoices: terms that never change, and what was last said about them.
 CREATE TABLE invoices (
     id            INTEGER PRIMARY KEY,       -- internal key

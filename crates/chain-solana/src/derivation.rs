@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use paywatch_chain::{
     AddressPool, Derivation, DerivedAddress, KeyError, Sibling, WalletKey, private_material,
 };
-use paywatch_domain::{Amount, Asset, ChainName, Family, TxId, limits};
+use paywatch_domain::{Amount, Asset, ChainName, Entropy, Family, TxId, limits};
 
 use crate::key::AccountKey;
 use crate::pay::{self, PayWallet};
@@ -98,8 +98,8 @@ impl Derivation for SolanaDerivation {
         Family::Solana
     }
 
-    fn completed(&self, text: &str, random: &[u8; 32]) -> String {
-        pay::salted(text, random)
+    fn completed(&self, text: &str, entropy: &mut dyn Entropy) -> String {
+        pay::salted(text, entropy)
     }
 
     fn parse(&self, text: &str, _: bool) -> Result<WalletKey, KeyError> {

@@ -4,6 +4,7 @@
 use base58ck as base58;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use paywatch_chain::KeyError;
+use paywatch_domain::Entropy;
 use sha2::{Digest, Sha256};
 
 use crate::address::{AddressError, address_text, parse_address};
@@ -31,14 +32,15 @@ pub(crate) fn is_meant(text: &str) -> bool {
     parse_address(recipient) != Err(AddressError::Malformed)
 }
 
-/// The wallet of a bare address with this salt; other texts stay what they are.
-pub(crate) fn salted(text: &str, salt: &[u8; 32]) -> String {
+/// The wallet of a bare address with a salt that is drawn; other texts stay what they are.
+pub(crate) fn salted(text: &str, entropy: &mut dyn Entropy) -> String {
     let text = text.trim();
-    if parse_address(text).is_ok() {
-        format!("{text}{SALT}{}", base58::encode(salt))
-    } else {
-        text.to_owned()
+    if parse_address(text).is_err() {
+        return text.to_owned();
     }
+    let mut salt = [0; 32];
+    entropy.fill(&mut salt);
+    format!("{text}{SALT}{}", base58::encode(&salt))
 }
 
 /// The parts of an address with a reference; `None` for a plain address.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use paywatch_chain::{AddressPool, KeyError, WalletKey, private_material};
+use paywatch_chain::{ADDRESS_POOL, AddressPool, KeyError, WalletKey, private_material};
 use paywatch_domain::limits;
 use sha2::{Digest, Sha256};
 
@@ -45,7 +45,7 @@ pub(crate) fn read(text: &str) -> Result<AddressPool, KeyError> {
     let fingerprint = hash.get(..8).unwrap_or_default().to_owned();
     Ok(AddressPool {
         key: WalletKey {
-            kind: "address_pool",
+            kind: ADDRESS_POOL,
             canonical: format!("{CANONICAL}{hash}"),
             node: hash,
             fingerprint,

@@ -1,6 +1,9 @@
 //! From a merchant's public key material to addresses.
 
-use paywatch_domain::{Amount, Asset, ChainName, Family, TxId};
+use paywatch_domain::{Amount, Asset, ChainName, Entropy, Family, TxId};
+
+/// The kind of a wallet whose addresses are not derived: they stand in a table.
+pub const ADDRESS_POOL: &str = "address_pool";
 
 /// Public key material that was read and found good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,9 +162,9 @@ pub trait Derivation: Send + Sync + 'static {
     /// The family it serves.
     fn family(&self) -> Family;
 
-    /// What a merchant gave, with a secret of `random` where the material needs one and none was given.
-    /// Done once, before [`parse`](Self::parse).
-    fn completed(&self, text: &str, _random: &[u8; 32]) -> String {
+    /// What a merchant gave, with a secret drawn where the material needs one and none was given. Done
+    /// once, before [`parse`](Self::parse).
+    fn completed(&self, text: &str, _entropy: &mut dyn Entropy) -> String {
         text.to_owned()
     }
 

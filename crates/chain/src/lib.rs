@@ -16,7 +16,9 @@ pub mod watch;
 
 pub use block::{Block, Credit, Outflow, Pool, Spenders, Vetting};
 pub use compute::Compute;
-pub use derivation::{AddressPool, Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
+pub use derivation::{
+    ADDRESS_POOL, AddressPool, Derivation, DerivedAddress, KeyError, Sibling, WalletKey,
+};
 pub use error::{Retry, SourceError};
 pub use pool::EndpointPool;
 pub use private::private_material;

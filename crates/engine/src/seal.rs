@@ -11,6 +11,7 @@ use paywatch_wire::stored::finality_to_json;
 const INVOICE: &str = "invoice-seal";
 const OPTION: &str = "option-seal";
 const WALLET: &str = "wallet-seal";
+const POOL: &str = "pool-address-seal";
 
 /// Seals what an invoice promises as a whole: its times, and which options it has.
 pub(crate) fn invoice(master: &MasterKey, dossier: &Dossier) -> [u8; 32] {
@@ -136,5 +137,35 @@ impl WalletFields<'_> {
     /// Whether a wallet is as it was registered or confirmed.
     pub(crate) fn holds(&self, master: &MasterKey, seal: &[u8]) -> bool {
         self.with_fields(|fields| master.verify(WALLET, fields, seal))
+    }
+}
+
+/// What the seal of an address in a pool covers: whose it is, its place, and itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolFields<'a> {
+    pub(crate) merchant: &'a str,
+    pub(crate) wallet: &'a str,
+    pub(crate) position: u32,
+    pub(crate) address: &'a str,
+}
+
+impl PoolFields<'_> {
+    fn with_fields<T>(&self, run: impl FnOnce(&[&[u8]]) -> T) -> T {
+        run(&[
+            self.merchant.as_bytes(),
+            self.wallet.as_bytes(),
+            &self.position.to_be_bytes(),
+            self.address.as_bytes(),
+        ])
+    }
+
+    /// Seals an address of a pool.
+    pub(crate) fn seal(&self, master: &MasterKey) -> [u8; 32] {
+        self.with_fields(|fields| master.mac(POOL, fields))
+    }
+
+    /// Whether an address stands where the merchant put it.
+    pub(crate) fn holds(&self, master: &MasterKey, seal: &[u8]) -> bool {
+        self.with_fields(|fields| master.verify(POOL, fields, seal))
     }
 }

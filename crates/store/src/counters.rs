@@ -14,16 +14,23 @@ statements! {
         ON CONFLICT (node) DO UPDATE SET next_index = $2 WHERE key_counters.next_index < $2";
 }
 
-/// The highest index of a child that is not hardened (BIP 32).
-const INDEX_MAX: u32 = 0x7fff_ffff;
+/// Behind the highest index of a child that is not hardened (BIP 32).
+pub const INDEX_END: u32 = 0x8000_0000;
 
-/// Takes the next `count` indexes of a node, never below `at_least`; answers the first of them. None of
-/// them is ever handed out again.
+/// Takes the next `count` indexes of a node, never below `at_least` and all of them below `end`; answers the
+/// first of them. None of them is ever handed out again.
 ///
 /// # Errors
 ///
-/// [`StoreError::Conflict`] `node_exhausted` when the node has not that many indexes left.
-pub async fn take(tx: &mut Tx, node: &str, at_least: u32, count: u32) -> Result<u32, StoreError> {
+/// [`StoreError::Conflict`] `node_exhausted` when the node has not that many indexes left; nothing is taken
+/// then.
+pub async fn take(
+    tx: &mut Tx,
+    node: &str,
+    at_least: u32,
+    count: u32,
+    end: u32,
+) -> Result<u32, StoreError> {
     let binds = [
         node.into(),
         i64::from(at_least).into(),
@@ -31,7 +38,7 @@ pub async fn take(tx: &mut Tx, node: &str, at_least: u32, count: u32) -> Result<
     ];
     let (first,) = tx.fetch_one::<(i64,)>(TAKE, &binds).await?;
     let last = first.saturating_add(i64::from(count)).saturating_sub(1);
-    if i64::from(INDEX_MAX) < last {
+    if i64::from(end) <= last {
         return Err(StoreError::Conflict("node_exhausted"));
     }
     column::count("key_counters.next_index", first)
@@ -54,6 +61,8 @@ pub struct TakeIndexes {
     pub at_least: u32,
     /// How many follow each other.
     pub count: u32,
+    /// Behind the last index that can be taken.
+    pub end: u32,
 }
 
 impl Unit for TakeIndexes {
@@ -63,6 +72,6 @@ impl Unit for TakeIndexes {
     const FLUSHED: bool = false;
 
     async fn run(&self, tx: &mut Tx) -> Result<u32, StoreError> {
-        take(tx, &self.node, self.at_least, self.count).await
+        take(tx, &self.node, self.at_least, self.count, self.end).await
     }
 }

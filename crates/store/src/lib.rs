@@ -32,6 +32,7 @@ pub mod merchants;
 mod migrate;
 pub mod page;
 pub mod placements;
+pub mod pool_addresses;
 mod probe;
 pub mod quarantines;
 pub mod requests;
@@ -88,6 +89,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         merchants::STATEMENTS,
         migrate::STATEMENTS,
         placements::STATEMENTS,
+        pool_addresses::STATEMENTS,
         quarantines::STATEMENTS,
         requests::STATEMENTS,
         restored::STATEMENTS,

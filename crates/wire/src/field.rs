@@ -150,6 +150,8 @@ codes! {
     RangeInvalid = "range_invalid",
     /// Not a height of a block that was read.
     HeightInvalid = "height_invalid",
+    /// Both a key and a file of addresses.
+    MaterialAmbiguous = "material_ambiguous",
     /// Not a derivation index: 0 to 2147483647.
     IndexInvalid = "index_invalid",
 }

@@ -41,12 +41,12 @@ pub use page::Page;
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use progress::{ProgressForm, RefusalForm};
 pub use request::{
-    CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, DraftOption, NamedPolicies,
-    NoFields, Rescan, ScanWallet, decode,
+    CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, DraftOption, ExtendPool,
+    Material, NamedPolicies, NoFields, Rescan, ScanWallet, decode,
 };
 pub use stored::StoredError;
 pub use task::{ChainFindings, ChainRequest};
-pub use wallet::{Wallet, WalletAddress};
+pub use wallet::{PoolLevel, Wallet, WalletAddress};
 
 /// The JSON text of one of this crate's forms.
 ///

@@ -39,12 +39,25 @@ pub struct Wallet {
     /// addresses again can be handed out before it is looked at, and never below 20, which is what
     /// most wallets begin with (BIP44).
     pub recommended_gap_limit: u32,
+    /// How full the pool is; null for a wallet whose addresses are derived.
+    pub pool: Option<PoolLevel>,
     /// The first addresses, to be compared with what the wallet itself shows.
     pub first_addresses: Vec<WalletAddress>,
     /// When it was registered.
     pub created_at: String,
     /// When an operator confirmed it.
     pub confirmed_at: Option<String>,
+}
+
+/// How many addresses of a pool are left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolLevel {
+    /// All that were ever put into it.
+    pub size: u32,
+    /// How many were not handed out yet.
+    pub remaining: u32,
+    /// Whether it is time to add more: a tenth or less is left, or ten or fewer.
+    pub low: bool,
 }
 
 /// One address of a wallet.

@@ -7,7 +7,8 @@ use paywatch_domain::{
     Tier, Unconfirmed, limits,
 };
 use paywatch_wire::{
-    Code, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, FieldError,
+    Code, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, ExtendPool, FieldError,
+    Material,
     NamedPolicies, NoFields, decode, json_text,
 };
 
@@ -504,10 +505,11 @@ fn a_wallet_is_read_and_never_printed() {
         r#"{"chain_family":"bitcoin","key":" xprv9secret ","label":"till 1","start_index":7}"#;
     let wallet: CreateWallet = decode(body.as_bytes()).unwrap();
     assert_eq!(
-        (wallet.key.as_str(), wallet.start_index),
-        ("xprv9secret", Some(7))
+        (&wallet.material, wallet.start_index),
+        (&Material::Key("xprv9secret".into()), Some(7))
     );
     assert!(!format!("{wallet:?}").contains("xprv9"));
+    assert_eq!(decode(json_text(&wallet).as_bytes()), Ok(wallet));
 
     let body = r#"{"chain_family":"doge","start_index":2147483648,"xprv":"xprv9secret"}"#;
     let Err(DecodeError::Fields(errors)) = decode::<CreateWallet>(body.as_bytes()) else {
@@ -524,6 +526,33 @@ fn a_wallet_is_read_and_never_printed() {
         !format!("{errors:?}").contains("xprv9"),
         "values are never repeated"
     );
+}
+
+#[test]
+fn a_solana_wallet_is_made_of_a_key_or_of_a_pool() {
+    let body = r#"{"chain_family":"solana","pool":"one\ntwo\n# sha256:00\n"}"#;
+    let wallet: CreateWallet = decode(body.as_bytes()).unwrap();
+    assert_eq!(wallet.material, Material::Pool("one\ntwo\n# sha256:00\n".into()));
+    assert!(!format!("{wallet:?}").contains("one"));
+    assert_eq!(decode(json_text(&wallet).as_bytes()), Ok(wallet));
+    for (body, expected) in [
+        (r#"{"chain_family":"solana"}"#, [("/key", "required")]),
+        (
+            r#"{"chain_family":"solana","key":"a","pool":"b"}"#,
+            [("/pool", "material_ambiguous")],
+        ),
+        (r#"{"chain_family":"solana","pool":7}"#, [("/pool", "type_invalid")]),
+        (r#"{"chain_family":"solana","pool":" "}"#, [("/pool", "text_invalid")]),
+    ] {
+        let Err(DecodeError::Fields(errors)) = decode::<CreateWallet>(body.as_bytes()) else {
+            panic!("must be refused: {body}")
+        };
+        assert_eq!(faults(&errors), expected, "{body}");
+    }
+    let more: ExtendPool = decode(br#"{"pool":"three"}"#).unwrap();
+    assert_eq!(more.pool, "three");
+    assert!(!format!("{more:?}").contains("three"));
+    assert!(decode::<ExtendPool>(b"{}").is_err());
 }
 
 #[test]

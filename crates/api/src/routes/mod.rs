@@ -46,6 +46,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/wallets/{id}", get(wallets::one))
         .route("/v1/wallets/{id}/export", get(wallets::export))
         .route("/v1/wallets/{id}/confirm", post(wallets::confirm))
+        .route("/v1/wallets/{id}/addresses", post(wallets::top_up))
         .route("/v1/wallets/{id}/scan", post(requests::scan))
         .route("/v1/invoices", get(invoices::list).post(invoices::create))
         .route("/v1/invoices/{id}", get(invoices::one))

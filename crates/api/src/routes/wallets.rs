@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use http::header;
 use paywatch_domain::WalletId;
-use paywatch_engine::commands::{CommandError, Commands, WalletExport};
-use paywatch_wire::{CreateWallet, ExportForm, NoFields, Page, Wallet};
+use paywatch_engine::commands::{Caller, CommandError, Commands, WalletExport};
+use paywatch_wire::{CreateWallet, ExportForm, ExtendPool, NoFields, Page, Wallet};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
@@ -49,6 +49,26 @@ pub(super) async fn confirm(
     answer(
         commands
             .confirm_wallet(&caller, id, idempotent, now, &mut entropy)
+            .await?,
+    )
+}
+
+/// More addresses for a pool. The same scope as to confirm a wallet: whose addresses they are, nobody
+/// checks any more.
+pub(super) async fn top_up(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::Admin)?;
+    let id = known::<WalletId>(id, Thing::Wallet)?;
+    let (request, idempotent) = post.decode::<ExtendPool>()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .extend_pool(&caller, id, &request, idempotent, now, &mut entropy)
             .await?,
     )
 }
@@ -95,9 +115,9 @@ pub(super) async fn export(
     let found = state.commands.wallet_export(&caller, id).await?;
     let export = found.ok_or(Fault::NotFound(Thing::Wallet))?;
     let body = match form {
-        ExportForm::Descriptor => Body::from(export.descriptor()),
+        ExportForm::Descriptor => Body::from(export.descriptor()?),
         ExportForm::Csv | ExportForm::Bip329 => {
-            Body::from_stream(addresses(state.commands, export, form))
+            Body::from_stream(addresses(state.commands, caller, export, form))
         }
     };
     Ok(([(header::CONTENT_TYPE, form.media_type())], body).into_response())
@@ -106,22 +126,23 @@ pub(super) async fn export(
 /// The head of an export, then one piece of text for each page.
 fn addresses(
     commands: Commands,
+    caller: Caller,
     export: WalletExport,
     form: ExportForm,
 ) -> impl Stream<Item = Result<String, CommandError>> {
-    let begin = (commands, export, 0, form.head().to_owned());
+    let begin = (commands, caller, export, 0, form.head().to_owned());
     stream::try_unfold(
         begin,
-        move |(commands, export, from, mut text)| async move {
+        move |(commands, caller, export, from, mut text)| async move {
             let rows = commands
-                .exported(&export, from)
+                .exported(&caller, &export, from)
                 .await
                 .inspect_err(|error| tracing::error!(%error, "an export broke off"))?;
             text.extend(rows.iter().map(|row| form.row(row)));
             let next = rows.last().map_or(from, |row| row.index.saturating_add(1));
             // Without addresses the head is still to be sent, and then nothing more.
             let more = !text.is_empty();
-            Ok(more.then(|| (text, (commands, export, next, String::new()))))
+            Ok(more.then(|| (text, (commands, caller, export, next, String::new()))))
         },
     )
 }

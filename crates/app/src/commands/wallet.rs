@@ -1,5 +1,7 @@
 //! `paywatch wallet`: public keys that addresses are derived from.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -24,8 +26,14 @@ enum Action {
     Add {
         /// xpub, zpub, tpub, vpub, … (a plain xpub makes bc1q addresses), or a descriptor for any
         /// other form: tr(xpub/0/*), pkh(xpub/0/*), sh(wpkh(xpub/0/*)),
-        /// wsh(sortedmulti(2,xpub/0/*,xpub/0/*)). Never a private key.
-        key: String,
+        /// wsh(sortedmulti(2,xpub/0/*,xpub/0/*)). For Solana the acct_xvk of paywatch-offline, or the
+        /// address of one wallet that is paid by Solana Pay. Never a private key.
+        #[arg(required_unless_present = "pool")]
+        key: Option<String>,
+        /// A file of addresses that your own wallet made, instead of a key: one a line, and a last line
+        /// `# sha256:` with the hash over the lines before it.
+        #[arg(long, value_name = "FILE", conflicts_with = "key")]
+        pool: Option<PathBuf>,
         /// Which chains it is for.
         #[arg(long, default_value = "bitcoin")]
         family: String,
@@ -39,6 +47,14 @@ enum Action {
         /// that none of them is handed out again.
         #[arg(long, value_name = "HEIGHT")]
         scan_from: Option<u64>,
+    },
+    /// Add the addresses of another file to a wallet's pool.
+    TopUp {
+        /// The wallet's id.
+        id: String,
+        /// The file; as for `add`.
+        #[arg(long, value_name = "FILE")]
+        pool: PathBuf,
     },
     /// Find the addresses of a wallet that were used elsewhere, so that none is handed out again.
     Scan {
@@ -81,12 +97,19 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
     match arguments.action {
         Action::Add {
             key,
+            pool,
             family,
             label,
             start_index,
             scan_from,
         } => {
-            let mut body = json!({ "chain_family": family, "key": key });
+            let mut body = json!({ "chain_family": family });
+            if let Some(key) = key {
+                body["key"] = json!(key);
+            }
+            if let Some(file) = pool {
+                body["pool"] = json!(read(&file)?);
+            }
             if let Some(label) = label {
                 body["label"] = json!(label);
             }
@@ -98,6 +121,12 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
                 wallet = scanned(&client, &wallet, from_height).await?;
             }
             output.say(&wallet, || registered(&wallet));
+        }
+        Action::TopUp { id, pool } => {
+            let body = json!({ "pool": read(&pool)? });
+            let path = format!("/v1/wallets/{id}/addresses");
+            let wallet = client.post(&path, &body).await?;
+            output.say(&wallet, || shown(&wallet));
         }
         Action::Scan {
             id,
@@ -122,7 +151,7 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             let page = client.get("/v1/wallets?limit=100").await?;
             let rows = data(&page)?.iter().map(row).collect();
             output.table(&page, &HEAD, rows);
-            for warning in data(&page)?.iter().filter_map(gap_warning) {
+            for warning in data(&page)?.iter().flat_map(warnings) {
                 output.note(&warning);
             }
         }
@@ -136,6 +165,10 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
         }
     }
     Ok(())
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
 /// Waits until a new wallet was scanned; answers it as it is then.
@@ -222,9 +255,29 @@ fn shown(wallet: &Value) -> String {
         line("unused gap", "/unused_gap"),
         line("gap limit to set", "/recommended_gap_limit"),
     ];
+    if !wallet["pool"].is_null() {
+        lines.push(line("addresses in the pool", "/pool/size"));
+        lines.push(line("addresses left", "/pool/remaining"));
+    }
     lines.extend(first_addresses(wallet));
-    lines.extend(gap_warning(wallet));
+    lines.extend(warnings(wallet));
     lines.join("\n")
+}
+
+fn warnings(wallet: &Value) -> impl Iterator<Item = String> {
+    gap_warning(wallet).into_iter().chain(pool_warning(wallet))
+}
+
+/// What to do before a pool is empty and invoices are refused.
+fn pool_warning(wallet: &Value) -> Option<String> {
+    let is_low = wallet["pool"]["low"].as_bool() == Some(true);
+    is_low.then(|| {
+        let (id, left) = (text(wallet, "/id"), text(wallet, "/pool/remaining"));
+        format!(
+            "warning: the pool of {id} has {left} addresses left. Without one no invoice can be made: \
+             paywatch wallet top-up {id} --pool FILE"
+        )
+    })
 }
 
 /// From which gap on a wallet with the usual limit of 20 misses payments.
@@ -246,6 +299,20 @@ fn gap_warning(wallet: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_low_solana_pool_is_warned_of() {
+        for (pool, warned) in [
+            (json!(null), false),
+            (json!({"remaining": 501, "low": false}), false),
+            (json!({"remaining": 7, "low": true}), true),
+        ] {
+            let wallet = json!({"id": "wal_1", "pool": pool});
+            let warning = pool_warning(&wallet);
+            assert_eq!(warning.is_some(), warned, "{wallet}");
+            assert!(warning.is_none_or(|text| text.contains("wal_1 has 7")));
+        }
+    }
 
     #[test]
     fn a_gap_is_warned_of_when_usual_wallets_stop_before_its_end() {

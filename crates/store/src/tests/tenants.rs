@@ -12,9 +12,12 @@ use tokio::sync::Notify;
 use super::bed::{Bed, NOW, on_both, unit};
 use super::scene::{Scene, merchant_id, new_wallet, wallet_id};
 use crate::api_keys::NewApiKey;
-use crate::counters::TakeIndexes;
+use crate::counters::{INDEX_END, TakeIndexes};
 use crate::wallets::WalletState;
-use crate::{Cursor, Store, StoreError, api_keys, merchants, settings, wallets};
+use crate::pool_addresses::PoolAddress;
+use crate::{
+    Cursor, Store, StoreError, api_keys, merchants, pool_addresses, settings, wallets,
+};
 
 async fn a_merchant_is_registered_once(_: &Bed, store: Store) {
     let mut conn = store.read().await.unwrap();
@@ -252,6 +255,7 @@ async fn an_index_is_never_taken_twice(_: &Bed, store: Store) {
             node: node.into(),
             at_least,
             count,
+            end: INDEX_END,
         })
     };
     let take = |node: &str, at_least| take_some(node, at_least, 1);
@@ -289,6 +293,74 @@ async fn an_index_is_never_taken_twice(_: &Bed, store: Store) {
     assert_eq!(too_many.unwrap_err().to_string(), exhausted);
     assert_eq!(take("node3", 0x7fff_ffff).await.unwrap(), 0x7fff_ffff);
     assert_eq!(take("node3", 0).await.unwrap_err().to_string(), exhausted);
+    let take_below = |count, end| {
+        let node = "node6".into();
+        store.write(TakeIndexes {
+            node,
+            at_least: 0,
+            count,
+            end,
+        })
+    };
+    assert_eq!(take_below(2, 3).await.unwrap(), 0);
+    let too_many = take_below(2, 3).await.unwrap_err();
+    assert_eq!(too_many.to_string(), exhausted);
+    assert_eq!(take_below(1, 3).await.unwrap(), 2, "nothing was taken");
+    assert!(take_below(1, 3).await.is_err());
+    assert_eq!(take_below(1, 4).await.unwrap(), 3, "until there are more");
+}
+
+async fn a_solana_pool_grows_and_knows_its_addresses(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    let rows = |from: u32, names: &[&str]| -> Vec<PoolAddress> {
+        let rows = (from..).zip(names);
+        let row = |(position, name): (u32, &&str)| PoolAddress {
+            position,
+            address: (*name).to_owned(),
+            seal: vec![7; 32],
+        };
+        rows.map(row).collect()
+    };
+    let insert = |new: Vec<PoolAddress>| {
+        let wallet = scene.wallet;
+        unit!(store, [new], |tx| {
+            pool_addresses::insert(tx, wallet, Family::Solana, &new).await
+        })
+    };
+    let mut conn = store.read().await.unwrap();
+    assert_eq!(pool_addresses::size(&mut conn, scene.wallet).await.unwrap(), 0);
+    let three = rows(0, &["one", "two", "three"]);
+    insert(three.clone()).await.unwrap();
+    insert(rows(3, &["four"])).await.unwrap();
+    assert_eq!(pool_addresses::size(&mut conn, scene.wallet).await.unwrap(), 4);
+    for (position, expected) in [(0, Some(&three[0])), (2, Some(&three[2])), (4, None)] {
+        let found = pool_addresses::get(&mut conn, scene.wallet, position).await;
+        assert_eq!(found.unwrap().as_ref(), expected);
+    }
+    // A place that is taken, and an address that is in the pool: nothing of either is stored.
+    for new in [rows(3, &["five"]), rows(4, &["five", "two"])] {
+        let error = insert(new).await.unwrap_err();
+        assert!(matches!(error, StoreError::Conflict("pool_changed")), "{error}");
+    }
+    assert_eq!(pool_addresses::size(&mut conn, scene.wallet).await.unwrap(), 4);
+    let mut pays = new_wallet(9, scene.merchant);
+    pays.family = Family::Solana;
+    pays.kind = "solana_pay".into();
+    pays.canonical = "payee?salt=abc".into();
+    unit!(store, [pays], |tx| wallets::insert(tx, &pays).await)
+        .await
+        .unwrap();
+    for (names, family, expected) in [
+        (&["five", "six"][..], Family::Solana, None),
+        (&["five", "two"], Family::Solana, Some("two")),
+        (&["five", "two"], Family::Evm, None),
+        (&["pay", "payee"], Family::Solana, Some("payee")),
+        (&["pay", "payee?salt=abc"], Family::Solana, None),
+    ] {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let found = pool_addresses::known(&mut conn, family, &names).await;
+        assert_eq!(found.unwrap().as_deref(), expected, "{names:?}");
+    }
 }
 
 async fn a_setting_is_replaced(_: &Bed, store: Store) {
@@ -312,5 +384,6 @@ on_both!(
     a_key_is_registered_once_per_merchant_and_its_owners_are_known,
     pages_of_wallets_go_both_ways,
     an_index_is_never_taken_twice,
+    a_solana_pool_grows_and_knows_its_addresses,
     a_setting_is_replaced,
 );

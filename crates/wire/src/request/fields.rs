@@ -119,6 +119,11 @@ impl<'a> Fields<'a> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
+    /// Whether a field stands in the request, be it right or wrong.
+    pub(super) fn has(&self, name: &'static str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// Notes a required field that is missing.
     pub(super) fn require<T>(&mut self, name: &'static str, found: Option<T>) -> Option<T> {
         let missing = self.map.get(name).is_none_or(Value::is_null);

@@ -23,7 +23,7 @@ pub use exception::{RecordRefund, ResolveException};
 pub use policy::{PolicyRequest, TierRequest};
 pub use task::{AttachTransaction, CheckInvoice, Rescan, ScanWallet};
 pub use tolerance::ToleranceRequest;
-pub use wallet::CreateWallet;
+pub use wallet::{CreateWallet, ExtendPool, Material};
 
 use crate::field::FieldError;
 pub use fields::Faults;

@@ -1,4 +1,4 @@
-//! The request that registers public key material.
+//! The requests that register public key material and top up a pool of addresses.
 
 use std::fmt;
 
@@ -17,10 +17,9 @@ pub struct CreateWallet {
     /// Which chains it is for.
     #[serde(serialize_with = "family_name")]
     pub chain_family: Family,
-    /// Extended public key or output descriptor, as pasted. A plain xpub or tpub is taken for an
-    /// account of native segwit, at `/0/*`; other forms are given as descriptors: `wpkh`, `sh(wpkh)`,
-    /// `tr`, `pkh`, `wsh(sortedmulti)`. Of several paths (`<0;1>`) the first receives.
-    pub key: String,
+    /// The key, or the file of addresses.
+    #[serde(flatten)]
+    pub material: Material,
     /// What kind of material it is meant to be; the key itself tells, this is compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
@@ -30,6 +29,45 @@ pub struct CreateWallet {
     /// First index that may be handed out, for a key that was used elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_index: Option<u32>,
+}
+
+/// What addresses are made of.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Material {
+    /// Extended public key or output descriptor, as pasted. For Bitcoin a plain xpub or tpub is taken for
+    /// an account of native segwit, at `/0/*`; other forms are given as descriptors: `wpkh`, `sh(wpkh)`,
+    /// `tr`, `pkh`, `wsh(sortedmulti)`. Of several paths (`<0;1>`) the first receives. For Solana an
+    /// `acct_xvk`, or the address of one wallet that is paid with references of Solana Pay.
+    Key(String),
+    /// A file of addresses that the merchant's own wallet made: one a line, and a last line `# sha256:`
+    /// with the hash over the lines before it.
+    Pool(String),
+}
+
+/// Tops up a pool with the addresses of another file.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct ExtendPool {
+    /// The file, as in [`Material::Pool`].
+    pub pool: String,
+}
+
+impl fmt::Debug for ExtendPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExtendPool")
+            .field("pool", &"(not shown)")
+            .finish()
+    }
+}
+
+impl Request for ExtendPool {
+    fn read(body: &Body<'_>, faults: &mut Faults) -> Option<Self> {
+        let mut fields = Fields::of(&body.value, "", faults)?;
+        let pool = fields.pasted("pool", limits::POOL_CHARS_MAX);
+        let pool = fields.require("pool", pool);
+        fields.finish();
+        Some(Self { pool: pool? })
+    }
 }
 
 #[expect(
@@ -44,7 +82,7 @@ impl fmt::Debug for CreateWallet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreateWallet")
             .field("chain_family", &self.chain_family)
-            .field("key", &"(not shown)")
+            .field("material", &"(not shown)")
             .field("kind", &self.kind)
             .field("label", &self.label)
             .field("start_index", &self.start_index)
@@ -68,7 +106,18 @@ impl Request for CreateWallet {
         });
         // A seed phrase in several lines must reach those who can tell that it is one.
         let key = fields.pasted("key", limits::KEY_CHARS_MAX);
-        let key = fields.require("key", key);
+        let pool = fields.pasted("pool", limits::POOL_CHARS_MAX);
+        let material = match (key, pool) {
+            (Some(_), Some(_)) => {
+                let detail = "a wallet is made of a key or of a file of addresses, not of both";
+                fields.refuse("pool", Code::MaterialAmbiguous, detail);
+                None
+            }
+            (None, Some(pool)) => Some(Material::Pool(pool)),
+            (Some(key), None) => Some(Material::Key(key.trim().to_owned())),
+            (None, None) if fields.has("pool") => None,
+            (None, None) => fields.require("key", None),
+        };
         let kind = fields.text("kind", limits::TEXT_CHARS_MAX);
         let label = fields.text("label", limits::TEXT_CHARS_MAX);
         // BIP32: steps from 2^31 on are hardened, which a public key cannot take.
@@ -77,7 +126,7 @@ impl Request for CreateWallet {
         fields.finish();
         Some(Self {
             chain_family: chain_family?,
-            key: key?.trim().to_owned(),
+            material: material?,
             kind,
             label,
             start_index: start_index.and_then(|index| u32::try_from(index).ok()),

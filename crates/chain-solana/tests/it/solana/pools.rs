@@ -6,6 +6,7 @@ use paywatch_domain::limits;
 use sha2::{Digest, Sha256};
 
 use super::addresses::{ACCOUNT, WALLET, chain, derivation, off_curve};
+use super::references::{Drawn, SALT};
 
 /// Addresses of one account.
 fn addresses(count: u32) -> Vec<String> {
@@ -134,10 +135,7 @@ fn an_address_that_looks_private_is_an_address() {
     let lines = [looks("ms1"), looks("xprv"), looks("Zprv")];
     assert_eq!(derivation().pool(&file(&lines)).unwrap().addresses, lines);
     for line in &lines {
-        let text = derivation().completed(line, &[
-            0x1f, 0xa2, 7, 0xc4, 0x90, 0x3b, 0xee, 0x58, 0x61, 0xd3, 12, 0xb9, 0x74, 0x2e, 0xf5, 0x86, 19,
-            0xad, 0x4b, 0xd8, 0x6f, 0x92, 0x35, 0xe1, 0x80, 0x5c, 0xf9, 39, 0xb0, 0x4d, 0x6a, 0xce,
-        ]);
+        let text = derivation().completed(line, &mut Drawn(SALT));
         assert_eq!(derivation().parse(&text, false).unwrap().kind, "solana_pay");
     }
 }

@@ -5,26 +5,35 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use paywatch_chain::{Derivation, KeyError};
 use paywatch_chain_solana::address::parse_bytes;
-use paywatch_domain::{Amount, AssetKind};
+use paywatch_domain::{Amount, AssetKind, Entropy};
 use paywatch_testkit::read_solana_pay;
 use serde_json::json;
 
 use super::addresses::{ACCOUNT, WALLET, asset, chain, derivation};
 
 /// 32 bytes that look drawn.
-const SALT: [u8; 32] = [
+pub(crate) const SALT: [u8; 32] = [
     0x1f, 0xa2, 0x07, 0xc4, 0x90, 0x3b, 0xee, 0x58, 0x61, 0xd3, 0x0c, 0xb9, 0x74, 0x2e, 0xf5, 0x86, 0x13,
     0xad, 0x4b, 0xd8, 0x6f, 0x92, 0x35, 0xe1, 0x80, 0x5c, 0xf9, 0x27, 0xb0, 0x4d, 0x6a, 0xce,
 ];
 
+/// Draws these bytes.
+pub(crate) struct Drawn(pub(crate) [u8; 32]);
+
+impl Entropy for Drawn {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.copy_from_slice(&self.0);
+    }
+}
+
 #[test]
 fn an_address_alone_gets_a_salt_and_each_index_its_own_reference() -> Result<()> {
     let derivation = derivation();
-    let text = derivation.completed(&format!(" {WALLET}\n"), &SALT);
+    let text = derivation.completed(&format!(" {WALLET}\n"), &mut Drawn(SALT));
     let key = derivation.parse(&text, false)?;
     assert_eq!(key.kind, "solana_pay");
     assert_eq!(derivation.parse(&key.canonical, false)?, key);
-    assert_eq!(derivation.completed(&key.canonical, &[9; 32]), key.canonical, "a salt is kept");
+    assert_eq!(derivation.completed(&key.canonical, &mut Drawn([9; 32])), key.canonical, "a salt is kept");
     let solana = chain("solana");
     let mut references = BTreeSet::new();
     for index in [0, 1, 2, 255, 256, 0x7fff_ffff, u32::MAX] {
@@ -46,7 +55,7 @@ fn one_wallet_is_one_whatever_its_salt() -> Result<()> {
     let mut other_salt = SALT;
     other_salt.reverse();
     let [one, other] = [SALT, other_salt].map(|salt| {
-        let text = derivation.completed(WALLET, &salt);
+        let text = derivation.completed(WALLET, &mut Drawn(salt));
         derivation.parse(&text, false).unwrap()
     });
     assert_ne!(one.canonical, other.canonical);
@@ -94,7 +103,7 @@ async fn payment_uris_say_what_solana_pay_reads() -> Result<()> {
     let mint = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
     let sol = asset("sol@solana", AssetKind::Native, 9);
     let usdc = asset("usdc@solana", AssetKind::Token(mint.into()), 6);
-    let text = derivation.completed(WALLET, &SALT);
+    let text = derivation.completed(WALLET, &mut Drawn(SALT));
     let pay = derivation.parse(&text, false)?.canonical;
     let solana = chain("solana");
     let derived = derivation.derive(ACCOUNT, 3, &solana)?.address;

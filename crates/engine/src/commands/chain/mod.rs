@@ -21,7 +21,7 @@ use paywatch_wire::json_text;
 use paywatch_wire::request::{AttachTransaction, CheckInvoice, Rescan, ScanWallet};
 
 use super::answer::{Answer, Answered, Effect, Idempotent, once};
-use super::wallet::{check_seal, find as find_wallet};
+use super::wallet::{check_seal, find as find_wallet, is_pool};
 use super::{Caller, Change, CommandError, CommandParts, Commands};
 use show::show;
 
@@ -126,6 +126,11 @@ impl AskWorker {
             Wish::WalletScan(id, scan) => {
                 let wallet = find_wallet(tx, &self.caller, *id).await?;
                 check_seal(&self.parts, &self.caller, &wallet)?;
+                if is_pool(&wallet) {
+                    let detail = "the addresses of a pool are handed out once, in their order; put only \
+                                  new ones into it";
+                    return Err(CommandError::refused(409, "wallet_not_scanned", detail));
+                }
                 let (from_height, to_height) = self.heights(row, scan.from_height, None)?;
                 let task = Task::WalletScan {
                     merchant: self.caller.merchant_id,

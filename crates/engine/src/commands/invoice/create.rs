@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use paywatch_chain::KeyError;
+use paywatch_chain::{DerivedAddress, KeyError};
 use paywatch_domain::{
     Dossier, Entropy, InvoiceId, OptionId, OptionTerms, PaymentPlace, Terms, TermsError, UnixMillis,
 };
@@ -13,7 +13,7 @@ use paywatch_wire::Code;
 use paywatch_wire::request::{CreateInvoice, Draft, DraftOption};
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, answered_before, once};
-use super::super::wallet::derivation;
+use super::super::wallet::{address_at, derivation, is_pool};
 use super::super::{Caller, CommandError, CommandParts, Commands};
 use super::conclude;
 use super::payee::Payee;
@@ -83,7 +83,8 @@ impl Commands {
         let mut placed = Vec::with_capacity(draft.options.len());
         for ((option, payee), index) in draft.options.iter().zip(payees).zip(indexes) {
             let id = OptionId::random(entropy);
-            placed.push(self.place(option, payee, index, id)?);
+            let derived = self.address(caller, &payee, index).await?;
+            placed.push(self.place(option, payee, index, id, derived)?);
         }
         let id = InvoiceId::random(entropy);
         let invoice = compose(parts, caller, draft, &placed, id, now)?;
@@ -98,27 +99,41 @@ impl Commands {
         once(&self.parts, caller, idempotent, now, entropy, effect).await
     }
 
-    /// Gives an option its address, at an index that is its own.
+    /// The address of a payee at an index that is its own.
+    async fn address(
+        &self,
+        caller: &Caller,
+        payee: &Payee<'_>,
+        index: u32,
+    ) -> Result<DerivedAddress, CommandError> {
+        let mut conn = self.parts.store.read().await?;
+        let (wallet, chain) = (&payee.wallet, &payee.chain.name);
+        address_at(&mut conn, &self.parts, caller, wallet, index, chain).await
+    }
+
+    /// Gives an option its address.
     fn place(
         &self,
         option: &DraftOption,
         payee: Payee<'_>,
         index: u32,
         id: OptionId,
+        derived: DerivedAddress,
     ) -> Result<Placed, CommandError> {
         let Payee {
             chain,
             wallet,
             created_height,
+            ..
         } = payee;
         let derivation = derivation(&self.parts, chain.family)?;
         let refused = |error: KeyError| CommandError::refused(409, error.code(), error.to_string());
-        let derived = derivation
-            .derive(&wallet.canonical, index, &chain.name)
-            .map_err(refused)?;
-        let siblings = derivation
-            .siblings(&wallet.canonical, index, &chain.name)
-            .map_err(refused)?;
+        let siblings = if is_pool(&wallet) {
+            Vec::new()
+        } else {
+            let siblings = derivation.siblings(&wallet.canonical, index, &chain.name);
+            siblings.map_err(refused)?
+        };
         let siblings = siblings.into_iter().map(|sibling| NewSibling {
             form: sibling.form,
             address: sibling.address,

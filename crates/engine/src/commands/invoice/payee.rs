@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{ChainSpec, UnixMillis};
 use paywatch_store::chains::{self, ChainRow};
-use paywatch_store::counters::TakeIndexes;
+use paywatch_store::counters::{INDEX_END, TakeIndexes};
 use paywatch_store::wallets::Wallet;
+use paywatch_store::{Conn, StoreError};
 use paywatch_wire::field::FieldError;
 use paywatch_wire::request::Draft;
 
-use super::super::wallet::payee;
+use super::super::wallet::{POOL_EMPTY, payee, pool_empty, pool_level};
 use super::super::{Caller, CommandError, Commands};
 
 /// Who is paid by one option, and from which block on.
@@ -19,6 +20,8 @@ pub(super) struct Payee<'a> {
     pub(super) wallet: Wallet,
     /// The height from which transfers count.
     pub(super) created_height: u64,
+    /// Behind the last index that the wallet can give.
+    end: u32,
 }
 
 /// What is wrong with the options, all of it.
@@ -67,10 +70,18 @@ impl Commands {
                 faults.unavailable.push(unavailable(place, chain));
             }
             if let (Some(wallet), Some(created_height)) = (wallet, height) {
+                let before = payees.iter().filter(|payee: &&Payee<'_>| payee.wallet.id == wallet.id);
+                let end = end(&mut conn, &wallet, before.count()).await?;
+                let Some(end) = end else {
+                    let error = FieldError::new(at, POOL_EMPTY, pool_empty(wallet.id));
+                    faults.fields.push(error);
+                    continue;
+                };
                 payees.push(Payee {
                     chain,
                     wallet,
                     created_height,
+                    end,
                 });
             }
         }
@@ -93,20 +104,23 @@ impl Commands {
     ) -> Result<Vec<u32>, CommandError> {
         let parts = &self.parts;
         // By node, because wallets that are forms of one key share its counter.
-        let mut wanted: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+        let mut wanted: BTreeMap<&str, (u32, u32, u32)> = BTreeMap::new();
         for payee in payees {
-            let (at_least, count) = wanted.entry(&payee.wallet.node).or_default();
+            let new = (0, 0, payee.end);
+            let (at_least, count, _) = wanted.entry(&payee.wallet.node).or_insert(new);
             *at_least = payee.wallet.start_index.max(*at_least);
             *count += 1;
         }
         let mut next: BTreeMap<&str, u32> = BTreeMap::new();
-        for (node, (start_index, count)) in wanted {
+        for (node, (start_index, count, end)) in wanted {
             let take = TakeIndexes {
                 node: node.into(),
                 at_least: parts.high_water.read(node)?.max(start_index),
                 count,
+                end,
             };
-            let first = parts.store.write(take).await?;
+            let taken = parts.store.write(take).await;
+            let first = taken.map_err(|error| exhausted(payees, node, error))?;
             parts.high_water.raise(node, first.saturating_add(count))?;
             next.insert(node, first);
         }
@@ -117,6 +131,30 @@ impl Commands {
             Some(index)
         });
         Ok(indexes.collect())
+    }
+}
+
+/// Behind the last index that a wallet can give, where it has one more than `before`; `None` when its pool is
+/// at its end.
+async fn end(conn: &mut Conn, wallet: &Wallet, before: usize) -> Result<Option<u32>, StoreError> {
+    let Some(level) = pool_level(conn, wallet).await? else {
+        return Ok(Some(INDEX_END));
+    };
+    if level.low {
+        tracing::warn!(wallet = %wallet.id, remaining = level.remaining, "a pool of addresses is low");
+    }
+    let is_left = usize::try_from(level.remaining).is_ok_and(|remaining| before < remaining);
+    Ok(is_left.then_some(level.size))
+}
+
+/// A pool that others emptied at this moment; other errors stay what they are.
+fn exhausted(payees: &[Payee<'_>], node: &str, error: StoreError) -> CommandError {
+    let is_of = |payee: &&Payee<'_>| payee.wallet.node == node && payee.end < INDEX_END;
+    match (error, payees.iter().find(is_of)) {
+        (StoreError::Conflict("node_exhausted"), Some(payee)) => {
+            CommandError::refused(409, POOL_EMPTY, pool_empty(payee.wallet.id))
+        }
+        (error, _) => error.into(),
     }
 }
 

@@ -1,13 +1,13 @@
 //! What a wallet handed out, page by page.
 
-use paywatch_domain::{ChainName, WalletId};
+use paywatch_domain::{ChainName, Family, WalletId};
 use paywatch_store::handed_out;
 use paywatch_store::wallets::{self, Wallet as Row};
 use paywatch_wire::export::{DescriptorExport, ExportRow};
 
 use super::super::{Caller, CommandError, Commands};
 use super::show::render;
-use super::{check_seal, derivation, key_error, shown_chain};
+use super::{address_at, check_seal, shown_chain};
 
 /// Addresses of one page: a few milliseconds of derivation.
 const PAGE_ROWS: u32 = 100;
@@ -21,9 +21,14 @@ pub struct WalletExport {
 }
 
 impl WalletExport {
-    /// The wallet's descriptor over what was handed out, and the gap limit to set.
-    pub fn descriptor(&self) -> String {
+    /// The wallet's descriptor over what was handed out, and the gap limit to set. Refused where a wallet
+    /// has none: no other program reads its form, or it holds a secret.
+    pub fn descriptor(&self) -> Result<String, CommandError> {
         let row = &self.row;
+        if row.family == Family::Solana {
+            let detail = "wallets of Solana have no descriptor; choose the form csv or bip329";
+            return Err(CommandError::refused(409, "descriptor_none", detail));
+        }
         let last = row.next_index.saturating_sub(1).max(row.start_index);
         let export = DescriptorExport {
             desc: &row.canonical,
@@ -32,7 +37,7 @@ impl WalletExport {
             active: false,
             internal: false,
         };
-        export.text(self.gap_limit)
+        Ok(export.text(self.gap_limit))
     }
 }
 
@@ -63,31 +68,31 @@ impl Commands {
         }))
     }
 
-    /// The next addresses of an export from an index on; none when it ends. They are derived again
-    /// and not read from the database, which somebody may have changed.
+    /// The next addresses of an export from an index on; none when it ends. They are derived again,
+    /// or read with their seals: somebody may have changed the database.
     pub async fn exported(
         &self,
+        caller: &Caller,
         export: &WalletExport,
         from: u32,
     ) -> Result<Vec<ExportRow>, CommandError> {
         let mut conn = self.parts.store.read().await?;
-        let page = handed_out::page(&mut conn, export.row.key, from, PAGE_ROWS).await?;
-        drop(conn);
-        let derivation = derivation(&self.parts, export.row.family)?;
-        let row = |row: handed_out::HandedOut| {
-            let derived = derivation
-                .derive(&export.row.canonical, row.index, &export.chain)
-                .map_err(|error| key_error(&error))?;
-            Ok(ExportRow {
-                index: row.index,
+        let wallet = &export.row;
+        let page = handed_out::page(&mut conn, wallet.key, from, PAGE_ROWS).await?;
+        let mut rows = Vec::with_capacity(page.len());
+        for row in page {
+            let (index, chain) = (row.index, &export.chain);
+            let derived = address_at(&mut conn, &self.parts, caller, wallet, index, chain).await?;
+            rows.push(ExportRow {
+                index,
                 path: derived.path,
                 address: derived.address,
                 invoice_id: row.invoice,
                 order_id: row.order_id,
                 status: row.status,
                 created_at: row.created_at,
-            })
-        };
-        page.into_iter().map(row).collect()
+            });
+        }
+        Ok(rows)
     }
 }

@@ -1,10 +1,14 @@
 //! Wallets: public key material, registered and then confirmed by a person.
 
 mod export;
+mod pool;
 mod register;
 mod show;
 
 pub use export::WalletExport;
+pub(super) use pool::{
+    EMPTY as POOL_EMPTY, address_at, empty as pool_empty, is_pool, level as pool_level,
+};
 
 use std::sync::Arc;
 
@@ -73,6 +77,10 @@ pub(super) fn derivation(
 
 fn key_error(error: &KeyError) -> CommandError {
     CommandError::field("/key", error.code(), error.to_string())
+}
+
+fn pool_error(error: &KeyError) -> CommandError {
+    CommandError::field("/pool", error.code(), error.to_string())
 }
 
 /// The chain in whose form a wallet's addresses are shown.

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use paywatch_domain::{Entropy, UnixMillis, WalletId};
+use paywatch_chain::{ADDRESS_POOL, AddressPool, Derivation};
+use paywatch_domain::{Entropy, Mode, UnixMillis, WalletId};
 use paywatch_store::wallets::{self, NewWallet, Wallet as Row, WalletState};
 use paywatch_store::{StoreError, Tx, audit};
 use paywatch_wire::audit::state_text;
 use paywatch_wire::json_text;
-use paywatch_wire::request::CreateWallet;
+use paywatch_wire::request::{CreateWallet, Material};
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::super::{Caller, Change, CommandError, CommandParts, Commands};
 use super::show::render;
-use super::{check_seal, derivation, find, key_error, shown_chain, with_sealed};
+use super::pool::append;
+use super::{check_seal, derivation, find, key_error, pool_error, shown_chain, with_sealed};
 use crate::seal::WalletFields;
 
 /// What the effects of this file share.
@@ -24,6 +26,8 @@ struct Effects {
 struct InsertWallet {
     shared: Effects,
     wallet: NewWallet,
+    /// The addresses of a pool; none of a wallet whose addresses are derived.
+    addresses: Vec<String>,
 }
 
 impl Effect for InsertWallet {
@@ -39,12 +43,14 @@ impl Effect for InsertWallet {
         if self.has_twin(tx).await? {
             return Err(exists());
         }
-        match wallets::insert(tx, &self.wallet).await {
+        let key = match wallets::insert(tx, &self.wallet).await {
             Err(StoreError::Conflict("wallet_exists")) => return Err(exists()),
             inserted => inserted?,
         };
-        let row = find(tx, &self.shared.caller, self.wallet.id).await?;
         let Effects { parts, caller } = &self.shared;
+        let wallet = (key, self.wallet.id, self.wallet.family);
+        append(tx, parts, caller, wallet, &self.addresses).await?;
+        let row = find(tx, caller, self.wallet.id).await?;
         let body = json_text(&render(tx, parts, caller, &row).await?);
         let change = Change {
             before: None,
@@ -58,20 +64,20 @@ impl Effect for InsertWallet {
 
 impl InsertWallet {
     /// Whether a wallet of this merchant has the same addresses, whatever text it was made from.
-    /// Another script of the same key is a wallet of its own, which shares the counter.
+    /// Another script of the same key is a wallet of its own, which shares the counter. The addresses of
+    /// a pool are compared one by one when they are stored.
     async fn has_twin(&self, tx: &mut Tx) -> Result<bool, CommandError> {
         let (Effects { parts, caller }, wallet) = (&self.shared, &self.wallet);
-        let Some(chain) = shown_chain(parts, caller, wallet.family) else {
+        let shown = shown_chain(parts, caller, wallet.family);
+        let Some(chain) = shown.filter(|_| wallet.kind != ADDRESS_POOL) else {
             return Ok(false);
         };
         let derivation = derivation(parts, wallet.family)?;
-        let first = |canonical: &str| {
-            let derived = derivation.derive(canonical, 0, &chain.name);
-            derived.map(|derived| derived.address)
-        };
-        let own = first(&wallet.canonical).map_err(|error| key_error(&error))?;
+        let own = derivation.derive(&wallet.canonical, 0, &chain.name);
+        own.map_err(|error| key_error(&error))?;
         let known = wallets::keys_of_node(tx, wallet.merchant, wallet.mode, &wallet.node).await?;
-        Ok(known.iter().any(|key| first(key).as_ref() == Ok(&own)))
+        let is_same = |key: &String| derivation.is_same(&wallet.canonical, key, &chain.name);
+        Ok(known.iter().any(|key| is_same(key) == Ok(true)))
     }
 }
 
@@ -136,6 +142,26 @@ impl ConfirmWallet {
     }
 }
 
+/// Reads what a merchant gave: a key, or all of a pool.
+fn read(
+    derivation: &dyn Derivation,
+    material: &Material,
+    mode: Mode,
+    entropy: &mut dyn Entropy,
+) -> Result<AddressPool, CommandError> {
+    match material {
+        Material::Pool(text) => derivation.pool(text).map_err(|error| pool_error(&error)),
+        Material::Key(text) => {
+            let text = derivation.completed(text, entropy);
+            let key = derivation.parse(&text, mode == Mode::Test);
+            Ok(AddressPool {
+                key: key.map_err(|error| key_error(&error))?,
+                addresses: Vec::new(),
+            })
+        }
+    }
+}
+
 impl Commands {
     /// Registers public key material; it waits for a person to compare its first addresses.
     pub async fn create_wallet(
@@ -148,10 +174,8 @@ impl Commands {
     ) -> Result<Answered, CommandError> {
         let parts = &self.parts;
         let derivation = derivation(parts, request.chain_family)?;
-        let test = caller.mode == paywatch_domain::Mode::Test;
-        let key = derivation
-            .parse(&request.key, test)
-            .map_err(|error| key_error(&error))?;
+        let AddressPool { key, addresses } =
+            read(derivation.as_ref(), &request.material, caller.mode, entropy)?;
         if request.kind.as_ref().is_some_and(|kind| kind != key.kind) {
             let detail = format!("the key is of the kind {}", key.kind);
             return Err(CommandError::field("/kind", "kind_mismatch", detail));
@@ -189,7 +213,11 @@ impl Commands {
             parts: Arc::clone(parts),
             caller: caller.clone(),
         };
-        let effect = InsertWallet { shared, wallet };
+        let effect = InsertWallet {
+            shared,
+            wallet,
+            addresses,
+        };
         once(parts, caller, idempotent, now, entropy, effect).await
     }
 

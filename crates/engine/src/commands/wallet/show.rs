@@ -7,7 +7,7 @@ use paywatch_store::{Conn, Cursor, Listed};
 use paywatch_wire::wallet::{Wallet, WalletAddress};
 
 use super::super::{Caller, CommandError, CommandParts, Commands};
-use super::{check_seal, derivation, key_error, shown_chain};
+use super::{address_at, check_seal, pool_level, shown_chain};
 
 /// Addresses that are shown for comparison with the wallet itself.
 const SHOWN: u32 = 3;
@@ -25,13 +25,12 @@ pub(super) async fn render(
     let usage = handed_out::usage(conn, row.key, first).await?;
     let next_index = row.next_index.max(first);
     let unused_gap = unused_gap(usage, first, next_index);
+    let pool = pool_level(conn, row).await?;
     let mut first_addresses = Vec::new();
     if let Some(chain) = shown_chain(parts, caller, row.family) {
-        let derivation = derivation(parts, row.family)?;
-        for index in row.start_index..row.start_index.saturating_add(SHOWN) {
-            let derived = derivation
-                .derive(&row.canonical, index, &chain.name)
-                .map_err(|error| key_error(&error))?;
+        let end = pool.as_ref().map_or(u32::MAX, |pool| pool.size);
+        for index in row.start_index..row.start_index.saturating_add(SHOWN).min(end) {
+            let derived = address_at(conn, parts, caller, row, index, &chain.name).await?;
             first_addresses.push(WalletAddress {
                 index,
                 address: derived.address,
@@ -54,6 +53,7 @@ pub(super) async fn render(
         highest_used_index: usage.highest.max(row.scanned_index),
         unused_gap,
         recommended_gap_limit: recommended_gap_limit(unused_gap),
+        pool,
         first_addresses,
         created_at: paywatch_wire::time::rfc3339(row.created_at),
         confirmed_at: row.confirmed_at.map(paywatch_wire::time::rfc3339),
