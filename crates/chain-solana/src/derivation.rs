@@ -53,7 +53,8 @@ impl Material {
             return PayWallet::parse(text).map(Self::Pay);
         }
         if pool::is_pool(text) {
-            let detail = "the name of a pool, which holds no address; its file is registered".to_owned();
+            let detail =
+                "the name of a pool, which holds no address; its file is registered".to_owned();
             return Err(KeyError::Unsupported { detail });
         }
         // Before anything else, so that no other error can speak of a private key.
@@ -77,8 +78,11 @@ fn refuse_other_families(text: &str) -> Result<(), KeyError> {
     let small = text.to_ascii_lowercase();
     let is_extended = small.get(1..4) == Some("pub") && !small.contains('_');
     let is_descriptor = text.contains('(') || text.starts_with('[');
-    let is_segwit = ["bc1", "tb1", "bcrt1"].iter().any(|start| small.starts_with(start));
-    let is_point = matches!(text.len(), 66 | 130) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_segwit = ["bc1", "tb1", "bcrt1"]
+        .iter()
+        .any(|start| small.starts_with(start));
+    let is_point =
+        matches!(text.len(), 66 | 130) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let what = if is_extended || is_descriptor {
         "an extended public key or descriptor of Bitcoin or of an EVM chain"
     } else if small.starts_with("0x") || is_point {
@@ -163,7 +167,9 @@ impl Derivation for SolanaDerivation {
             (Material::Pay(one), Material::Pay(other)) => {
                 one.recipient_text() == other.recipient_text()
             }
-            (Material::Account(_), Material::Pay(_)) | (Material::Pay(_), Material::Account(_)) => false,
+            (Material::Account(_), Material::Pay(_)) | (Material::Pay(_), Material::Account(_)) => {
+                false
+            }
         })
     }
 

@@ -16,7 +16,8 @@ use crate::address::address_text;
 const ACCOUNT: &str = "acct_xvk";
 
 /// What to give.
-const ADVICE: &str = "give the acct_xvk that paywatch-offline prints for the account at m/44'/501'/0'";
+const ADVICE: &str =
+    "give the acct_xvk that paywatch-offline prints for the account at m/44'/501'/0'";
 
 /// The key of an account, with the one below it whose children are handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,9 @@ impl AccountKey {
                 return Err(unsupported("an extended key that is not an account's"));
             }
             other if other.ends_with("_vk") => {
-                return Err(unsupported("a key without chain code, which has no children"));
+                return Err(unsupported(
+                    "a key without chain code, which has no children",
+                ));
             }
             _ => return Err(malformed()),
         }

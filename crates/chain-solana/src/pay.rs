@@ -28,7 +28,9 @@ pub(crate) struct PayWallet {
 
 /// Whether a text is meant to be such a wallet: an address, with a salt or without.
 pub(crate) fn is_meant(text: &str) -> bool {
-    let recipient = text.split_once('?').map_or(text, |(recipient, _)| recipient);
+    let recipient = text
+        .split_once('?')
+        .map_or(text, |(recipient, _)| recipient);
     parse_address(recipient) != Err(AddressError::Malformed)
 }
 
@@ -63,7 +65,9 @@ impl PayWallet {
         let salt = match rest.strip_prefix(SALT) {
             Some(salt) => salt,
             None if rest.is_empty() => {
-                return Err(guessable("it needs a secret salt; `?salt=` and one follow the address"));
+                return Err(guessable(
+                    "it needs a secret salt; `?salt=` and one follow the address",
+                ));
             }
             None => {
                 return Err(KeyError::Unsupported {
@@ -135,7 +139,10 @@ fn check_salt(salt: &[u8], recipient: &[u8; 32]) -> Result<(), KeyError> {
         .zip(salt.iter().skip(1))
         .map(|(one, next)| next.wrapping_sub(*one))
         .collect();
-    let is_counted = steps.iter().zip(steps.iter().skip(1)).all(|(one, next)| one == next);
+    let is_counted = steps
+        .iter()
+        .zip(steps.iter().skip(1))
+        .all(|(one, next)| one == next);
     let is_typed = salt.iter().all(|byte| matches!(byte, b' '..=b'~'));
     if distinct < DISTINCT_MIN || is_counted || is_typed || salt == recipient {
         return Err(guessable(

@@ -89,7 +89,8 @@ fn hexadecimal(word: &str) -> &str {
 
 /// A row of numbers that are bytes, as files of keys hold them.
 fn has_key_numbers(text: &str) -> bool {
-    let is_between = |letter: char| letter.is_whitespace() || matches!(letter, ',' | '[' | ']' | '"');
+    let is_between =
+        |letter: char| letter.is_whitespace() || matches!(letter, ',' | '[' | ']' | '"');
     let mut count = 0_usize;
     for number in text.split(is_between).filter(|part| !part.is_empty()) {
         count = match number.parse::<u8>() {
@@ -134,7 +135,9 @@ mod tests {
         let numbered = (1..=12).fold(String::new(), |text, number| {
             text + &format!("{number}. abandon\n")
         });
-        let numbers: Vec<String> = (0..64_u8).map(|byte| byte.wrapping_mul(37).to_string()).collect();
+        let numbers: Vec<String> = (0..64_u8)
+            .map(|byte| byte.wrapping_mul(37).to_string())
+            .collect();
         let of_another_coin = "Ltpv71G8qDifUiNetP6nmxPA5STrUVmv2J9YSmXajv8VsYBUyuPhvN9xCaQrfX2wo5xxJNtEazYCFRUu5FmokYMM79pcqz8pcdo4rNXAFPgyB4k";
         let texts: &[(&str, &str)] = &[
             (XPRV, "extended"),
@@ -204,7 +207,10 @@ mod tests {
             ),
             (&format!("[{}]", numbers.join(",")), "list of numbers"),
             (&numbers.join(" "), "list of numbers"),
-            (&format!("key: [\n  {}", numbers.get(..31).unwrap().join(",\n  ")), "list of numbers"),
+            (
+                &format!("key: [\n  {}", numbers.get(..31).unwrap().join(",\n  ")),
+                "list of numbers",
+            ),
             ("acct_xsk1hqqqq", "extended"),
             ("Root_XSK1HQQQQ", "extended"),
             ("addr_sk1hqqqq", "extended"),

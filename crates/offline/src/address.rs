@@ -21,7 +21,9 @@ pub(crate) fn parse(what: &str, text: &str) -> Result<[u8; 32]> {
 pub(crate) fn parse_wallet(what: &str, text: &str) -> Result<[u8; 32]> {
     let bytes = parse(what, text)?;
     if !is_on_curve(&bytes) {
-        bail!("{what}: no private key can sign for {text}; it belongs to a program or holds tokens");
+        bail!(
+            "{what}: no private key can sign for {text}; it belongs to a program or holds tokens"
+        );
     }
     Ok(bytes)
 }

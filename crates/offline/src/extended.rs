@@ -121,6 +121,9 @@ mod tests {
             key = child(&key, step);
         }
         let public = hex::encode(key.public().public_key());
-        assert_eq!(public, "73fea80d424276ad0978d4fe5310e8bc2d485f5f6bb3bf87612989f112ad5a7d");
+        assert_eq!(
+            public,
+            "73fea80d424276ad0978d4fe5310e8bc2d485f5f6bb3bf87612989f112ad5a7d"
+        );
     }
 }

@@ -114,7 +114,10 @@ fn order(payer: [u8; 32], instructions: &[Instruction]) -> Vec<Touched> {
         instruction.accounts.iter().copied().chain([program])
     });
     let mut accounts: Vec<Touched> = Vec::new();
-    for next in [Touched::changed(payer).signing()].into_iter().chain(touched) {
+    for next in [Touched::changed(payer).signing()]
+        .into_iter()
+        .chain(touched)
+    {
         match accounts.iter_mut().find(|known| known.key == next.key) {
             Some(known) => {
                 known.signs |= next.signs;

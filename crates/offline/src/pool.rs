@@ -13,7 +13,9 @@ const ADDRESSES_MAX: u32 = 5_000;
 /// The addresses at `m/44'/501'/index'/0'` for `count` indexes.
 pub(crate) fn file(words: &Words, from: u32, count: u32) -> Result<String> {
     if count == 0 || ADDRESSES_MAX < count {
-        bail!("{count} addresses are not possible: 1 to {ADDRESSES_MAX} in a file, more with --from");
+        bail!(
+            "{count} addresses are not possible: 1 to {ADDRESSES_MAX} in a file, more with --from"
+        );
     }
     let wallet = standard::Wallet::of(words)?;
     let mut text = String::new();

@@ -32,7 +32,6 @@ impl Signer {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::extended::Account;
     use crate::standard;
     use crate::words::Words;

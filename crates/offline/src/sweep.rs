@@ -22,7 +22,10 @@ pub(crate) struct Swept {
 
 /// Signs everything in a plan, or nothing.
 pub(crate) fn sign(words: &Words, plan: &Plan) -> Result<Vec<Swept>> {
-    let keys = Keys { words, way: plan.way };
+    let keys = Keys {
+        words,
+        way: plan.way,
+    };
     let sweep = Sweep {
         plan,
         blockhash: address::parse("blockhash", &plan.blockhash)?,
@@ -36,7 +39,10 @@ pub(crate) fn sign(words: &Words, plan: &Plan) -> Result<Vec<Swept>> {
     for holding in &plan.from {
         let named = || format!("address {} at index {}", holding.address, holding.index);
         if plan.fee_payer == Some(holding.place()) {
-            bail!("{} pays the fees, so what is left there is not known; sweep it alone", named());
+            bail!(
+                "{} pays the fees, so what is left there is not known; sweep it alone",
+                named()
+            );
         }
         let signer = keys.signer(holding.place()).with_context(named)?;
         swept.push(sweep.one(holding, &signer).with_context(named)?);
@@ -71,7 +77,10 @@ impl Sweep<'_> {
     fn one(&self, holding: &Holding, signer: &Signer) -> Result<Swept> {
         let from = signer.public();
         if address::text(&from) != holding.address {
-            bail!("these words have {} there; other words or another way made it", address::text(&from));
+            bail!(
+                "these words have {} there; other words or another way made it",
+                address::text(&from)
+            );
         }
         if from == self.destination {
             bail!("it is the destination itself");
@@ -94,7 +103,10 @@ impl Sweep<'_> {
         let signed = sign_message(&signers, &instructions, &self.blockhash)?;
         let (address, parts, id) = (&holding.address, parts.join(", "), signed.id);
         Ok(Swept {
-            summary: format!("{address}: {parts} to {}, transaction {id}", self.plan.destination),
+            summary: format!(
+                "{address}: {parts} to {}, transaction {id}",
+                self.plan.destination
+            ),
             base64: signed.base64,
         })
     }
@@ -121,9 +133,11 @@ impl Sweep<'_> {
         from: [u8; 32],
         instructions: &mut Vec<Instruction>,
     ) -> Result<u64> {
-        let amount: u64 = token.amount.parse().ok().with_context(|| {
-            format!("{} is no count of smallest units", token.amount)
-        })?;
+        let amount: u64 = token
+            .amount
+            .parse()
+            .ok()
+            .with_context(|| format!("{} is no count of smallest units", token.amount))?;
         let mint = address::parse("mint", &token.mint)?;
         let program = address::parse(
             "the program",

@@ -38,7 +38,10 @@ impl Words {
                 anyhow!("there are {count} words; 12, 15, 18, 21 or 24 are possible")
             }
             bip39::Error::UnknownWord(place) => {
-                anyhow!("word {} is not in the English list", place.saturating_add(1))
+                anyhow!(
+                    "word {} is not in the English list",
+                    place.saturating_add(1)
+                )
             }
             bip39::Error::InvalidChecksum => {
                 anyhow!("the checksum does not fit: a word is wrong or at another place")
@@ -75,7 +78,10 @@ mod tests {
             assert_eq!(words.split(' ').count(), count);
             assert_eq!(Words::parse(&format!(" {words}\n")).unwrap().text(), words);
         }
-        assert_ne!(Words::draw(24).unwrap().text(), Words::draw(24).unwrap().text());
+        assert_ne!(
+            Words::draw(24).unwrap().text(),
+            Words::draw(24).unwrap().text()
+        );
         assert!(Words::draw(13).is_err());
     }
 
@@ -90,7 +96,10 @@ mod tests {
         ];
         for (text, expected) in cases {
             let error = Words::parse(&text).err().unwrap().to_string();
-            assert!(error.contains(expected) && !error.contains("nuts"), "{error}");
+            assert!(
+                error.contains(expected) && !error.contains("nuts"),
+                "{error}"
+            );
         }
     }
 }

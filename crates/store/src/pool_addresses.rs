@@ -78,7 +78,9 @@ pub async fn get(
     position: u32,
 ) -> Result<Option<PoolAddress>, StoreError> {
     let binds = [wallet.into(), i64::from(position).into()];
-    let row = conn.fetch_optional::<(String, Vec<u8>)>(GET, &binds).await?;
+    let row = conn
+        .fetch_optional::<(String, Vec<u8>)>(GET, &binds)
+        .await?;
     Ok(row.map(|(address, seal)| PoolAddress {
         position,
         address,

@@ -8,8 +8,7 @@ use paywatch_domain::{
 };
 use paywatch_wire::{
     Code, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, ExtendPool, FieldError,
-    Material,
-    NamedPolicies, NoFields, decode, json_text,
+    Material, NamedPolicies, NoFields, decode, json_text,
 };
 
 fn chain(name: &str, mode: Mode) -> ChainSpec {
@@ -532,7 +531,10 @@ fn a_wallet_is_read_and_never_printed() {
 fn a_solana_wallet_is_made_of_a_key_or_of_a_pool() {
     let body = r#"{"chain_family":"solana","pool":"one\ntwo\n# sha256:00\n"}"#;
     let wallet: CreateWallet = decode(body.as_bytes()).unwrap();
-    assert_eq!(wallet.material, Material::Pool("one\ntwo\n# sha256:00\n".into()));
+    assert_eq!(
+        wallet.material,
+        Material::Pool("one\ntwo\n# sha256:00\n".into())
+    );
     assert!(!format!("{wallet:?}").contains("one"));
     assert_eq!(decode(json_text(&wallet).as_bytes()), Ok(wallet));
     for (body, expected) in [
@@ -541,8 +543,14 @@ fn a_solana_wallet_is_made_of_a_key_or_of_a_pool() {
             r#"{"chain_family":"solana","key":"a","pool":"b"}"#,
             [("/pool", "material_ambiguous")],
         ),
-        (r#"{"chain_family":"solana","pool":7}"#, [("/pool", "type_invalid")]),
-        (r#"{"chain_family":"solana","pool":" "}"#, [("/pool", "text_invalid")]),
+        (
+            r#"{"chain_family":"solana","pool":7}"#,
+            [("/pool", "type_invalid")],
+        ),
+        (
+            r#"{"chain_family":"solana","pool":" "}"#,
+            [("/pool", "text_invalid")],
+        ),
     ] {
         let Err(DecodeError::Fields(errors)) = decode::<CreateWallet>(body.as_bytes()) else {
             panic!("must be refused: {body}")

@@ -86,7 +86,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         for (line, section, used) in workspace_uses(&manifest.text) {
             // The API's tests try real keys, so they need a real derivation. What the offline tool makes,
             // the watcher must read.
-            let real = [("api", "chain-bitcoin"), ("offline", "chain-solana"), ("offline", "chain")];
+            let real = [
+                ("api", "chain-bitcoin"),
+                ("offline", "chain-solana"),
+                ("offline", "chain"),
+            ];
             let for_tests = section == "dev-dependencies"
                 && (used == "testkit" || real.contains(&(role, used.as_str())));
             if !for_tests && !allowed.contains(&used.as_str()) {

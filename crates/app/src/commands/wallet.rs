@@ -23,31 +23,7 @@ pub(crate) struct Arguments {
 enum Action {
     /// Register an extended public key or a public descriptor. Compare the addresses it prints with
     /// your own wallet, then confirm it.
-    Add {
-        /// xpub, zpub, tpub, vpub, … (a plain xpub makes bc1q addresses), or a descriptor for any
-        /// other form: tr(xpub/0/*), pkh(xpub/0/*), sh(wpkh(xpub/0/*)),
-        /// wsh(sortedmulti(2,xpub/0/*,xpub/0/*)). For Solana the acct_xvk of paywatch-offline, or the
-        /// address of one wallet that is paid by Solana Pay. Never a private key.
-        #[arg(required_unless_present = "pool")]
-        key: Option<String>,
-        /// A file of addresses that your own wallet made, instead of a key: one a line, and a last line
-        /// `# sha256:` with the hash over the lines before it.
-        #[arg(long, value_name = "FILE", conflicts_with = "key")]
-        pool: Option<PathBuf>,
-        /// Which chains it is for.
-        #[arg(long, default_value = "bitcoin")]
-        family: String,
-        /// A name for people.
-        #[arg(long)]
-        label: Option<String>,
-        /// First index to hand out, for a key that was used elsewhere.
-        #[arg(long)]
-        start_index: Option<u32>,
-        /// Read the blocks from this height on for addresses of the key that were used elsewhere, so
-        /// that none of them is handed out again.
-        #[arg(long, value_name = "HEIGHT")]
-        scan_from: Option<u64>,
-    },
+    Add(New),
     /// Add the addresses of another file to a wallet's pool.
     TopUp {
         /// The wallet's id.
@@ -92,31 +68,60 @@ enum Action {
     },
 }
 
+/// What a wallet is made of.
+#[derive(Args)]
+struct New {
+    /// xpub, zpub, tpub, vpub, … (a plain xpub makes bc1q addresses), or a descriptor for any
+    /// other form: tr(xpub/0/*), pkh(xpub/0/*), sh(wpkh(xpub/0/*)),
+    /// wsh(sortedmulti(2,xpub/0/*,xpub/0/*)). For Solana the `acct_xvk` of paywatch-offline, or the
+    /// address of one wallet that is paid by Solana Pay. Never a private key.
+    #[arg(required_unless_present = "pool")]
+    key: Option<String>,
+    /// A file of addresses that your own wallet made, instead of a key: one a line, and a last line
+    /// `# sha256:` with the hash over the lines before it.
+    #[arg(long, value_name = "FILE", conflicts_with = "key")]
+    pool: Option<PathBuf>,
+    /// Which chains it is for.
+    #[arg(long, default_value = "bitcoin")]
+    family: String,
+    /// A name for people.
+    #[arg(long)]
+    label: Option<String>,
+    /// First index to hand out, for a key that was used elsewhere.
+    #[arg(long)]
+    start_index: Option<u32>,
+    /// Read the blocks from this height on for addresses of the key that were used elsewhere, so
+    /// that none of them is handed out again.
+    #[arg(long, value_name = "HEIGHT")]
+    scan_from: Option<u64>,
+}
+
+impl New {
+    /// The request.
+    fn body(self) -> anyhow::Result<Value> {
+        let mut body = json!({ "chain_family": self.family });
+        if let Some(key) = self.key {
+            body["key"] = json!(key);
+        }
+        if let Some(file) = self.pool {
+            body["pool"] = json!(read(&file)?);
+        }
+        if let Some(label) = self.label {
+            body["label"] = json!(label);
+        }
+        if let Some(index) = self.start_index {
+            body["start_index"] = json!(index);
+        }
+        Ok(body)
+    }
+}
+
 pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<()> {
     let client = arguments.connection.open()?;
     match arguments.action {
-        Action::Add {
-            key,
-            pool,
-            family,
-            label,
-            start_index,
-            scan_from,
-        } => {
-            let mut body = json!({ "chain_family": family });
-            if let Some(key) = key {
-                body["key"] = json!(key);
-            }
-            if let Some(file) = pool {
-                body["pool"] = json!(read(&file)?);
-            }
-            if let Some(label) = label {
-                body["label"] = json!(label);
-            }
-            if let Some(index) = start_index {
-                body["start_index"] = json!(index);
-            }
-            let mut wallet = client.post("/v1/wallets", &body).await?;
+        Action::Add(new) => {
+            let scan_from = new.scan_from;
+            let mut wallet = client.post("/v1/wallets", &new.body()?).await?;
             if let Some(from_height) = scan_from {
                 wallet = scanned(&client, &wallet, from_height).await?;
             }
@@ -223,12 +228,22 @@ fn registered(wallet: &Value) -> String {
         ));
     }
     lines.extend(first_addresses(wallet));
+    let compared = if text(wallet, "/kind") == "solana_pay" {
+        "Compare the address before `?reference=` with that of your own wallet; each invoice has another \
+         reference."
+    } else {
+        "Compare these addresses with your own wallet."
+    };
     lines.push(format!(
-        "Compare these addresses with your own wallet. If they are the same: paywatch wallet confirm {}\n\
-         If they are not, your wallet uses another form of the key; give that as a descriptor: \
-         paywatch wallet add 'tr(KEY/0/*)', or pkh, sh(wpkh()), wsh(sortedmulti())",
+        "{compared} If they are the same: paywatch wallet confirm {}",
         text(wallet, "/id")
     ));
+    if text(wallet, "/chain_family") == "bitcoin" {
+        let advice = "If they are not, your wallet uses another form of the key; give that as a \
+                      descriptor: paywatch wallet add 'tr(KEY/0/*)', or pkh, sh(wpkh()), \
+                      wsh(sortedmulti())";
+        lines.push(advice.to_owned());
+    }
     lines.join("\n")
 }
 

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::join;
-use paywatch_chain::{Derivation, DerivedAddress, KeyError, Sibling, WalletKey};
+use paywatch_chain::{
+    ADDRESS_POOL, AddressPool, Derivation, DerivedAddress, KeyError, Sibling, WalletKey,
+};
 use paywatch_domain::{
     Amount, Asset, AssetKind, AssetName, Catalogue, ChainName, ChainSpec, Entropy, Family,
     Finality, InvoiceId, MerchantId, Mode, UnixMillis, WalletId,
@@ -99,6 +101,33 @@ impl Derivation for PlainDerivation {
             key: address.clone().into(),
             address,
         }])
+    }
+
+    /// The lines of the file, as they are.
+    fn pool(&self, text: &str) -> Result<AddressPool, KeyError> {
+        let addresses: Vec<String> = text.lines().map(str::to_owned).collect();
+        Ok(AddressPool {
+            key: WalletKey {
+                kind: ADDRESS_POOL,
+                canonical: format!("pool:{}", addresses[0]),
+                node: format!("pool-{}", addresses[0]),
+                fingerprint: "00000000".into(),
+            },
+            addresses,
+        })
+    }
+
+    fn pooled(
+        &self,
+        address: &str,
+        position: u32,
+        _: &ChainName,
+    ) -> Result<DerivedAddress, KeyError> {
+        Ok(DerivedAddress {
+            address: address.into(),
+            key: address.into(),
+            path: format!("pool/{position}"),
+        })
     }
 
     fn payment_uri(&self, asset: &Asset, address: &str, amount: Amount) -> String {
@@ -291,6 +320,32 @@ impl House {
             .confirm_wallet(caller, id, None, self.now, &mut self.entropy)
             .await
             .unwrap();
+    }
+
+    /// Registers a wallet and confirms it.
+    pub(crate) async fn register(&mut self, body: &Value) -> Result<Value, CommandError> {
+        let request = decode(body.to_string().as_bytes()).unwrap();
+        let (commands, caller) = (&self.commands, &self.caller);
+        let created = commands
+            .create_wallet(caller, request, None, self.now, &mut self.entropy)
+            .await?;
+        let id = answer_json(created)["id"].as_str().unwrap().parse();
+        let confirmed = commands
+            .confirm_wallet(caller, id.unwrap(), None, self.now, &mut self.entropy)
+            .await?;
+        Ok(answer_json(confirmed))
+    }
+
+    /// Adds the addresses of a file to a wallet's pool.
+    pub(crate) async fn top_up(&mut self, wallet: &str, pool: &str) -> Result<Value, CommandError> {
+        let body = json!({ "pool": pool }).to_string();
+        let request = decode(body.as_bytes()).unwrap();
+        let (commands, caller) = (&self.commands, &self.caller);
+        let id = wallet.parse().unwrap();
+        let answered = commands
+            .extend_pool(caller, id, &request, None, self.now, &mut self.entropy)
+            .await?;
+        Ok(answer_json(answered))
     }
 
     /// A second chain, followed by a worker of its own from now on.

@@ -11,6 +11,7 @@ mod finality;
 mod follower;
 mod house;
 mod options;
+mod pools;
 mod quarantine;
 mod requests;
 mod scenarios;

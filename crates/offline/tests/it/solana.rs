@@ -95,11 +95,20 @@ fn new_words_are_drawn_into_a_file_that_nobody_else_can_read() {
     let desk = Desk::new();
     let printed = desk.say(&["new"]);
     assert_eq!(printed.split_whitespace().count(), 24);
-    assert!(private_material(&printed).is_some(), "the watcher would refuse it");
+    assert!(
+        private_material(&printed).is_some(),
+        "the watcher would refuse it"
+    );
     assert_ne!(printed, desk.say(&["new"]));
     assert_eq!(desk.say(&["new", "--count", "12", "--out", "root"]), "");
     let root = desk.path("root");
-    assert_eq!(fs::read_to_string(&root).unwrap().split_whitespace().count(), 12);
+    assert_eq!(
+        fs::read_to_string(&root)
+            .unwrap()
+            .split_whitespace()
+            .count(),
+        12
+    );
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -107,9 +116,19 @@ fn new_words_are_drawn_into_a_file_that_nobody_else_can_read() {
         assert_eq!(mode & 0o777, 0o600);
     }
     let before = fs::read_to_string(&root).unwrap();
-    assert!(desk.complain(&["new", "--out", "root"]).contains("cannot make"));
-    assert_eq!(fs::read_to_string(&root).unwrap(), before, "a root is never written over");
-    assert!(desk.complain(&["new", "--count", "13"]).contains("13 words"));
+    assert!(
+        desk.complain(&["new", "--out", "root"])
+            .contains("cannot make")
+    );
+    assert_eq!(
+        fs::read_to_string(&root).unwrap(),
+        before,
+        "a root is never written over"
+    );
+    assert!(
+        desk.complain(&["new", "--count", "13"])
+            .contains("13 words")
+    );
 }
 
 #[tokio::test]
@@ -141,8 +160,13 @@ fn the_watcher_takes_a_pool() {
     let pool = derivation().pool(&file).unwrap();
     assert_eq!(pool.addresses.len(), 50);
     // What common wallets show for these words.
-    assert_eq!(pool.addresses[0], "HAgk14JpMQLgt6rVgv7cBQFJWFto5Dqxi472uT3DKpqk");
-    let arguments = ["pool", "--words", "common", "--from", "40", "--count", "20", "--out", "more"];
+    assert_eq!(
+        pool.addresses[0],
+        "HAgk14JpMQLgt6rVgv7cBQFJWFto5Dqxi472uT3DKpqk"
+    );
+    let arguments = [
+        "pool", "--words", "common", "--from", "40", "--count", "20", "--out", "more",
+    ];
     assert_eq!(desk.say(&arguments), "");
     let more = fs::read_to_string(desk.path("more")).unwrap();
     let more = derivation().pool(&more).unwrap();
@@ -186,7 +210,8 @@ async fn a_sweep_is_what_other_programs_read_in_it() -> Result<()> {
         assert_eq!(read["blockhash"], BLOCKHASH);
         assert_eq!(read["signers"], json!([payer, signer]));
     }
-    let all = json!([{"does": "transfer", "from": first, "to": DESTINATION, "amount": "1500000000"}]);
+    let all =
+        json!([{"does": "transfer", "from": first, "to": DESTINATION, "amount": "1500000000"}]);
     assert_eq!(read[0]["steps"], all);
     let account = |place: usize| &answer["accounts"][place];
     let steps = json!([
@@ -243,13 +268,29 @@ fn a_plan_that_cannot_stand_signs_nothing() {
         ("/from/1/lamports", json!(-1), "no plan"),
         ("/from/1/lamports", json!(0.5), "no plan"),
         ("/from/1/index", json!(2_147_483_648_u32), "not possible"),
-        ("/from/1/tokens", json!([{"mint": MINT, "decimals": 6, "amount": "1.5"}]), "smallest units"),
-        ("/from/1/tokens", json!([{"mint": "abc", "decimals": 6, "amount": "1"}]), "32 bytes"),
+        (
+            "/from/1/tokens",
+            json!([{"mint": MINT, "decimals": 6, "amount": "1.5"}]),
+            "smallest units",
+        ),
+        (
+            "/from/1/tokens",
+            json!([{"mint": "abc", "decimals": 6, "amount": "1"}]),
+            "32 bytes",
+        ),
         ("/from/1/typo", json!(1), "no plan"),
         ("/fee_payer", json!({"index": 1}), "pays the fees"),
         ("/destination", json!(TOKEN.replace('T', "0")), "32 bytes"),
-        ("/destination", json!("11111111111111111111111111111111"), "no private key"),
-        ("/destination", json!(addresses[1]), "the destination itself"),
+        (
+            "/destination",
+            json!("11111111111111111111111111111111"),
+            "no private key",
+        ),
+        (
+            "/destination",
+            json!(addresses[1]),
+            "the destination itself",
+        ),
         ("/blockhash", json!("abc"), "32 bytes"),
         ("/from", json!([]), "no address"),
     ];

@@ -13,11 +13,9 @@ use super::bed::{Bed, NOW, on_both, unit};
 use super::scene::{Scene, merchant_id, new_wallet, wallet_id};
 use crate::api_keys::NewApiKey;
 use crate::counters::{INDEX_END, TakeIndexes};
-use crate::wallets::WalletState;
 use crate::pool_addresses::PoolAddress;
-use crate::{
-    Cursor, Store, StoreError, api_keys, merchants, pool_addresses, settings, wallets,
-};
+use crate::wallets::WalletState;
+use crate::{Cursor, Store, StoreError, api_keys, merchants, pool_addresses, settings, wallets};
 
 async fn a_merchant_is_registered_once(_: &Bed, store: Store) {
     let mut conn = store.read().await.unwrap();
@@ -328,11 +326,17 @@ async fn a_solana_pool_grows_and_knows_its_addresses(_: &Bed, store: Store) {
         })
     };
     let mut conn = store.read().await.unwrap();
-    assert_eq!(pool_addresses::size(&mut conn, scene.wallet).await.unwrap(), 0);
+    assert_eq!(
+        pool_addresses::size(&mut conn, scene.wallet).await.unwrap(),
+        0
+    );
     let three = rows(0, &["one", "two", "three"]);
     insert(three.clone()).await.unwrap();
     insert(rows(3, &["four"])).await.unwrap();
-    assert_eq!(pool_addresses::size(&mut conn, scene.wallet).await.unwrap(), 4);
+    assert_eq!(
+        pool_addresses::size(&mut conn, scene.wallet).await.unwrap(),
+        4
+    );
     for (position, expected) in [(0, Some(&three[0])), (2, Some(&three[2])), (4, None)] {
         let found = pool_addresses::get(&mut conn, scene.wallet, position).await;
         assert_eq!(found.unwrap().as_ref(), expected);
@@ -340,10 +344,16 @@ async fn a_solana_pool_grows_and_knows_its_addresses(_: &Bed, store: Store) {
     // A place that is taken, and an address that is in the pool: nothing of either is stored.
     for new in [rows(3, &["five"]), rows(4, &["five", "two"])] {
         let error = insert(new).await.unwrap_err();
-        assert!(matches!(error, StoreError::Conflict("pool_changed")), "{error}");
+        assert!(
+            matches!(error, StoreError::Conflict("pool_changed")),
+            "{error}"
+        );
     }
-    assert_eq!(pool_addresses::size(&mut conn, scene.wallet).await.unwrap(), 4);
-    let mut pays = new_wallet(9, scene.merchant);
+    assert_eq!(
+        pool_addresses::size(&mut conn, scene.wallet).await.unwrap(),
+        4
+    );
+    let mut pays = new_wallet(scene.merchant, 9);
     pays.family = Family::Solana;
     pays.kind = "solana_pay".into();
     pays.canonical = "payee?salt=abc".into();

@@ -52,6 +52,15 @@ pub struct ExtendPool {
     pub pool: String,
 }
 
+impl fmt::Debug for Material {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Key(not shown)",
+            Self::Pool(_) => "Pool(not shown)",
+        })
+    }
+}
+
 impl fmt::Debug for ExtendPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExtendPool")
@@ -82,7 +91,7 @@ impl fmt::Debug for CreateWallet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreateWallet")
             .field("chain_family", &self.chain_family)
-            .field("material", &"(not shown)")
+            .field("material", &self.material)
             .field("kind", &self.kind)
             .field("label", &self.label)
             .field("start_index", &self.start_index)

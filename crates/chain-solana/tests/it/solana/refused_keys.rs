@@ -9,7 +9,9 @@ const XPUB: &str = "xpub6Ce9NcJvTk36xtLSrJLZqE7wtgA5deCeYs7rSQtreh4cj6ByPtrg9sD7
 
 #[test]
 fn a_private_key_in_any_form_is_refused() {
-    let bytes: Vec<String> = (0..64_u32).map(|number| (number * 37 % 256).to_string()).collect();
+    let bytes: Vec<String> = (0..64_u32)
+        .map(|number| (number * 37 % 256).to_string())
+        .collect();
     let base58 = base58ck::encode(&[0x5c; 64]);
     let digits = "5c".repeat(64);
     for (text, words) in [
@@ -22,11 +24,26 @@ fn a_private_key_in_any_form_is_refused() {
         (&digits, "hexadecimal"),
         (&digits[..64], "hexadecimal"),
         (&format!("0x{}", &digits[..64]), "hexadecimal"),
-        ("abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about", "seed phrase"),
-        (&ACCOUNT.replacen("acct_xvk", "acct_xsk", 1), "extended private key"),
-        ("root_xsk1vpsky8a5cqgpl6e3aahjl4cp3g7jq2k", "extended private key"),
-        ("addr_sk1vpsky8a5cqgpl6e3aahjl4cp3g7jq2k", "extended private key"),
-        ("xprv9yeny6n2dNUokQFykGoZU6BDLeKbEBUoBeCFe2VF6MXdrHrprMYRc4tddncDRxrJCy7GtPDk68zRcgWtGFveqdCV5NyhZwVgMoZVbTm78vx", "extended private key"),
+        (
+            "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about",
+            "seed phrase",
+        ),
+        (
+            &ACCOUNT.replacen("acct_xvk", "acct_xsk", 1),
+            "extended private key",
+        ),
+        (
+            "root_xsk1vpsky8a5cqgpl6e3aahjl4cp3g7jq2k",
+            "extended private key",
+        ),
+        (
+            "addr_sk1vpsky8a5cqgpl6e3aahjl4cp3g7jq2k",
+            "extended private key",
+        ),
+        (
+            "xprv9yeny6n2dNUokQFykGoZU6BDLeKbEBUoBeCFe2VF6MXdrHrprMYRc4tddncDRxrJCy7GtPDk68zRcgWtGFveqdCV5NyhZwVgMoZVbTm78vx",
+            "extended private key",
+        ),
     ] {
         for test in [false, true] {
             let error = derivation().parse(text, test).unwrap_err();
@@ -49,12 +66,32 @@ fn other_keys_are_refused_with_what_to_give_instead() {
     let point = format!("02{}", "ab".repeat(32));
     let cases: [(&str, &str, &str); 20] = [
         (XPUB, "key_unsupported", "another curve"),
-        (&XPUB.replacen("xpub", "zpub", 1), "key_unsupported", "another curve"),
-        (&format!("wpkh({XPUB}/0/*)"), "key_unsupported", "another curve"),
-        ("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266", "key_unsupported", "EVM"),
+        (
+            &XPUB.replacen("xpub", "zpub", 1),
+            "key_unsupported",
+            "another curve",
+        ),
+        (
+            &format!("wpkh({XPUB}/0/*)"),
+            "key_unsupported",
+            "another curve",
+        ),
+        (
+            "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
+            "key_unsupported",
+            "EVM",
+        ),
         (&point, "key_unsupported", "EVM"),
-        ("bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu", "key_unsupported", "Bitcoin"),
-        ("1BoatSLRHtKNngkdXEeobR76b53LETtpyT", "key_malformed", "acct_xvk"),
+        (
+            "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu",
+            "key_unsupported",
+            "Bitcoin",
+        ),
+        (
+            "1BoatSLRHtKNngkdXEeobR76b53LETtpyT",
+            "key_malformed",
+            "acct_xvk",
+        ),
         (root, "key_unsupported", "root of a wallet"),
         (leaf, "key_unsupported", "not an account's"),
         (bare, "key_unsupported", "without chain code"),
@@ -62,9 +99,21 @@ fn other_keys_are_refused_with_what_to_give_instead() {
         (&ACCOUNT[..80], "key_checksum", "acct_xvk"),
         (&format!("{ACCOUNT}/0/*"), "key_malformed", "acct_xvk"),
         (&off_curve, "address_off_curve", "no private key can sign"),
-        (&format!("{off_curve}?salt=abc"), "address_off_curve", "no private key can sign"),
-        (&format!("{WALLET}?salt=0OIl"), "key_malformed", "not base58"),
-        (&format!("{WALLET}?reference=abc"), "key_unsupported", "what follows"),
+        (
+            &format!("{off_curve}?salt=abc"),
+            "address_off_curve",
+            "no private key can sign",
+        ),
+        (
+            &format!("{WALLET}?salt=0OIl"),
+            "key_malformed",
+            "not base58",
+        ),
+        (
+            &format!("{WALLET}?reference=abc"),
+            "key_unsupported",
+            "what follows",
+        ),
         ("", "key_malformed", "acct_xvk"),
         ("please", "key_malformed", "acct_xvk"),
         (&"x".repeat(20_000), "key_malformed", "longer than"),

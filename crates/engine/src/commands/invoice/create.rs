@@ -13,7 +13,7 @@ use paywatch_wire::Code;
 use paywatch_wire::request::{CreateInvoice, Draft, DraftOption};
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, answered_before, once};
-use super::super::wallet::{address_at, derivation, is_pool};
+use super::super::wallet::{address_at, derivation, derived, is_pool};
 use super::super::{Caller, CommandError, CommandParts, Commands};
 use super::conclude;
 use super::payee::Payee;
@@ -106,9 +106,12 @@ impl Commands {
         payee: &Payee<'_>,
         index: u32,
     ) -> Result<DerivedAddress, CommandError> {
-        let mut conn = self.parts.store.read().await?;
-        let (wallet, chain) = (&payee.wallet, &payee.chain.name);
-        address_at(&mut conn, &self.parts, caller, wallet, index, chain).await
+        let (parts, wallet, chain) = (&self.parts, &payee.wallet, &payee.chain.name);
+        if !is_pool(wallet) {
+            return derived(parts, wallet, index, chain);
+        }
+        let mut conn = parts.store.read().await?;
+        address_at(&mut conn, parts, caller, wallet, index, chain).await
     }
 
     /// Gives an option its address.

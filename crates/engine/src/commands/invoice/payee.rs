@@ -70,7 +70,9 @@ impl Commands {
                 faults.unavailable.push(unavailable(place, chain));
             }
             if let (Some(wallet), Some(created_height)) = (wallet, height) {
-                let before = payees.iter().filter(|payee: &&Payee<'_>| payee.wallet.id == wallet.id);
+                let before = payees
+                    .iter()
+                    .filter(|payee: &&Payee<'_>| payee.wallet.id == wallet.id);
                 let end = end(&mut conn, &wallet, before.count()).await?;
                 let Some(end) = end else {
                     let error = FieldError::new(at, POOL_EMPTY, pool_empty(wallet.id));

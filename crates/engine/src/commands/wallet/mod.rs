@@ -7,7 +7,7 @@ mod show;
 
 pub use export::WalletExport;
 pub(super) use pool::{
-    EMPTY as POOL_EMPTY, address_at, empty as pool_empty, is_pool, level as pool_level,
+    EMPTY as POOL_EMPTY, address_at, derived, empty as pool_empty, is_pool, level as pool_level,
 };
 
 use std::sync::Arc;

@@ -60,10 +60,8 @@ pub(in super::super) async fn address_at(
     index: u32,
     chain: &ChainName,
 ) -> Result<DerivedAddress, CommandError> {
-    let derivation = derivation(parts, wallet.family)?;
     if !is_pool(wallet) {
-        let derived = derivation.derive(&wallet.canonical, index, chain);
-        return derived.map_err(|error| refused(&error));
+        return derived(parts, wallet, index, chain);
     }
     let Some(row) = pool_addresses::get(conn, wallet.key, index).await? else {
         return Err(CommandError::refused(409, EMPTY, empty(wallet.id)));
@@ -80,8 +78,19 @@ pub(in super::super) async fn address_at(
         let detail = format!("address {index} of wallet {id} was changed in the database");
         return Err(CommandError::refused(409, "wallet_seal_broken", detail));
     }
-    let pooled = derivation.pooled(&row.address, index, chain);
+    let pooled = derivation(parts, wallet.family)?.pooled(&row.address, index, chain);
     pooled.map_err(|error| refused(&error))
+}
+
+/// The address of a wallet that is no pool.
+pub(in super::super) fn derived(
+    parts: &CommandParts,
+    wallet: &Row,
+    index: u32,
+    chain: &ChainName,
+) -> Result<DerivedAddress, CommandError> {
+    let derived = derivation(parts, wallet.family)?.derive(&wallet.canonical, index, chain);
+    derived.map_err(|error| refused(&error))
 }
 
 fn refused(error: &KeyError) -> CommandError {
@@ -135,7 +144,8 @@ pub(super) async fn append(
         .await
         .map_err(|error| match error {
             StoreError::Conflict("pool_changed") => {
-                let detail = "somebody registered some of these addresses at this moment; try again";
+                let detail =
+                    "somebody registered some of these addresses at this moment; try again";
                 CommandError::refused(409, "pool_changed", detail)
             }
             error => error.into(),
@@ -161,7 +171,14 @@ impl Effect for TopUp {
         // Two files at once get their places one after the other.
         wallets::owners_of_node(tx, &row.node).await?;
         let before = level(tx, &row).await?;
-        append(tx, parts, caller, (row.key, row.id, row.family), &self.addresses).await?;
+        append(
+            tx,
+            parts,
+            caller,
+            (row.key, row.id, row.family),
+            &self.addresses,
+        )
+        .await?;
         let after = level(tx, &row).await?;
         let change = Change {
             before: before.map(|level| json_text(&level)),
@@ -176,7 +193,10 @@ impl Effect for TopUp {
 
 fn check_open(wallet: &Row) -> Result<(), CommandError> {
     if !is_pool(wallet) {
-        let detail = format!("the addresses of {} are derived; it needs no pool", wallet.id);
+        let detail = format!(
+            "the addresses of {} are derived; it needs no pool",
+            wallet.id
+        );
         return Err(CommandError::refused(409, "wallet_not_pool", detail));
     }
     if wallet.state == WalletState::Archived {

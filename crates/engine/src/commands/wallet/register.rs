@@ -12,8 +12,8 @@ use paywatch_wire::request::{CreateWallet, Material};
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::super::{Caller, Change, CommandError, CommandParts, Commands};
-use super::show::render;
 use super::pool::append;
+use super::show::render;
 use super::{check_seal, derivation, find, key_error, pool_error, shown_chain, with_sealed};
 use crate::seal::WalletFields;
 
