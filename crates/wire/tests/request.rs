@@ -529,13 +529,13 @@ fn a_wallet_is_read_and_never_printed() {
 
 #[test]
 fn a_solana_wallet_is_made_of_a_key_or_of_a_pool() {
-    let body = r#"{"chain_family":"solana","pool":"one\ntwo\n# sha256:00\n"}"#;
+    let body = r#"{"chain_family":"solana","pool":"alpha\nbeta\n# sha256:00\n"}"#;
     let wallet: CreateWallet = decode(body.as_bytes()).unwrap();
     assert_eq!(
         wallet.material,
-        Material::Pool("one\ntwo\n# sha256:00\n".into())
+        Material::Pool("alpha\nbeta\n# sha256:00\n".into())
     );
-    assert!(!format!("{wallet:?}").contains("one"));
+    assert!(!format!("{wallet:?}").contains("alpha"));
     assert_eq!(decode(json_text(&wallet).as_bytes()), Ok(wallet));
     for (body, expected) in [
         (r#"{"chain_family":"solana"}"#, [("/key", "required")]),

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use anyhow::Result;
 use paywatch_chain::{Derivation, private_material};
 use paywatch_chain_solana::SolanaDerivation;
-use paywatch_testkit::{other_solana_addresses, read_solana_transactions};
+use paywatch_testkit::{Surfnet, other_solana_addresses, read_solana_transactions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -306,4 +306,115 @@ fn a_plan_that_cannot_stand_signs_nothing() {
     fs::write(desk.path("wrong"), WORDS.replace("walk", "walks")).unwrap();
     let said = desk.complain(&["xpub", "--words", "wrong"]);
     assert!(said.contains("word 2") && !said.contains("walks"), "{said}");
+}
+
+/// Rent of an account for tokens, which closing it gives back.
+const RENT: u64 = 2_039_280;
+
+async fn lamports(node: &Surfnet, address: &str) -> Result<u64> {
+    let balance = node.rpc("getBalance", json!([address, {"commitment": "confirmed"}]));
+    Ok(balance.await?["value"].as_u64().unwrap())
+}
+
+/// What a wallet has of a token, as text; `None` when it has no account for it.
+async fn tokens(node: &Surfnet, owner: &str, mint: &str) -> Result<Option<String>> {
+    let form = json!({"encoding": "jsonParsed", "commitment": "confirmed"});
+    let asked = json!([owner, {"mint": mint}, form]);
+    let answer = node.rpc("getTokenAccountsByOwner", asked).await?;
+    let amount = answer["value"][0].pointer("/account/data/parsed/info/tokenAmount/amount");
+    Ok(amount.and_then(Value::as_str).map(str::to_owned))
+}
+
+async fn blockhash(node: &Surfnet) -> Result<Value> {
+    let mut answer = node.rpc("getLatestBlockhash", json!([])).await?;
+    Ok(answer["value"]["blockhash"].take())
+}
+
+/// SOL and tokens of both programs, from addresses that were derived from the public key alone.
+#[tokio::test]
+async fn a_real_node_carries_out_the_sweep_of_derived_addresses() -> Result<()> {
+    let node = Surfnet::start().await?;
+    let desk = Desk::new();
+    let (_, addresses) = derived(&desk, "0", &[0, 5, 9]);
+    let [payer, first, second] = &addresses[..] else {
+        unreachable!()
+    };
+    let destination = node.person().await?;
+    let mint = node.mint(6).await?;
+    let work = json!({"decimals": 2, "program": "token_2022"});
+    let newer: String = node.act("mint", work).await?;
+    node.pay(payer, 100_000_000).await?;
+    node.pay(first, 1_500_000_000).await?;
+    node.send_tokens(&mint, second, 12_340_000).await?;
+    node.send_tokens(&newer, second, 77).await?;
+    let plan = json!({
+        "way": "xpub", "blockhash": blockhash(&node).await?, "destination": destination,
+        "fee_payer": {"index": 0}, "close_emptied": true,
+        "from": [
+            {"index": 5, "address": first, "lamports": 1_500_000_000_u64},
+            {"index": 9, "address": second, "tokens": [
+                {"mint": mint, "decimals": 6, "amount": "12340000"},
+                {"mint": newer, "decimals": 2, "amount": "77", "program": "token-2022"},
+            ]},
+        ],
+    });
+    for transaction in desk.sweep(&plan) {
+        let landed = node.submit(&transaction).await?;
+        assert_eq!(landed.error, Value::Null);
+    }
+    assert_eq!(lamports(&node, first).await?, 0);
+    for (mint, amount) in [(&mint, "12340000"), (&newer, "77")] {
+        assert_eq!(
+            tokens(&node, &destination, mint).await?.as_deref(),
+            Some(amount)
+        );
+        assert_eq!(
+            tokens(&node, second, mint).await?,
+            None,
+            "the account is closed"
+        );
+    }
+    let swept = lamports(&node, &destination).await?;
+    assert!(
+        1_500_000_000 + RENT < swept,
+        "{swept}: the SOL and the rents"
+    );
+    assert!(
+        lamports(&node, payer).await? < 100_000_000,
+        "who paid the fees"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_real_node_carries_out_the_sweep_of_a_solana_pool() -> Result<()> {
+    let node = Surfnet::start().await?;
+    let desk = Desk::new();
+    let pool = desk.say(&["pool", "--words", "words", "--count", "3"]);
+    let address = pool.lines().nth(2).unwrap();
+    let destination = node.person().await?;
+    let mint = node.mint(6).await?;
+    node.pay(address, 10_000_000).await?;
+    node.send_tokens(&mint, address, 5).await?;
+    // Who pays for themselves needs an account at the destination.
+    node.send_tokens(&mint, &destination, 1).await?;
+    let plan = json!({
+        "way": "pool", "blockhash": blockhash(&node).await?, "destination": destination,
+        "from": [{"index": 2, "address": address, "lamports": 10_000_000, "tokens": [
+            {"mint": mint, "decimals": 6, "amount": "5"},
+        ]}],
+    });
+    let [transaction] = &desk.sweep(&plan)[..] else {
+        panic!("one address is one transaction")
+    };
+    let landed = node.submit(transaction).await?;
+    assert_eq!(landed.error, Value::Null);
+    assert_eq!(lamports(&node, address).await?, 0);
+    assert_eq!(lamports(&node, &destination).await?, 10_000_000 - 5_000);
+    assert_eq!(
+        tokens(&node, &destination, &mint).await?.as_deref(),
+        Some("6")
+    );
+    assert_eq!(tokens(&node, address, &mint).await?.as_deref(), Some("0"));
+    Ok(())
 }
