@@ -117,7 +117,7 @@ mod tests {
     fn a_solana_account_derives_like_the_published_one() {
         let words = "test walk nut penalty hip pave soap entry language right filter choice";
         let mut key = root(&Words::parse(words).unwrap().entropy()).unwrap();
-        for step in [HARDENED | 1852, HARDENED | 1815, HARDENED, 0, 0] {
+        for step in [HARDENED + 1852, HARDENED + 1815, HARDENED, 0, 0] {
             key = child(&key, step);
         }
         let public = hex::encode(key.public().public_key());

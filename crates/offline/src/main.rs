@@ -93,12 +93,12 @@ fn main() -> Result<()> {
         }
         Command::Xpub { root, account } => {
             let account = Account::of(&Words::read(&root.words)?, account)?;
-            let mut text = format!("{}\n", account.xpub()?);
+            let mut lines = vec![account.xpub()?];
             for index in 0..3 {
                 let (path, address) = account.shown(index)?;
-                text.push_str(&format!("  {path}  {address}\n"));
+                lines.push(format!("  {path}  {address}"));
             }
-            put(None, &text)
+            put(None, &(lines.join("\n") + "\n"))
         }
         Command::Pool {
             root,

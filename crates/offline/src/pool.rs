@@ -24,6 +24,5 @@ pub(crate) fn file(words: &Words, from: u32, count: u32) -> Result<String> {
         text.push('\n');
     }
     let hash: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-    text.push_str(&format!("# sha256:{}\n", hex::encode(hash)));
-    Ok(text)
+    Ok(format!("{text}# sha256:{}\n", hex::encode(hash)))
 }
