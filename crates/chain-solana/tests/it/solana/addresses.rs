@@ -41,7 +41,7 @@ fn the_first_address_is_the_published_key() -> Result<()> {
         for name in ["solana", "solana-devnet"] {
             let derived = derivation.derive(&key.canonical, 0, &chain(name))?;
             let bytes = parse_address(&derived.address)?;
-            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = hex::encode(bytes);
             assert_eq!(digits, published);
             assert_eq!(derived.key, derived.address.as_bytes());
             assert_eq!(derived.path, format!("{}/0/0", key.fingerprint));

@@ -14,15 +14,17 @@ fn addresses(count: u32) -> Vec<String> {
     derived.map(|derived| derived.unwrap().address).collect()
 }
 
+/// Each line with its line feed.
+fn ended(lines: &[impl AsRef<str>]) -> String {
+    let lines = lines.iter().map(|line| line.as_ref().to_owned() + "\n");
+    lines.collect()
+}
+
 /// A file as the offline tool writes it.
 fn file(lines: &[impl AsRef<str>]) -> String {
-    let body: String = lines
-        .iter()
-        .map(|line| format!("{}\n", line.as_ref()))
-        .collect();
+    let body = ended(lines);
     let hash: [u8; 32] = Sha256::digest(body.as_bytes()).into();
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{body}# sha256:{hash}\n")
+    format!("{body}# sha256:{}\n", hex::encode(hash))
 }
 
 fn refused(text: &str) -> KeyError {
@@ -64,15 +66,11 @@ fn a_file_that_is_cut_off_or_changed_is_refused() {
         let error = refused(&whole[..end]);
         assert_eq!(error.code(), "pool_truncated", "{end}: {error}");
     }
-    let without_line: String = whole
-        .lines()
-        .skip(1)
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let without_line = ended(&whole.lines().skip(1).collect::<Vec<_>>());
     let mut swapped = lines.clone();
     swapped.swap(3, 4);
     let (_, checksum) = whole.split_at(body_end);
-    let swapped: String = swapped.iter().map(|line| format!("{line}\n")).collect();
+    let swapped = ended(&swapped);
     for changed in [
         without_line,
         format!("{swapped}{checksum}"),
