@@ -9,7 +9,7 @@ use paywatch_api::ApiState;
 use paywatch_chain::{BoxFuture, Derivation, EndpointPool, Source, rpc};
 use paywatch_chain_bitcoin::{BitcoinDerivation, BitcoinSource, Network};
 use paywatch_chain_evm::{EvmDerivation, EvmSource};
-use paywatch_chain_solana::SolanaSource;
+use paywatch_chain_solana::{SolanaDerivation, SolanaSource};
 use paywatch_domain::{Catalogue, ChainName, Entropy as _, Family};
 use paywatch_engine::commands::{CommandParts, Commands};
 use paywatch_engine::high_water::{HighWater, HighWaterFolder};
@@ -73,11 +73,12 @@ impl House {
             "there is no master key: `paywatch init` makes one, or set PAYWATCH_MASTER_KEY",
         )?;
         let (store, writer) = open_store(&settings).await?;
+        let derivations = derivations(networks, chain_ids, &catalogue);
         let house = Self {
             settings,
             catalogue: Arc::new(catalogue),
             followed,
-            derivations: derivations(networks, chain_ids),
+            derivations,
             policies: NamedPolicies::new(policies.into_values()),
             master: Arc::new(master),
             store,
@@ -264,10 +265,20 @@ impl House {
 fn derivations(
     networks: BTreeMap<ChainName, Network>,
     chain_ids: BTreeMap<ChainName, u64>,
+    catalogue: &Catalogue,
 ) -> BTreeMap<Family, Arc<dyn Derivation>> {
     let bitcoin: Arc<dyn Derivation> = Arc::new(BitcoinDerivation::new(networks));
     let evm: Arc<dyn Derivation> = Arc::new(EvmDerivation::new(chain_ids));
-    BTreeMap::from([(Family::Bitcoin, bitcoin), (Family::Evm, evm)])
+    let clusters = catalogue
+        .chains()
+        .filter(|chain| chain.family == Family::Solana);
+    let clusters = clusters.map(|chain| chain.name.clone());
+    let solana: Arc<dyn Derivation> = Arc::new(SolanaDerivation::new(clusters));
+    BTreeMap::from([
+        (Family::Bitcoin, bitcoin),
+        (Family::Evm, evm),
+        (Family::Solana, solana),
+    ])
 }
 
 /// One endpoint of a Bitcoin chain.
