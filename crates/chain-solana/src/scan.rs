@@ -44,7 +44,9 @@ fn find(payment: &Payment<'_>, gain: &Gain<&str>, watched: &WatchTable, key: &mu
     key.push_str(gain.owner);
     key.push(WITH);
     let start = key.len();
-    for reference in &payment.references {
+    // Few addresses have references; those of the others need not be tried.
+    let has_references = watched.may_contain(key.as_bytes());
+    for reference in payment.references.iter().filter(|_| has_references) {
         key.truncate(start);
         key.push_str(reference);
         if watched.may_contain(key.as_bytes()) {

@@ -12,6 +12,10 @@ use hashbrown::hash_table::Entry;
 /// of them and not all.
 const SHARDS: usize = 1024;
 
+/// What stands between the two parts of a key that has two, and how long the first part is at least.
+const BETWEEN: u8 = b'/';
+const FIRST_BYTES_MIN: usize = 32;
+
 /// The keys of one chain family that are watched.
 #[derive(Clone, Debug)]
 pub struct WatchTable {
@@ -35,9 +39,18 @@ impl WatchTable {
         }
     }
 
-    /// Watches a key from now on.
+    /// Watches a key from now on. Of a key in two parts with a slash between them, the first part and the slash
+    /// are found too: whoever knows first parts need not try every second one with them.
     pub fn insert(&mut self, key: &[u8]) {
-        let print = fingerprint(self.seed, key);
+        let slash = key.iter().position(|byte| *byte == BETWEEN);
+        let first = slash.and_then(|slash| key.split_at_checked(slash.saturating_add(1)));
+        if let Some((first, _)) = first.filter(|(first, _)| FIRST_BYTES_MIN < first.len()) {
+            self.insert_print(fingerprint(self.seed, first));
+        }
+        self.insert_print(fingerprint(self.seed, key));
+    }
+
+    fn insert_print(&mut self, print: u64) {
         let Some(shard) = self.shards.get_mut(shard(print)) else {
             return;
         };
@@ -141,6 +154,24 @@ mod tests {
         let keys: Vec<Vec<u8>> = (19_990..20_010).map(key).collect();
         let found = table.candidates(keys.iter().map(Vec::as_slice));
         assert!(found.into_iter().eq(0..10));
+    }
+
+    #[test]
+    fn the_first_of_two_parts_is_found_with_its_slash() {
+        let mut table = WatchTable::new(7);
+        let (first, short) = ("a".repeat(32), "a".repeat(31));
+        for key in [
+            format!("{first}/b"),
+            format!("{first}/c"),
+            format!("{short}/b"),
+        ] {
+            table.insert(key.as_bytes());
+            assert!(table.may_contain(key.as_bytes()));
+        }
+        assert!(table.may_contain(format!("{first}/").as_bytes()));
+        assert!(!table.may_contain(first.as_bytes()), "a part is no key");
+        assert!(!table.may_contain(format!("{short}/").as_bytes()));
+        assert_eq!(table.len(), 4);
     }
 
     #[test]
