@@ -116,7 +116,7 @@ enum Benchmark {
     /// The chain worker over blocks of an EVM node, against a bare download of the same answers.
     EvmCatchUp,
     /// The chain worker over blocks of an EVM node, against a program that asks for the logs of its
-    /// addresses: speed with either kind of trace, requests and calls.
+    /// addresses: speed, requests and calls.
     EvmCatchUpLogs,
     /// A full Solana block from bytes to transfers, against JSON values and the types of Solana's own client;
     /// and for a million watched keys, against a thousand.
@@ -146,8 +146,7 @@ addresses, with cold caches (baseline: 1,000); evm_watch_scan: the scan alone.
 evm_catch_up: the chain worker over SQLite, 2,000 anvil blocks of 5 transactions, 10,000 open invoices. Baselines: \
 a loop that downloads the same answers, one request for each block; a loop with eth_getLogs for each block and \
 each 100 of 10,000 addresses, measured over 20 blocks \
-(evm_catch_up_logs); the same for a watcher that may use trace_block alone, which this node answers from memory, while \
-it runs a block again for every other trace (evm_catch_up_flat). evm_requests, evm_calls: what both \
+(evm_catch_up_logs). evm_requests, evm_calls: what both \
 ask the node, counted between them; a request may hold several calls.
 solana_block: a made-up block of 1,200 transactions with 12 accounts and 2 token accounts each, in the mode `accounts`, from \
 bytes to transfers on one core at 1,000,000 keys. Baselines: serde_json::Value; the types of Solana's own client, \

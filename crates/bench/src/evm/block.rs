@@ -107,7 +107,7 @@ impl Full {
         let split = cpu_time();
         let proven = prove(Rules::default(), &self.at, block, receipts)?;
         let proof = cpu_time();
-        let inflows = Inflows::from_balances(&proven, trace)?;
+        let inflows = Inflows::from_block_trace(&proven, trace)?;
         let scanned = cpu_time();
         let credits = scan(&proven, &self.assets, &inflows, watched).credits.len();
         let ended = cpu_time();

@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use paywatch_chain_evm::TraceKind;
 use paywatch_domain::BlockRef;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::node::{self, calls};
 use super::relay::Relay;
-use super::stage::{LOGS_PER_BLOCK, Stage, Traces};
+use super::stage::{LOGS_PER_BLOCK, Stage};
 use super::{Account, somebody, text};
 use crate::baseline;
 use crate::catch_up::results;
@@ -59,18 +58,16 @@ pub(crate) async fn measure(count: u32, rounds: u32, against: Against) -> Result
     let stage = Stage::set(count).await?;
     let rounds = rounds.min(ROUNDS_MAX);
     let (mut ours, mut bare, mut logs) = (Vec::new(), Vec::new(), Vec::new());
-    let mut flat = Vec::new();
     let lists = lists(&stage);
     let few = stage.blocks.get(..LOGS_BLOCKS).context("enough blocks")?;
     let progress = Progress::new("catching up with an EVM node, round", rounds);
     for round in 1..=rounds {
         let url = stage.node.anvil.url();
-        ours.push(catch_up(&stage, &url, TraceKind::all()).await?);
+        ours.push(catch_up(&stage, &url).await?);
         if against.download {
             bare.push(download(url.clone(), stage.blocks.clone()).await?);
         }
         if against.logs {
-            flat.push(catch_up(&stage, &url, [TraceKind::Flat].into()).await?);
             logs.push(ask_for_logs(url, few.to_vec(), lists.clone()).await?);
         }
         progress.done(round);
@@ -85,10 +82,7 @@ pub(crate) async fn measure(count: u32, rounds: u32, against: Against) -> Result
     if against.logs {
         let logs = per_second(u32::try_from(LOGS_BLOCKS)?, median(logs));
         let goal = Goal::AtLeast(5.0);
-        let flat = per_second(stage.count, median(flat));
-        let mut row = |name, ours| rows.push(Row::new(name, "blocks/s", ours, logs, goal));
-        row("evm_catch_up_logs", ours);
-        row("evm_catch_up_flat", flat);
+        rows.push(Row::new("evm_catch_up_logs", "blocks/s", ours, logs, goal));
         let [ours, theirs] = count_requests(&stage, few, lists).await?;
         let row = |name, unit, part: fn(&Asked) -> f64| {
             Row::new(name, unit, part(&ours), part(&theirs), Goal::AtMost(0.1))
@@ -102,10 +96,10 @@ pub(crate) async fn measure(count: u32, rounds: u32, against: Against) -> Result
 }
 
 /// Reads all blocks into a new copy of the database, and looks whether it says what it must.
-async fn catch_up(stage: &Stage, url: &str, traces: Traces) -> Result<Duration> {
+async fn catch_up(stage: &Stage, url: &str) -> Result<Duration> {
     let file = stage.database()?;
     let opened = Opened::open(&file).await?;
-    let (source, parts) = (stage.source(url, traces)?, stage.parts(&opened.store)?);
+    let (source, parts) = (stage.source(url)?, stage.parts(&opened.store)?);
     let elapsed = follow::drive(source, parts, stage.top()?, false).await?;
     opened.close().await?;
     let found = results(&file).await?;
@@ -180,7 +174,7 @@ async fn count_requests(stage: &Stage, few: &[BlockRef], lists: Vec<Value>) -> R
     say("counting requests");
     let url = stage.node.anvil.url();
     let relay = Relay::start(&url).await?;
-    catch_up(stage, &relay.url(), TraceKind::all()).await?;
+    catch_up(stage, &relay.url()).await?;
     let ours = asked(&relay, stage.count);
     let relay = Relay::start(&url).await?;
     ask_for_logs(relay.url(), few.to_vec(), lists).await?;

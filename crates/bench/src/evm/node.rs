@@ -125,11 +125,10 @@ fn accounts(to: &[Account]) -> Argument {
 /// Everything that a proof of a block needs, in one request, as the watcher asks for it.
 pub(super) fn calls(block: &BlockRef) -> [(&'static str, Value); 3] {
     let hash = block.hash.as_str();
-    let tracer = json!({"tracer": "prestateTracer", "tracerConfig": {"diffMode": true}});
     [
         ("eth_getBlockByHash", json!([hash, true])),
         ("eth_getBlockReceipts", json!([{ "blockHash": hash }])),
-        ("debug_traceBlockByHash", json!([hash, tracer])),
+        ("trace_block", json!([format!("{:#x}", block.height)])),
     ]
 }
 

@@ -1,8 +1,6 @@
 //! What proofs are compared with: the same answers read into the same types, and nothing recomputed.
 #![allow(dead_code, reason = "reading is what is measured")]
 
-use std::collections::HashMap;
-
 use alloy_primitives::{Address, B256, Bloom, Bytes, U64, U256};
 use anyhow::Result;
 use serde::Deserialize;
@@ -81,20 +79,33 @@ struct Log {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Trace {
-    tx_hash: Option<B256>,
-    result: Change,
+struct Item {
+    action: Action,
+    block_hash: B256,
+    error: Option<String>,
+    result: Option<Created>,
+    subtraces: usize,
+    trace_address: Vec<usize>,
+    transaction_hash: Option<B256>,
+    transaction_position: Option<usize>,
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 #[derive(Deserialize)]
-struct Change {
-    pre: HashMap<Address, Account>,
-    post: HashMap<Address, Account>,
+#[serde(rename_all = "camelCase")]
+struct Action {
+    call_type: Option<String>,
+    from: Option<Address>,
+    to: Option<Address>,
+    value: Option<U256>,
+    input: Option<Bytes>,
 }
 
 #[derive(Deserialize)]
-struct Account {
-    balance: Option<U256>,
+struct Created {
+    address: Option<Address>,
+    output: Option<Bytes>,
 }
 
 /// Reads the answers of a block; says how many transactions and logs it has.
@@ -102,7 +113,7 @@ pub(super) fn read(answer: &[u8]) -> Result<(usize, usize)> {
     let [block, receipts, traces] = results(answer)?;
     let block: Block = serde_json::from_slice(block)?;
     let receipts: Vec<Receipt> = serde_json::from_slice(receipts)?;
-    let traces: Vec<Trace> = serde_json::from_slice(traces)?;
+    let traces: Vec<Item> = serde_json::from_slice(traces)?;
     let logs = receipts.iter().map(|receipt| receipt.logs.len()).sum();
     std::hint::black_box((&block, &receipts, &traces));
     Ok((block.transactions.len(), logs))

@@ -1,7 +1,6 @@
 //! What catching up is measured on: a node with many small blocks, and the database of a watcher that
 //! has not read them.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -31,9 +30,6 @@ pub(super) const PAID_EVERY: u32 = 10;
 const STRANGERS: usize = 64;
 /// Logs of the token in each block.
 pub(super) const LOGS_PER_BLOCK: usize = 2;
-
-/// Which traces the watcher may use.
-pub(super) type Traces = BTreeSet<TraceKind>;
 
 /// A node with small blocks, and a database that ends below them.
 pub(super) struct Stage {
@@ -78,13 +74,7 @@ impl Stage {
         let opened = Opened::open(&self.template()).await?;
         let url = self.node.anvil.url();
         let tip = self.node.tip().await?;
-        follow::drive(
-            self.source(&url, TraceKind::all())?,
-            self.parts(&opened.store)?,
-            tip,
-            true,
-        )
-        .await?;
+        follow::drive(self.source(&url)?, self.parts(&opened.store)?, tip, true).await?;
         let marks = self.folder.path().join("marks");
         let trade = trade(self.node.token())?;
         let mut shop = Shop::open_for(trade, &opened.store, &marks, NOWHERE).await?;
@@ -132,7 +122,7 @@ impl Stage {
     }
 
     /// The node as the watcher reads it, at its own address or at that of a relay.
-    pub(super) fn source(&self, url: &str, traces: Traces) -> Result<EvmSource> {
+    pub(super) fn source(&self, url: &str) -> Result<EvmSource> {
         let spec = trade(self.node.token())?.spec;
         let source = EvmSource::new(Config {
             chain: spec.name,
@@ -141,7 +131,7 @@ impl Stage {
             assets: Assets::new(&spec.assets)?,
             rules: Rules::default(),
             marks: [Mark::Safe, Mark::Finalized].into(),
-            traces,
+            traces: TraceKind::all(),
             url: url.to_owned(),
             websocket: None,
             credentials: Credentials::None,

@@ -13,25 +13,36 @@ use super::headers::Head;
 use crate::fault::Fault;
 use crate::inflows::Inflows;
 use crate::proof::ProvenBlock;
+use crate::rules::{Rules, TransactionCheck};
 
-/// A way in which nodes tell what contracts paid; those that come first are better.
+/// A way in which nodes tell what contracts paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TraceKind {
-    /// Balances before and after each transaction: short, and right whatever was undone.
-    Balances,
-    /// A flat list of calls.
+    /// A flat list of calls: what nodes with an index of them answer without running the block again.
     Flat,
+    /// Balances before and after each transaction: right whatever moved the coin.
+    Balances,
     /// Trees of calls: long.
     Calls,
 }
 
 impl TraceKind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Balances, Self::Flat, Self::Calls];
+    pub const ALL: [Self; 3] = [Self::Flat, Self::Balances, Self::Calls];
 
     /// All of them, as a source is configured.
     pub fn all() -> BTreeSet<Self> {
         BTreeSet::from(Self::ALL)
+    }
+
+    /// All of them, in the order in which they are used. Every one tells the same of what calls move, so the
+    /// one that costs a node least comes first. Transactions of a chain's own types may move coin without
+    /// a call, which only balances show: there they do.
+    fn preferred(rules: Rules) -> [Self; 3] {
+        match rules.transactions {
+            TransactionCheck::Root => Self::ALL,
+            TransactionCheck::Hash => [Self::Balances, Self::Flat, Self::Calls],
+        }
     }
 
     /// What asks for the trace of a block.
@@ -90,9 +101,9 @@ impl ReceiptsBy {
 pub struct Capabilities {
     /// All receipts of a block in one call. Without it each is asked for alone.
     pub block_receipts: bool,
-    /// The traces that it gives and that may be used. Without any, blocks do not show payments by
-    /// contracts, unless the chain logs them; balances do.
-    pub traces: BTreeSet<TraceKind>,
+    /// The traces that it gives and that may be used, the one that is used first. Without any, blocks do not
+    /// show payments by contracts, unless the chain logs them; balances do.
+    pub traces: Vec<TraceKind>,
     /// Whether `eth_call` can be run with code that is not on the chain.
     pub state_overrides: bool,
     /// Whether it takes several calls in one request.
@@ -144,10 +155,11 @@ impl EvmSource {
                 break;
             }
         }
-        let mut traces = BTreeSet::new();
-        for kind in &self.traces {
+        let mut traces = Vec::new();
+        let preferred = TraceKind::preferred(self.rules);
+        for kind in preferred.iter().filter(|kind| self.traces.contains(kind)) {
             if self.offers(kind.call(tip.hash, tip.at.height)).await? {
-                traces.insert(*kind);
+                traces.push(*kind);
             }
         }
         let overridden = vec![

@@ -1,17 +1,21 @@
 //! Endpoints that answer wrongly: every lie is an error with a name and a retry, and none is a block.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use paywatch_chain::{Block, Retry, Source, SourceError};
+use paywatch_chain_evm::{Config, EvmSource, TraceKind};
 use paywatch_domain::BlockRef;
 use paywatch_testkit::{Anvil, Argument, Deployed, Exchange, Liar, Told};
 use serde_json::{Value, json};
 
-use super::support::{account, credits, read, source, tip, to, watching};
+use super::support::{account, config, credits, read, source, tip, to, watching};
 
 const BLOCK: &str = "eth_getBlockByHash";
 const RECEIPTS: &str = "eth_getBlockReceipts";
 const HEADER: &str = "eth_getBlockByNumber";
-const TRACE: &str = "debug_traceBlockByHash";
+const FLAT: &str = "trace_block";
+const BALANCES: &str = "debug_traceBlockByHash";
 
 /// Changes a reply.
 type Lie = fn(Exchange) -> Told;
@@ -48,7 +52,16 @@ async fn told(
         }
     });
     let liar = liar.await.unwrap();
-    let source = source(&liar.url());
+    // The kind of trace that is lied about is the one that is read.
+    let traces = match method {
+        BALANCES => BTreeSet::from([TraceKind::Balances, TraceKind::Calls]),
+        _ => TraceKind::all(),
+    };
+    let config = Config {
+        traces,
+        ..config(&liar.url())
+    };
+    let source = EvmSource::new(config).unwrap();
     source.health().await?;
     begun.store(true, std::sync::atomic::Ordering::Relaxed);
     read(&source, block, &watching(&[&account("5")])).await
@@ -160,7 +173,24 @@ async fn what_is_wrong_in_a_trace_has_a_name() -> Result<()> {
             exchange.with_result(json!({"traces": 7})).into()
         }),
     ];
-    refused(TRACE, lies).await
+    refused(BALANCES, lies).await?;
+    let lies: [(&str, &str, Lie); 4] = [
+        ("block_unproven", "0 traces for 2", |exchange| {
+            exchange.with_result(json!([])).into()
+        }),
+        ("block_unproven", "it is of another block", |exchange| {
+            edited(exchange, |items| {
+                items[0]["blockHash"] = json!(format!("0x{}", "12".repeat(32)));
+            })
+        }),
+        ("block_unproven", "it ends otherwise", |exchange| {
+            edited(exchange, |items| items[0]["error"] = json!("Reverted"))
+        }),
+        ("node_answer_malformed", "cannot be read", |exchange| {
+            edited(exchange, |items| items[0] = json!({"error": "out of time"}))
+        }),
+    ];
+    refused(FLAT, lies).await
 }
 
 /// Two nodes behind one address may answer from two branches.
@@ -190,7 +220,7 @@ async fn receipts_of_another_block_are_found() -> Result<()> {
 #[tokio::test]
 async fn a_trace_that_is_missing_is_replaced() -> Result<()> {
     let (node, block) = paid().await?;
-    let read = told(&node, &block, TRACE, |exchange| {
+    let read = told(&node, &block, FLAT, |exchange| {
         exchange.with_result(Value::Null).into()
     });
     assert_eq!(credits(&read.await?).len(), 2);

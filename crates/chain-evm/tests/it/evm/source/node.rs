@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use paywatch_chain::rpc::Budget;
 use paywatch_chain::{Located, Source, SourceError};
-use paywatch_chain_evm::{Capabilities, Config, EvmSource, TraceKind};
+use paywatch_chain_evm::{Capabilities, Config, EvmSource, Rules, TraceKind, TransactionCheck};
 use paywatch_domain::{BlockHash, BlockHint, BlockRef, Mark, TxId};
 use paywatch_testkit::{Anvil, AnvilOptions, Deployed};
 
@@ -30,12 +30,23 @@ async fn health_tells_version_and_tip_and_what_is_offered() -> Result<()> {
     assert_eq!(health.lowest, 0);
     let offered = Capabilities {
         block_receipts: true,
-        traces: TraceKind::all(),
+        traces: TraceKind::ALL.into(),
         state_overrides: true,
         batches: true,
     };
-    assert_eq!(offered.trace(), Some(TraceKind::Balances));
+    assert_eq!(offered.trace(), Some(TraceKind::Flat));
     assert_eq!(source.capabilities(), Some(offered));
+    // Where transactions may move coin without a call, calls do not tell everything.
+    let source = EvmSource::new(Config {
+        rules: Rules {
+            transactions: TransactionCheck::Hash,
+            ..Rules::default()
+        },
+        ..config(&node.url())
+    })?;
+    source.health().await?;
+    let offered = source.capabilities().unwrap();
+    assert_eq!(offered.trace(), Some(TraceKind::Balances));
     Ok(())
 }
 
