@@ -350,11 +350,15 @@ CREATE TABLE chains (
     finalized_height BIGINT,                 -- the same of the tag or the commitment finalized
     halted        TEXT,                      -- why nothing is applied until an operator looked
     resumed_at    BIGINT,                    -- when an operator let it go on from a halt; NULL again once a chain event was applied
+    unseen_asset  TEXT,                      -- of which more may have come than its blocks tell, symbol@chain; NULL when they tell everything
+    looked_until  BIGINT,                    -- time of the block after which all balances in it were last looked at; 0 before that
     blocks_per_minute BIGINT,                -- how fast it catches up; NULL at the tip
     problem_code  TEXT,                      -- stable name of what is wrong with the node; NULL when nothing is
     problem       TEXT,                      -- the same in words
+    endpoints     TEXT,                      -- JSON: how each of its endpoints was when that last changed; NULL before the first was asked
     updated_at    BIGINT NOT NULL,           -- when the follower last wrote here
     CHECK ((height IS NULL) = (hash IS NULL)),
+    CHECK ((unseen_asset IS NULL) = (looked_until IS NULL)),
     CHECK ((problem_code IS NULL) = (problem IS NULL))
 );
 
@@ -373,12 +377,14 @@ CREATE TABLE awaited (
     id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- internal key
     invoice  BIGINT NOT NULL REFERENCES invoices (id), -- who waits
     chain    TEXT NOT NULL,                  -- whose tip or coverage it waits for
-    kind     TEXT NOT NULL CHECK (kind IN ('height', 'covered', 'safe', 'confirmed', 'finalized')), -- what passes it: the tip's height, coverage past a time, or a mark's height
+    kind     TEXT NOT NULL CHECK (kind IN ('height', 'covered', 'looked', 'safe', 'confirmed', 'finalized')), -- what passes it: the tip's height, coverage past a time, a look at balances past it, or a mark's height
     position BIGINT NOT NULL,                -- the height, or the time
     UNIQUE (invoice, chain, kind, position)
 );
 -- Serves the search for what a tip or a time has passed.
 CREATE INDEX awaited_by_position ON awaited (chain, kind, position);
+-- Serves the search for whose balances are to be looked at, a page at a time.
+CREATE INDEX awaited_to_look ON awaited (chain, invoice) WHERE kind IN ('covered', 'looked');
 
 -- What merchants are told. Immutable; numbered per invoice without gaps.
 CREATE TABLE events (

@@ -16,6 +16,23 @@ async fn until_halted(house: &House) -> Result<String> {
     .await
 }
 
+/// The node is listed below its chain, by host and port alone.
+async fn endpoint_is_listed(house: &House, listed: &str) -> Result<()> {
+    let shown = run_json(house, "chains list").await?;
+    let node = &shown["data"][0]["endpoints"][0];
+    let place = node["endpoint"].as_str().context("where it is")?;
+    assert_eq!(
+        (&node["condition"], &node["leading"]),
+        (&json!("well"), &json!(true))
+    );
+    ensure!(
+        listed.contains(place) && place.starts_with("127.0.0.1:"),
+        "{listed}"
+    );
+    ensure!(!place.contains(['/', '@']), "{place}");
+    Ok(())
+}
+
 /// An invoice that is paid under three blocks more than are followed back.
 async fn deeply_paid(house: &House) -> Result<(Invoice, Txid)> {
     let invoice = house.invoice(DUE_SAT).await?;
@@ -58,6 +75,7 @@ async fn a_deep_reorganisation_halts_until_an_operator_resumes() -> Result<()> {
         ensure!(why.contains("paywatch chains resume"), "{why}");
         let listed = run(&house, "chains list").await?;
         ensure!(listed.contains("halted"), "{listed}");
+        endpoint_is_listed(&house, &listed).await?;
         let body = Invoice::request(DUE_SAT, json!({}));
         let refused = house.api.post("/v1/invoices", &body).await?;
         assert_eq!(refused.code(), "chain_unavailable");

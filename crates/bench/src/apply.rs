@@ -192,6 +192,7 @@ impl Side {
             credits,
             spent: Vec::new(),
             outflows: Vec::new(),
+            unseen: None,
         };
         let from = std::mem::replace(&mut self.cursor, at);
         Ok(ApplyBlocks {

@@ -30,6 +30,7 @@ pub(crate) fn measure(rounds: u32) -> Result<Row> {
         shop::asset()?.chain().clone(),
         ChainView {
             gaps: Vec::new(),
+            unseen: None,
             tip: Some(TIP),
             covered_until: Some(now),
             marks: Marks::default(),

@@ -89,6 +89,7 @@ pub(crate) fn prove(
         credits: parts.credits(bytes, asset, watched),
         spent: parts.spent(bytes, watched),
         outflows: Vec::new(),
+        unseen: None,
     })
 }
 

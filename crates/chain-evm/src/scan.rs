@@ -91,6 +91,7 @@ pub fn scan(
         credits,
         spent: Vec::new(),
         outflows: outflows(block, is_watched),
+        unseen: (!inflows.is_whole).then(|| assets.native.clone()),
     }
 }
 

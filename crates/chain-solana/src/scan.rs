@@ -34,6 +34,7 @@ pub fn scan(at: &BlockRef, block: &ReadBlock, assets: &Assets, watched: &WatchTa
         credits,
         spent: Vec::new(),
         outflows: Vec::new(),
+        unseen: None,
     }
 }
 

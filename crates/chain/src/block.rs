@@ -59,6 +59,9 @@ pub struct Block {
     /// What candidates of the watch table paid out, on chains whose accounts have balances: what a balance
     /// must be can be told with it.
     pub outflows: Vec<Outflow>,
+    /// The asset of which more may have come than the credits tell: nobody said what contracts paid. `None`
+    /// where they are all.
+    pub unseen: Option<AssetName>,
 }
 
 /// Tells which unconfirmed transactions spend given outpoints, whomever they pay: what left the mempool

@@ -12,6 +12,7 @@ pub mod pool;
 pub mod private;
 pub mod rpc;
 pub mod source;
+pub mod status;
 pub mod watch;
 
 pub use block::{Block, Credit, Outflow, Pool, Spenders, Vetting};
@@ -23,4 +24,5 @@ pub use error::{Retry, SourceError};
 pub use pool::EndpointPool;
 pub use private::private_material;
 pub use source::{BoxFuture, Health, Holder, Holding, Located, Source};
+pub use status::{Condition, MemberStatus};
 pub use watch::WatchTable;

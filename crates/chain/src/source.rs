@@ -9,6 +9,7 @@ use paywatch_domain::{Amount, BlockHash, BlockHint, BlockRef, ChainName, Mark, T
 
 use crate::block::{Block, Pool};
 use crate::error::SourceError;
+use crate::status::MemberStatus;
 use crate::watch::WatchTable;
 
 /// A future that an adapter returns.
@@ -139,6 +140,16 @@ pub trait Source: Send + Sync + 'static {
         _holders: &'a [Holder],
     ) -> BoxFuture<'a, Result<Option<Vec<Holding>>, SourceError>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// What the endpoint gives besides what all of its family do, in words, as far as that was found out.
+    fn offers(&self) -> Option<String> {
+        None
+    }
+
+    /// How each endpoint behind this source is, as it was last heard; nothing where nobody keeps account.
+    fn endpoints(&self) -> Vec<MemberStatus> {
+        Vec::new()
     }
 
     /// Waits until the node's tip is not `tip` any more, `timeout` at the longest. A hint: the caller

@@ -271,6 +271,17 @@ pub struct Gap {
     pub ended_at: UnixMillis,
 }
 
+/// What the blocks of a chain do not show: of an asset more may have come than they tell, which the balances of
+/// addresses do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// The asset: the coin of the chain.
+    pub asset: AssetName,
+    /// The time of the block after which all addresses were last looked at: what came later is not known
+    /// yet.
+    pub looked_until: UnixMillis,
+}
+
 /// How far one chain was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChainView {
@@ -282,6 +293,8 @@ pub struct ChainView {
     pub gaps: Vec<Gap>,
     /// Up to which blocks the chain says that it will not go back.
     pub marks: Marks,
+    /// What its blocks do not show; `None` when they show everything.
+    pub unseen: Option<Unseen>,
 }
 
 impl ChainView {
@@ -289,6 +302,13 @@ impl ChainView {
     /// when it was covered by a clock that ran ahead and has been put back, until the next poll.
     pub fn covered_by(&self, now: UnixMillis) -> Option<UnixMillis> {
         self.covered_until.filter(|until| until.can_have_been(now))
+    }
+
+    /// Whether everything that came by a time in an asset can be known: blocks show it, or balances were
+    /// looked at since.
+    pub fn shows(&self, asset: &AssetName, until: UnixMillis) -> bool {
+        let unseen = self.unseen.as_ref().filter(|unseen| unseen.asset == *asset);
+        unseen.is_none_or(|unseen| until < unseen.looked_until)
     }
 }
 

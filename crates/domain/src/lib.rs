@@ -46,7 +46,7 @@ pub use exception::{
 };
 pub use facts::{
     ChainView, Gap, LeftReason, OperatorFact, Place, Placement, Refund, Release, Role, Settlement,
-    Transfer, Vetting, Views,
+    Transfer, Unseen, Vetting, Views,
 };
 pub use finality::{Commitment, Finality, FinalityError, FinalityFault, Tag, Unconfirmed};
 pub use fold::{Await, Folded, OptionTally, Progress, Refusal, TransferView, fold, refunds};

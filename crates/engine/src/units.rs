@@ -3,7 +3,10 @@
 use paywatch_domain::{ChainName, UnixMillis};
 use paywatch_store::chains::{self, Lease, News};
 use paywatch_store::requests::{self, Progress};
-use paywatch_store::{RequestKey, StoreError, Tx, Unit, WalletKey, counters, wallets};
+use paywatch_store::{
+    RequestKey, StoreError, Tx, Unit, WalletKey, chain_endpoints, counters, unseen, wallets,
+};
+use paywatch_wire::ChainEndpoint;
 
 use crate::error::EngineError;
 
@@ -168,5 +171,42 @@ impl Unit for Report {
 
     async fn run(&self, tx: &mut Tx) -> Result<(), EngineError> {
         Ok(chains::report(tx, &self.chain, self.fence, &self.news, self.now).await?)
+    }
+}
+
+/// Records up to when balances were looked at; `None` when blocks show everything, so that nobody has to.
+pub(crate) struct RecordLook {
+    pub(crate) chain: ChainName,
+    pub(crate) fence: i64,
+    pub(crate) until: Option<UnixMillis>,
+}
+
+impl Unit for RecordLook {
+    type Output = ();
+    type Error = StoreError;
+    const NAME: &'static str = "record_look";
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        match self.until {
+            Some(until) => unseen::looked(tx, &self.chain, self.fence, until).await,
+            None => unseen::forget(tx, &self.chain, self.fence).await,
+        }
+    }
+}
+
+/// Shows people how the endpoints of a chain are.
+pub(crate) struct ShowEndpoints {
+    pub(crate) chain: ChainName,
+    pub(crate) fence: i64,
+    pub(crate) endpoints: Vec<ChainEndpoint>,
+}
+
+impl Unit for ShowEndpoints {
+    type Output = ();
+    type Error = StoreError;
+    const NAME: &'static str = "show_endpoints";
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        chain_endpoints::show(tx, &self.chain, self.fence, &self.endpoints).await
     }
 }

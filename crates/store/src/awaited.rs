@@ -16,15 +16,24 @@ statements! {
             CAST(value->>'position' AS BIGINT)
         FROM json_each($1) WHERE true
         ON CONFLICT (invoice, chain, kind, position) DO NOTHING";
+    /// A look at balances is awaited no more once blocks show everything again.
     DUE = "SELECT invoice FROM
             (SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'height' AND position <= $2
             UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'covered' AND position < $3
+            UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'looked' AND position <
+                (SELECT CASE WHEN c.unseen_asset IS NULL THEN CAST($3 AS BIGINT) ELSE c.looked_until END
+                FROM chains AS c WHERE c.chain = $1)
             UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'safe' AND position <= $4
             UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'confirmed' AND position <= $5
             UNION SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'finalized' AND position <= $6) AS due
         ORDER BY invoice LIMIT CAST($7 AS BIGINT)";
-    OVERDUE = "SELECT invoice, position FROM awaited
-        WHERE chain = $1 AND kind = 'covered' AND position < $2 AND (position, invoice) > ($3, $4)
+    OVERDUE = "SELECT invoice, position FROM (
+            SELECT * FROM (SELECT invoice, position FROM awaited
+                WHERE chain = $1 AND kind = 'covered' AND position < $2 AND (position, invoice) > ($3, $4)
+                ORDER BY position, invoice LIMIT CAST($5 AS BIGINT)) AS unread
+            UNION SELECT * FROM (SELECT invoice, position FROM awaited
+                WHERE chain = $1 AND kind = 'looked' AND position < $2 AND (position, invoice) > ($3, $4)
+                ORDER BY position, invoice LIMIT CAST($5 AS BIGINT)) AS unseen) AS overdue
         ORDER BY position, invoice LIMIT CAST($5 AS BIGINT)";
     NEXT_COVERED = "SELECT MIN(position) FROM awaited WHERE chain = $1 AND kind = 'covered'";
 }
@@ -64,6 +73,7 @@ fn row(invoice: InvoiceKey, one: &Await) -> Row<'_> {
             height,
         } => (chain, mark.as_str(), int(*height)),
         Await::Covered { chain, until } => (chain, "covered", until.0),
+        Await::Looked { chain, until } => (chain, "looked", until.0),
     };
     Row {
         invoice: invoice.0,
@@ -112,7 +122,7 @@ impl OverdueMark {
     };
 }
 
-/// Invoices behind a place that have waited for coverage past a time before `until`, at most
+/// Invoices behind a place that have waited for coverage, or a look at balances, past a time before `until`, at most
 /// [`DUE_MAX`], and the place behind them.
 pub async fn overdue(
     conn: &mut Conn,

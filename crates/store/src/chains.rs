@@ -3,7 +3,7 @@
 //! The cursor is on the lease row, and every write of a follower names its fence: a process whose
 //! lease has passed to another one can no longer move anything, however late its write arrives.
 
-use paywatch_domain::{BlockRef, ChainName, ChainView, Marks, UnixMillis, Views};
+use paywatch_domain::{BlockRef, ChainName, ChainView, Marks, UnixMillis, Unseen, Views};
 
 use crate::column::{block, int, optional_count, optional_time, parsed};
 use crate::sql::statements;
@@ -30,7 +30,8 @@ statements! {
             updated_at = $6, blocks_per_minute = $7
         WHERE chain = $1 AND fence = $2";
     ALL = "SELECT chain, height, hash, fence, holder, lease_until, covered_until, tip_height,
-            safe_height, confirmed_height, finalized_height, halted, problem_code, problem, blocks_per_minute, updated_at,
+            safe_height, confirmed_height, finalized_height, unseen_asset, looked_until, halted, problem_code, problem,
+            blocks_per_minute, updated_at,
             (SELECT MIN(b.height) FROM blocks AS b WHERE b.chain = chains.chain) AS first_height
         FROM chains ORDER BY chain";
 }
@@ -280,6 +281,8 @@ pub struct ChainRow {
     pub tip_height: Option<u64>,
     /// Up to which blocks the chain says that it will not go back.
     pub marks: Marks,
+    /// What its blocks do not show.
+    pub unseen: Option<Unseen>,
     /// Why nothing is applied.
     pub halted: Option<String>,
     /// What keeps the follower from reading on.
@@ -302,6 +305,8 @@ struct Raw {
     safe_height: Option<i64>,
     confirmed_height: Option<i64>,
     finalized_height: Option<i64>,
+    unseen_asset: Option<String>,
+    looked_until: Option<i64>,
     halted: Option<String>,
     problem_code: Option<String>,
     problem: Option<String>,
@@ -313,6 +318,13 @@ struct Raw {
 impl Raw {
     fn read(self) -> Result<ChainRow, StoreError> {
         let problem = self.problem_code.zip(self.problem);
+        let unseen = self.unseen_asset.as_deref().zip(self.looked_until);
+        let unseen = unseen.map(|(asset, until)| {
+            Ok::<_, StoreError>(Unseen {
+                asset: parsed("chains.unseen_asset", asset)?,
+                looked_until: UnixMillis(until),
+            })
+        });
         Ok(ChainRow {
             chain: parsed("chains.chain", &self.chain)?,
             cursor: block(self.height, self.hash.as_deref())?,
@@ -326,6 +338,7 @@ impl Raw {
                 confirmed: optional_count("chains.confirmed_height", self.confirmed_height)?,
                 finalized: optional_count("chains.finalized_height", self.finalized_height)?,
             },
+            unseen: unseen.transpose()?,
             halted: self.halted,
             problem: problem.map(|(code, text)| Problem { code, text }),
             blocks_per_minute: optional_count("chains.blocks_per_minute", self.blocks_per_minute)?,
@@ -353,6 +366,7 @@ pub async fn views(conn: &mut Conn) -> Result<Views, StoreError> {
                 covered_until: row.covered_until,
                 gaps: gaps.unwrap_or_default(),
                 marks: row.marks,
+                unseen: row.unseen,
             };
             (row.chain, view)
         })

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod awaited;
 mod bind;
 pub mod blocks;
+pub mod chain_endpoints;
 pub mod chains;
 mod column;
 mod conn;
@@ -45,6 +46,7 @@ mod store;
 mod tests;
 pub mod transfers;
 mod unit;
+pub mod unseen;
 pub mod vettings;
 pub mod wallets;
 pub mod watched;
@@ -73,6 +75,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         audit::STATEMENTS,
         awaited::STATEMENTS,
         blocks::STATEMENTS,
+        chain_endpoints::STATEMENTS,
         chains::STATEMENTS,
         counters::STATEMENTS,
         decisions::STATEMENTS,
@@ -95,6 +98,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         restored::STATEMENTS,
         settings::STATEMENTS,
         transfers::STATEMENTS,
+        unseen::STATEMENTS,
         vettings::STATEMENTS,
         wallets::STATEMENTS,
         watched::STATEMENTS,

@@ -11,26 +11,31 @@ use serde::Serialize;
 use crate::column::{block, count, damaged, ids, int, list};
 use crate::keys::{InvoiceKey, OptionKey, TransferKey};
 use crate::sql::statements;
-use crate::{Conn, StoreError, Tx};
+use crate::{Conn, StoreError, Tx, unseen};
 
 statements! {
-    /// Of invoices that wait for their expiry to be covered, and of those that were looked at and not for the last
-    /// time. What was never looked at comes with the last block that is kept from before the invoice.
-    DUE = "WITH open AS (SELECT invoice FROM awaited WHERE chain = $1 AND kind = 'covered'
-            UNION SELECT invoice FROM looks WHERE chain = $1 AND is_last = 0),
-        due AS (SELECT o.id, o.invoice, o.watch_key, i.late_until, i.created_at, l.height, l.balance, l.nonce
-            FROM open AS p CROSS JOIN options AS o JOIN invoices AS i ON i.id = o.invoice
-            LEFT JOIN looks AS l ON l.option = o.id
-            WHERE o.invoice = p.invoice AND o.asset = $2 AND o.id > $3
-                AND (l.option IS NULL OR (l.is_last = 0 AND l.height < $4))
-            ORDER BY o.id LIMIT CAST($5 AS BIGINT)),
-        since AS (SELECT d.id, (SELECT b.height FROM blocks AS b
-                WHERE b.chain = $1 AND b.time < d.created_at ORDER BY b.height DESC LIMIT 1) AS height
-            FROM due AS d WHERE d.height IS NULL)
-        SELECT d.id, d.invoice, d.watch_key, d.late_until, d.height, d.balance, d.nonce,
+    /// Invoices that wait for their expiry to be covered, and those that were looked at and not for the last
+    /// time: a page of either, so that each costs as much as it holds. What was never looked at comes with
+    /// the last block that is kept from before the invoice.
+    DUE = "WITH open AS (SELECT invoice FROM (
+                SELECT * FROM (SELECT DISTINCT invoice FROM awaited
+                    WHERE chain = $1 AND kind IN ('covered', 'looked') AND invoice > $3
+                    ORDER BY invoice LIMIT CAST($4 AS BIGINT)) AS waiting
+                UNION SELECT * FROM (SELECT DISTINCT invoice FROM looks
+                    WHERE chain = $1 AND is_last = 0 AND invoice > $3
+                    ORDER BY invoice LIMIT CAST($4 AS BIGINT)) AS looked) AS either
+            ORDER BY invoice LIMIT CAST($4 AS BIGINT)),
+        address AS (SELECT p.invoice, o.id, o.watch_key, i.late_until, i.created_at, l.height, l.balance, l.nonce, l.is_last
+            FROM open AS p JOIN invoices AS i ON i.id = p.invoice
+            LEFT JOIN options AS o ON o.invoice = p.invoice AND o.asset = $2
+            LEFT JOIN looks AS l ON l.option = o.id),
+        since AS (SELECT a.id, (SELECT b.height FROM blocks AS b
+                WHERE b.chain = $1 AND b.time < a.created_at ORDER BY b.height DESC LIMIT 1) AS height
+            FROM address AS a WHERE a.id IS NOT NULL AND a.height IS NULL)
+        SELECT a.invoice, a.id, a.watch_key, a.late_until, a.height, a.balance, a.nonce, a.is_last,
             b.height AS since_height, b.hash AS since_hash
-        FROM due AS d LEFT JOIN since AS s ON s.id = d.id LEFT JOIN blocks AS b ON b.chain = $1 AND b.height = s.height
-        ORDER BY d.id";
+        FROM address AS a LEFT JOIN since AS s ON s.id = a.id LEFT JOIN blocks AS b ON b.chain = $1 AND b.height = s.height
+        ORDER BY a.invoice";
     CREDITED = "SELECT t.option, t.amount, t.position
         FROM json_each($2) AS j CROSS JOIN transfers AS t JOIN placements AS p ON p.transfer = t.id AND p.left_at IS NULL
         WHERE t.invoice = CAST(j.value->>'invoice' AS BIGINT) AND t.option = CAST(j.value->>'option' AS BIGINT)
@@ -63,9 +68,6 @@ statements! {
         ORDER BY t.id";
 }
 
-/// Addresses of one answer of [`due`].
-pub const DUE_MAX: i64 = 1000;
-
 /// An address that is to be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -83,38 +85,36 @@ pub struct Due {
     pub since: Option<BlockRef>,
 }
 
+/// A page of addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DuePage {
+    /// The addresses; none where no invoice of the page takes the asset.
+    pub due: Vec<Due>,
+    /// The last invoice of the page; `None` when there is none behind it.
+    pub next: Option<InvoiceKey>,
+}
+
 #[derive(sqlx::FromRow)]
 struct DueRow {
-    id: i64,
     invoice: i64,
-    watch_key: String,
+    id: Option<i64>,
+    watch_key: Option<String>,
     late_until: i64,
     height: Option<i64>,
     balance: Option<String>,
     nonce: Option<i64>,
+    is_last: Option<i64>,
     since_height: Option<i64>,
     since_hash: Option<String>,
 }
 
-/// The addresses behind an option, in the order of options, that take this asset, that an invoice still
-/// watches, and at which nobody has looked as of this height. At most [`DUE_MAX`].
-pub async fn due(
-    conn: &mut Conn,
-    asset: &AssetName,
-    behind: OptionKey,
-    height: u64,
-) -> Result<Vec<Due>, StoreError> {
-    let name = asset.to_string();
-    let binds = [
-        asset.chain().as_str().into(),
-        name.as_str().into(),
-        behind.into(),
-        int(height).into(),
-        DUE_MAX.into(),
-    ];
-    let rows = conn.fetch::<DueRow>(DUE, &binds).await?;
-    let due = rows.into_iter().map(|row| {
-        let known = match (row.height, &row.balance, row.nonce) {
+impl DueRow {
+    /// `None` for an invoice that takes other assets, or whose address was looked at as of this height.
+    fn read(self, height: u64) -> Result<Option<Due>, StoreError> {
+        let (Some(option), Some(key)) = (self.id, &self.watch_key) else {
+            return Ok(None);
+        };
+        let known = match (self.height, &self.balance, self.nonce) {
             (Some(height), Some(balance), Some(nonce)) => Some((
                 count("looks.height", height)?,
                 Account {
@@ -124,17 +124,47 @@ pub async fn due(
             )),
             _ => None,
         };
-        let key = hex::decode(&row.watch_key);
-        Ok(Due {
-            option: OptionKey(row.id),
-            invoice: InvoiceKey(row.invoice),
-            key: key.map_err(|_| damaged("options.watch_key", &row.watch_key))?,
-            late_until: UnixMillis(row.late_until),
+        if self.is_last == Some(1) || known.is_some_and(|(at, _)| height <= at) {
+            return Ok(None);
+        }
+        Ok(Some(Due {
+            option: OptionKey(option),
+            invoice: InvoiceKey(self.invoice),
+            key: hex::decode(key).map_err(|_| damaged("options.watch_key", key))?,
+            late_until: UnixMillis(self.late_until),
             known,
-            since: block(row.since_height, row.since_hash.as_deref())?,
-        })
-    });
-    due.collect()
+            since: block(self.since_height, self.since_hash.as_deref())?,
+        }))
+    }
+}
+
+/// The addresses that take this asset, that an invoice still watches, and at which nobody has looked as of
+/// this height: those of the next so many invoices behind one.
+pub async fn due(
+    conn: &mut Conn,
+    asset: &AssetName,
+    behind: InvoiceKey,
+    height: u64,
+    page: i64,
+) -> Result<DuePage, StoreError> {
+    let name = asset.to_string();
+    let binds = [
+        asset.chain().as_str().into(),
+        name.as_str().into(),
+        behind.into(),
+        page.into(),
+    ];
+    let rows = conn.fetch::<DueRow>(DUE, &binds).await?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|rows| page <= rows);
+    let next = rows.last().map(|row| InvoiceKey(row.invoice));
+    let due = rows.into_iter().map(|row| row.read(height));
+    let due = due
+        .filter_map(Result::transpose)
+        .collect::<Result<_, _>>()?;
+    Ok(DuePage {
+        due,
+        next: next.filter(|_| is_full),
+    })
 }
 
 fn amount(column: &'static str, text: &str) -> Result<Amount, StoreError> {
@@ -271,6 +301,7 @@ pub async fn record_paid(tx: &mut Tx, chain: &ChainName, paid: &[Paid]) -> Resul
 
 /// Forgets what blocks above a height told, which leave the chain.
 pub async fn cut(tx: &mut Tx, chain: &ChainName, height: u64) -> Result<(), StoreError> {
+    unseen::cut(tx, chain, height).await?;
     let binds = [chain.as_str().into(), int(height).into()];
     tx.execute(CUT_LOOKS, &binds).await?;
     tx.execute(CUT_PAID, &binds).await?;

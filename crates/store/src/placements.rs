@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use paywatch_domain::LeftReason;
-use paywatch_domain::{BlockHash, ChainName, Place, Placement, Position, TxId, UnixMillis};
+use paywatch_domain::{
+    AssetName, BlockHash, ChainName, Place, Placement, Position, TxId, UnixMillis,
+};
 use serde::Serialize;
 
 use crate::column::{block, ids, int, list, optional_time, parsed, word};
@@ -17,7 +19,7 @@ statements! {
         FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
         WHERE p.chain = $1 AND p.height > $2 AND p.height IS NOT NULL AND p.left_at IS NULL
         ORDER BY p.transfer";
-    OPEN_BETWEEN = "SELECT p.transfer, t.invoice, t.tx_id, t.position, p.block_hash
+    OPEN_BETWEEN = "SELECT p.transfer, t.invoice, t.asset, t.tx_id, t.position, p.block_hash
         FROM placements AS p JOIN transfers AS t ON t.id = p.transfer
         WHERE p.chain = $1 AND p.height BETWEEN $2 AND $3 AND p.height IS NOT NULL AND p.left_at IS NULL
         ORDER BY p.transfer";
@@ -123,6 +125,8 @@ pub struct OpenInBlock {
     pub transfer: TransferKey,
     /// Its invoice.
     pub invoice: InvoiceKey,
+    /// What was paid.
+    pub asset: AssetName,
     /// Its transaction.
     pub tx_id: TxId,
     /// Where in the transaction.
@@ -144,18 +148,20 @@ pub async fn open_between(
         int(highest).into(),
     ];
     let rows = conn
-        .fetch::<(i64, i64, String, String, String)>(OPEN_BETWEEN, &binds)
+        .fetch::<(i64, i64, String, String, String, String)>(OPEN_BETWEEN, &binds)
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(transfer, invoice, tx_id, position, block)| OpenInBlock {
+    let mut open = Vec::with_capacity(rows.len());
+    for (transfer, invoice, asset, tx_id, position, block) in rows {
+        open.push(OpenInBlock {
             transfer: TransferKey(transfer),
             invoice: InvoiceKey(invoice),
+            asset: parsed("transfers.asset", &asset)?,
             tx_id: TxId::new(&tx_id),
             position: Position::new(&position),
             block: BlockHash::new(&block),
-        })
-        .collect())
+        });
+    }
+    Ok(open)
 }
 
 /// Closes every placement in blocks above a height, and answers how many there were.

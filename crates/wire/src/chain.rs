@@ -36,6 +36,9 @@ pub struct Chain {
     pub halted: Option<String>,
     /// What keeps the follower from reading on, for as long as it does.
     pub problem: Option<ChainProblem>,
+    /// How each of its endpoints is, as its follower last wrote; empty for keys without the scope `admin`.
+    #[serde(default)]
+    pub endpoints: Vec<ChainEndpoint>,
     /// Whether new invoices on it are accepted.
     pub accepting: bool,
     /// When its follower last wrote.
@@ -71,6 +74,32 @@ pub struct ChainProblem {
     pub code: String,
     /// For people.
     pub detail: String,
+}
+
+/// One endpoint of a chain: a node, or somebody who runs nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainEndpoint {
+    /// Host and port. The rest of its address may hold a key and is shown nowhere.
+    pub endpoint: String,
+    /// `unasked`, `well`, `lost`, `distrusted` (a block that it gave failed its proof a short time ago) or
+    /// `wrong_network`.
+    pub condition: String,
+    /// Whether it is asked first, as long as it is well.
+    pub leading: bool,
+    /// Whether it is left out of polls for a few seconds, because it gave no answer.
+    pub resting: bool,
+    /// Its software and version, once it has told them.
+    pub version: Option<String>,
+    /// What else it gives, in words; `null` where all endpoints of the family give the same.
+    pub offers: Option<String>,
+    /// Height of its tip when it last answered.
+    pub tip_height: Option<u64>,
+    /// Blocks between that and the highest tip of any endpoint.
+    pub lag_blocks: Option<u64>,
+    /// Requests that failed since the follower started.
+    pub errors: u64,
+    /// The last of them; it may be over.
+    pub last_error: Option<ChainProblem>,
 }
 
 /// One asset that can be paid.

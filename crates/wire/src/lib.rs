@@ -24,7 +24,7 @@ pub mod time;
 pub mod wallet;
 
 pub use audit::AuditEntry;
-pub use chain::{AssetForm, CatchUp, Chain, ChainCursor, ChainProblem};
+pub use chain::{AssetForm, CatchUp, Chain, ChainCursor, ChainEndpoint, ChainProblem};
 pub use delivery::{Attempt, Delivery};
 pub use endpoint::{Deleted, Endpoint, Replay};
 pub use event::{

@@ -119,6 +119,7 @@ fn explained(dossier: &Dossier, after_s: u64, history: &[Placement]) -> Explanat
     let now = START.plus_s(after_s);
     let view = ChainView {
         gaps: Vec::new(),
+        unseen: None,
         marks: Marks {
             safe: Some(811),
             confirmed: None,

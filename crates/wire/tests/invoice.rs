@@ -114,6 +114,7 @@ fn rendered(dossier: &Dossier, version: u64) -> Result<Invoice, Violation> {
         tip: Some(813),
         covered_until: Some(CREATED_AT),
         gaps: Vec::new(),
+        unseen: None,
     };
     let views = BTreeMap::from([("bitcoin-regtest".parse().expect("a name"), view)]);
     let now = CREATED_AT.plus_s(60);

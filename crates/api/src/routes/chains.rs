@@ -1,8 +1,11 @@
 //! `/v1/chains` and `/v1/assets`: what can be paid, and how far it was read.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use paywatch_domain::{ChainSpec, Mode, UnixMillis};
+use paywatch_store::chain_endpoints;
 use paywatch_store::chains::{self, ChainRow};
 use paywatch_wire::time::rfc3339;
 use paywatch_wire::{AssetForm, CatchUp, Chain, ChainCursor, ChainProblem, Page};
@@ -30,7 +33,13 @@ pub(super) async fn list(
     let operator = auth.has(Scope::Admin);
     let caller = auth.may(Scope::ChainsRead)?;
     Query::new(query.as_deref()).finish()?;
-    let rows = chains::all(&mut state.store.read().await?).await?;
+    let mut conn = state.store.read().await?;
+    let rows = chains::all(&mut conn).await?;
+    let mut endpoints = if operator {
+        chain_endpoints::all(&mut conn).await?
+    } else {
+        BTreeMap::new()
+    };
     let own = state
         .catalogue
         .chains()
@@ -39,7 +48,13 @@ pub(super) async fn list(
     let shown = own.map(|chain| {
         let row = rows.iter().find(|row| row.chain == chain.name);
         let shown = show(chain, row, now);
-        if operator { shown } else { discreet(shown) }
+        if !operator {
+            return discreet(shown);
+        }
+        Chain {
+            endpoints: endpoints.remove(&chain.name).unwrap_or_default(),
+            ..shown
+        }
     });
     Ok(whole(shown.collect()))
 }
@@ -57,7 +72,7 @@ fn discreet(chain: Chain) -> Chain {
     }
 }
 
-/// A chain as configured, and as far as its follower has written.
+/// A chain as configured, and as far as its follower has written; without its endpoints.
 pub(super) fn show(chain: &ChainSpec, row: Option<&ChainRow>, now: UnixMillis) -> Chain {
     let cursor = row.and_then(|row| row.cursor.as_ref());
     let tip_height = row.and_then(|row| row.tip_height);
@@ -91,6 +106,7 @@ pub(super) fn show(chain: &ChainSpec, row: Option<&ChainRow>, now: UnixMillis) -
             code: problem.code.clone(),
             detail: problem.text.clone(),
         }),
+        endpoints: Vec::new(),
         updated_at: row.map(|row| rfc3339(row.updated_at)),
     }
 }

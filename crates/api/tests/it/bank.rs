@@ -115,6 +115,7 @@ impl Bank {
             credits,
             spent: Vec::new(),
             outflows: Vec::new(),
+            unseen: None,
         };
         let event = ChainEvent {
             fork: Some(self.tip.clone()),
@@ -149,6 +150,7 @@ impl Bank {
             begun_at: now,
             pool: None,
             marks: BTreeMap::new(),
+            problem: None,
             now,
             seed: self.seed(),
             master: Arc::new(MasterKey::from_bytes([7; 32])),

@@ -436,10 +436,15 @@ async fn what_is_wrong_inside_is_shown_to_operators_alone() {
         assert_eq!(shown["problem"]["code"], "node_unreachable");
         assert_eq!(shown["problem"]["detail"], "node.internal refused");
         assert_eq!(shown["halted"], "/var/cookie is gone");
+        let endpoint = &shown["endpoints"][0];
+        assert_eq!(endpoint["endpoint"], "node.internal:8332");
+        assert_eq!(endpoint["condition"], "lost");
+        assert_eq!(endpoint["last_error"]["code"], "node_unreachable");
         world.key = world.new_key(Mode::Test, &[Scope::ChainsRead]).await;
         let shown = chain(world).await;
         assert_eq!(shown["problem"]["code"], "node_unreachable");
         assert_eq!(shown["halted"], "halted; ask the operator");
+        assert_eq!(shown["endpoints"], json!([]));
         let text = shown.to_string();
         assert!(
             !text.contains("node.internal") && !text.contains("cookie"),

@@ -20,9 +20,12 @@ use paywatch_engine::commands::{CommandParts, Commands};
 use paywatch_engine::high_water::HighWaterFolder;
 use paywatch_store::api_keys::{self, NewApiKey};
 use paywatch_store::chains::{News, Problem};
-use paywatch_store::{MasterKey, Options, Store, StoreError, Tx, Unit, chains, merchants, migrate};
+use paywatch_store::{
+    MasterKey, Options, Store, StoreError, Tx, Unit, chain_endpoints, chains, merchants, migrate,
+};
 use paywatch_testkit::Postgres;
 use paywatch_wire::request::NamedPolicies;
+use paywatch_wire::{ChainEndpoint, ChainProblem};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
@@ -222,6 +225,22 @@ impl Unit for Trouble {
             ..News::default()
         };
         chains::report(tx, &self.0, fence, &news, NOW).await?;
+        let endpoint = ChainEndpoint {
+            endpoint: "node.internal:8332".into(),
+            condition: "lost".into(),
+            leading: true,
+            resting: true,
+            version: None,
+            offers: None,
+            tip_height: Some(812),
+            lag_blocks: Some(0),
+            errors: 3,
+            last_error: Some(ChainProblem {
+                code: "node_unreachable".into(),
+                detail: "node.internal refused".into(),
+            }),
+        };
+        chain_endpoints::show(tx, &self.0, fence, &[endpoint]).await?;
         chains::halt(tx, &self.0, fence, "/var/cookie is gone").await
     }
 }

@@ -50,7 +50,7 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
     match arguments.action {
         Action::List => {
             let page = client.get("/v1/chains").await?;
-            let rows = data(&page)?.iter().map(row).collect();
+            let rows = data(&page)?.iter().flat_map(rows).collect();
             let head = [
                 "chain",
                 "from",
@@ -81,6 +81,35 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             request::ask(output, &client, &path, &body, no_wait).await
         }
     }
+}
+
+/// A chain, and below it each of its endpoints.
+fn rows(chain: &Value) -> Vec<Vec<String>> {
+    let endpoints = chain["endpoints"].as_array();
+    let endpoints = endpoints.into_iter().flatten().map(endpoint_row);
+    std::iter::once(row(chain)).chain(endpoints).collect()
+}
+
+fn endpoint_row(endpoint: &Value) -> Vec<String> {
+    let mut state = vec![text(endpoint, "/condition")];
+    let flags = [("leading", "asked first"), ("resting", "left out of polls")];
+    let flags = flags.iter().filter(|(flag, _)| endpoint[flag] == true);
+    state.extend(flags.map(|(_, words)| (*words).to_owned()));
+    let words = ["version", "offers"].iter();
+    state.extend(words.filter_map(|key| endpoint[key].as_str().map(str::to_owned)));
+    if let Some(error) = endpoint["last_error"]["detail"].as_str() {
+        state.push(format!("last error: {error}"));
+    }
+    let none = || "-".to_owned();
+    vec![
+        format!("  {}", text(endpoint, "/endpoint")),
+        none(),
+        text(endpoint, "/tip_height"),
+        text(endpoint, "/lag_blocks"),
+        none(),
+        none(),
+        state.join("; "),
+    ]
 }
 
 fn row(chain: &Value) -> Vec<String> {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use paywatch_chain::pool::Condition;
-use paywatch_chain::{EndpointPool, Source, SourceError};
+use paywatch_chain::{Condition, EndpointPool, Source, SourceError};
 use paywatch_chain_bitcoin::BitcoinSource;
 use paywatch_testkit::{Bitcoind, Payer};
 use serde_json::{Value, json};

@@ -43,7 +43,10 @@ impl Inflows {
             .enumerate()
             .map(|(number, trace)| gains(block, number, trace))
             .collect::<Result<_, _>>()?;
-        Ok(Self { by_transaction })
+        Ok(Self {
+            by_transaction,
+            is_whole: true,
+        })
     }
 }
 

@@ -54,7 +54,10 @@ impl Inflows {
             .map(|(number, trace)| walk(block, number, &trace))
             .collect::<Result<Vec<_>, _>>()?;
         add_mints(block, &mut by_transaction);
-        Ok(Self { by_transaction })
+        Ok(Self {
+            by_transaction,
+            is_whole: true,
+        })
     }
 }
 

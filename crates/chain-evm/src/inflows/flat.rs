@@ -82,7 +82,10 @@ impl Inflows {
             .map(|(number, tree)| walk(block, number, &tree))
             .collect::<Result<Vec<_>, _>>()?;
         add_mints(block, &mut by_transaction);
-        Ok(Self { by_transaction })
+        Ok(Self {
+            by_transaction,
+            is_whole: true,
+        })
     }
 }
 

@@ -21,6 +21,8 @@ use crate::transaction::DEPOSIT;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inflows {
     pub(crate) by_transaction: Vec<BTreeMap<Address, U256>>,
+    /// Whether somebody told what contracts paid.
+    pub(crate) is_whole: bool,
 }
 
 impl Inflows {

@@ -37,7 +37,10 @@ impl Inflows {
             })
             .collect();
         add_mints(block, &mut by_transaction);
-        Self { by_transaction }
+        Self {
+            by_transaction,
+            is_whole: rules.native_logs || block.transactions.is_empty(),
+        }
     }
 }
 

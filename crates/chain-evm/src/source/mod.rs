@@ -271,6 +271,11 @@ impl Source for EvmSource {
         Box::pin(self.read_holdings(at, holders))
     }
 
+    fn offers(&self) -> Option<String> {
+        let offered = self.capabilities();
+        offered.map(|offered| offered.to_string())
+    }
+
     fn wait_for_change<'a>(&'a self, tip: &'a BlockRef, timeout: Duration) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let _elapsed = tokio::time::timeout(timeout, self.changed(tip)).await;

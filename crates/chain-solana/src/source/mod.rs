@@ -204,6 +204,7 @@ impl Source for SolanaSource {
                 credits: Vec::new(),
                 spent: Vec::new(),
                 outflows: Vec::new(),
+                unseen: None,
             },
         })
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use paywatch_domain::BlockRef;
 
-use super::member::Condition;
 use super::vote::{Count, Vote, count, height_of};
 use super::{EndpointPool, Served};
 use crate::error::SourceError;
 use crate::source::{Health, Source};
+use crate::status::Condition;
 
 /// How long an endpoint may take to answer a poll.
 const ANSWER: Duration = Duration::from_secs(5);

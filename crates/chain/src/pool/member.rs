@@ -1,6 +1,5 @@
 //! One endpoint of a pool: what is known of it, and how far it is to be preferred.
 
-use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::time::Instant;
 use super::Served;
 use crate::error::SourceError;
 use crate::source::Health;
+use crate::status::Condition;
 
 /// For how long one failed request speaks against an endpoint.
 const FAILURE: Duration = Duration::from_secs(10);
@@ -22,52 +22,6 @@ const MEMORY_MAX: Duration = Duration::from_mins(10);
 const REST: Duration = Duration::from_secs(15);
 /// An endpoint that is so many blocks behind is as good as others: blocks need their time to spread.
 const LAG_MAX: u64 = 2;
-
-/// How an endpoint is, as it was last heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// It has not been asked yet.
-    Unasked,
-    /// It answers.
-    Well,
-    /// It gives no answer that could be used; its last error says why.
-    Lost,
-    /// It answers, and what it gave for a block failed its proof a short time ago.
-    Distrusted,
-    /// It belongs to another network. It is never used.
-    WrongNetwork,
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unasked => "not asked yet",
-            Self::Well => "answers",
-            Self::Lost => "does not answer usably",
-            Self::Distrusted => "gave a block that fails its proof",
-            Self::WrongNetwork => "is on another network",
-        })
-    }
-}
-
-/// What is known of one endpoint, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberStatus {
-    /// Host and port.
-    pub name: String,
-    /// How it is.
-    pub condition: Condition,
-    /// Its software and version, once it has told them.
-    pub version: Option<String>,
-    /// The last block of its chain when it last answered.
-    pub tip: Option<BlockRef>,
-    /// How many blocks that is behind the highest that any endpoint has.
-    pub lag_blocks: Option<u64>,
-    /// Requests that failed since the start.
-    pub errors: u64,
-    /// The last of them.
-    pub last_error: Option<SourceError>,
-}
 
 /// One endpoint.
 pub(super) struct Member<S> {

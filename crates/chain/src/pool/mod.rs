@@ -24,9 +24,8 @@ use paywatch_domain::{BlockHash, BlockHint, BlockRef, ChainName, Mark, TxId};
 use crate::block::{Block, Pool};
 use crate::error::SourceError;
 use crate::source::{BoxFuture, Health, Holder, Holding, Located, Source};
+use crate::status::{Condition, MemberStatus};
 use crate::watch::WatchTable;
-pub use member::{Condition, MemberStatus};
-
 use member::Member;
 
 /// Why a pool cannot be made.
@@ -203,6 +202,10 @@ impl<S: Source> Source for EndpointPool<S> {
         holders: &'a [Holder],
     ) -> BoxFuture<'a, Result<Option<Vec<Holding>>, SourceError>> {
         Box::pin(self.agreed_holdings(at, holders))
+    }
+
+    fn endpoints(&self) -> Vec<MemberStatus> {
+        self.members()
     }
 
     fn wait_for_change<'a>(&'a self, tip: &'a BlockRef, timeout: Duration) -> BoxFuture<'a, ()> {

@@ -6,9 +6,10 @@ use futures_util::future::select_all;
 use paywatch_domain::{BlockHint, BlockRef, TxId};
 
 use super::EndpointPool;
-use super::member::{Condition, Member};
+use super::member::Member;
 use crate::error::{Retry, SourceError};
 use crate::source::{BoxFuture, Located, Source};
+use crate::status::Condition;
 
 impl<S: Source> EndpointPool<S> {
     pub(super) fn member(&self, member: usize) -> Result<&Member<S>, SourceError> {

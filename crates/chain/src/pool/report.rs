@@ -1,10 +1,11 @@
 //! What people see of a pool: the state of each endpoint, in the log, in metrics and in errors.
 
 use super::EndpointPool;
-use super::member::{Condition, Member, MemberStatus};
+use super::member::Member;
 use super::vote::Vote;
-use crate::error::SourceError;
+use crate::error::{Retry, SourceError};
 use crate::source::{Health, Source};
+use crate::status::{Condition, MemberStatus};
 
 impl<S: Source> EndpointPool<S> {
     /// What is known of each endpoint, in the order in which they are configured.
@@ -12,8 +13,11 @@ impl<S: Source> EndpointPool<S> {
         let known: Vec<_> = self.members.iter().map(Member::known).collect();
         let tips = known.iter().filter_map(|known| known.tip());
         let best = tips.map(|tip| tip.height).max().unwrap_or_default();
-        let members = self.members.iter().zip(known).map(|(member, known)| {
+        let leader = self.state().leader;
+        let members = self.members.iter().zip(known).enumerate();
+        let members = members.map(|(number, (member, known))| {
             let condition = known.condition();
+            let is_resting = known.is_resting();
             let (version, tip) = match known.health {
                 Some(health) => (Some(health.version), Some(health.tip)),
                 None => (None, None),
@@ -21,6 +25,9 @@ impl<S: Source> EndpointPool<S> {
             MemberStatus {
                 name: member.name.clone(),
                 condition,
+                is_leading: number == leader,
+                is_resting,
+                offers: member.source.offers(),
                 lag_blocks: tip.as_ref().map(|tip| best.saturating_sub(tip.height)),
                 version,
                 tip,
@@ -113,8 +120,12 @@ impl<S: Source> EndpointPool<S> {
         }
     }
 
-    /// That so few endpoints answer, and what is wrong with the others.
+    /// That so few endpoints answer, and what is wrong with the others. Where the same is wrong with all of
+    /// them and somebody has to change it, that is what is wrong with the chain.
     pub(super) fn too_few(&self, answering: usize) -> SourceError {
+        if let Some(error) = self.common_fault() {
+            return error;
+        }
         let failed = self.members.iter().filter_map(|member| {
             let known = member.known();
             let condition = known.condition();
@@ -133,6 +144,20 @@ impl<S: Source> EndpointPool<S> {
             agree: self.agree,
             detail: failed.join("; "),
         }
+    }
+
+    /// What no endpoint answers for, before somebody changes the nodes or the configuration: that of the
+    /// first.
+    fn common_fault(&self) -> Option<SourceError> {
+        let members = self.members.iter().map(Member::known);
+        let faults = members.map(|known| match known.condition() {
+            Condition::Lost | Condition::WrongNetwork => known.last_error,
+            Condition::Unasked | Condition::Well | Condition::Distrusted => None,
+        });
+        let faults: Vec<SourceError> = faults.collect::<Option<_>>()?;
+        let first = faults.first()?;
+        let is_common = faults.iter().all(|fault| fault.code() == first.code());
+        (is_common && first.retry() == Retry::AfterChange).then(|| first.clone())
     }
 
     /// That endpoints contradict each other, and how.

@@ -210,6 +210,7 @@ impl Source for Endpoint {
             credits: Vec::new(),
             spent: Vec::new(),
             outflows: Vec::new(),
+            unseen: None,
         })
     }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use paywatch_chain::pool::{Condition, EndpointPool, PoolError, PoolRaw};
-use paywatch_chain::{Holder, Retry, Source, SourceError, WatchTable};
+use paywatch_chain::pool::{EndpointPool, PoolError, PoolRaw};
+use paywatch_chain::{Condition, Holder, Retry, Source, SourceError, WatchTable};
 use paywatch_domain::Mark;
 use tokio::time::Instant;
 
@@ -198,6 +198,57 @@ async fn a_pool_with_too_few_members_says_why() {
     assert!(!text.contains("two:2"), "{text}");
     endpoints[0].mood().hangs = false;
     assert_eq!(pool.health().await.unwrap().tip, tip("aaa"));
+}
+
+fn misconfigured() -> SourceError {
+    SourceError::Misconfigured {
+        chain: chain(),
+        detail: "usdc has 6 decimals here and 18 there".to_owned(),
+    }
+}
+
+/// What is wrong with one endpoint is shown as that endpoint's; what is wrong with all of them and will not
+/// heal by itself is what is wrong with the chain.
+#[tokio::test(start_paused = true)]
+async fn a_pool_tells_the_faults_of_members_as_they_are() {
+    for fault in [misconfigured(), wrong_network()] {
+        let (both, endpoints) = pool(&["aaa", "aaa"], 1);
+        endpoints[0].mood().health_error = Some(fault.clone());
+        assert_eq!(both.health().await.unwrap().tip, tip("aaa"));
+        let codes = |pool: &EndpointPool<Endpoint>| -> Vec<Option<&str>> {
+            let members = pool.endpoints().into_iter();
+            let errors = members.map(|member| member.last_error);
+            errors
+                .map(|error| error.map(|error| error.code()))
+                .collect()
+        };
+        assert_eq!(codes(&both), [Some(fault.code()), None]);
+        assert_ne!(conditions(&both)[0], Condition::Well);
+        endpoints[1].mood().health_error = Some(fault.clone());
+        tokio::time::advance(Duration::from_secs(15)).await;
+        assert_eq!(both.health().await, Err(fault.clone()));
+        // One that is merely away may come back, and is as it was configured.
+        endpoints[1].mood().health_error = Some(unreachable());
+        tokio::time::advance(Duration::from_secs(15)).await;
+        let error = both.health().await.unwrap_err();
+        assert_eq!(
+            (error.code(), error.retry()),
+            ("too_few_endpoints", Retry::Soon)
+        );
+        assert!(error.to_string().contains(&fault.to_string()), "{error}");
+    }
+    // As many as have to agree, and one of them is not what it must be.
+    let (pool, endpoints) = pool(&["aaa", "aaa"], 2);
+    endpoints[1].mood().health_error = Some(misconfigured());
+    let error = pool.health().await.unwrap_err();
+    assert_eq!(error.code(), "too_few_endpoints");
+    assert!(
+        error.to_string().contains("two:2: chain is not configured"),
+        "{error}"
+    );
+    let shown = pool.endpoints();
+    let flags = shown.iter().map(|one| (one.is_leading, one.is_resting));
+    assert_eq!(flags.collect::<Vec<_>>(), [(true, false), (false, true)]);
 }
 
 /// What comes from another network is never used, not even when nothing else is left.

@@ -54,6 +54,14 @@ pub enum Await {
         /// The time.
         until: UnixMillis,
     },
+    /// The balances of addresses were looked at after a block later than this time: blocks of the chain do
+    /// not show all that came by then.
+    Looked {
+        /// Which chain.
+        chain: ChainName,
+        /// The time.
+        until: UnixMillis,
+    },
 }
 
 /// One option's sums and status.
@@ -95,7 +103,7 @@ pub struct TransferView {
 pub struct Folded {
     /// The best status among the options.
     pub status: Status,
-    /// The window is closed: expiry has passed and every chain of the invoice was read up to it.
+    /// The window is closed: expiry has passed, and all that came by then on the invoice's chains is known.
     pub closed: bool,
     /// A payment made now would be in time and is wanted.
     pub payable: bool,
@@ -128,16 +136,9 @@ pub fn fold(
     if limits::INVOICE_TRANSFERS_MAX < weighty.count() {
         return Err(Violation::TooMany);
     }
-    let uncovered = uncovered_chains(terms, views, now);
+    let (uncovered, mut awaits) = uncovered(terms, views, now);
     let closed = terms.expires_at < now && uncovered.is_empty();
     let decided = Decided::read(decisions);
-    let mut awaits: Vec<Await> = uncovered
-        .iter()
-        .map(|chain| Await::Covered {
-            chain: chain.clone(),
-            until: terms.expires_at,
-        })
-        .collect();
     if !closed && uncovered.is_empty() {
         // Read past expiry by a clock that runs before ours: the next poll of any chain closes the window.
         awaits.extend(terms.options.iter().map(|option| Await::Covered {
@@ -210,15 +211,30 @@ fn stuck_awaits(found: &Found<'_>, tallies: &[OptionTally]) -> Vec<Await> {
         .collect()
 }
 
-/// Chains of the options that were not read up to expiry, by name.
-fn uncovered_chains(terms: &Terms, views: &Views, now: UnixMillis) -> Vec<ChainName> {
-    let covered = |chain: &ChainName| {
-        let until = views.get(chain).and_then(|view| view.covered_by(now));
-        until.is_some_and(|until| terms.expires_at < until)
-    };
-    let chains = terms.options.iter().map(|option| option.asset.chain());
-    let mut uncovered: Vec<ChainName> = chains.filter(|chain| !covered(chain)).cloned().collect();
-    uncovered.sort();
-    uncovered.dedup();
-    uncovered
+/// Chains of the options on which something may have come by expiry that nobody knows of, by name, and what
+/// will tell: that they are read up to there, and where blocks do not show everything, that balances were
+/// looked at.
+fn uncovered(terms: &Terms, views: &Views, now: UnixMillis) -> (Vec<ChainName>, Vec<Await>) {
+    let until = terms.expires_at;
+    let awaits = terms.options.iter().filter_map(|option| {
+        let chain = option.asset.chain();
+        let view = views.get(chain);
+        let covered = view.and_then(|view| view.covered_by(now));
+        if covered.is_none_or(|covered| covered <= until) {
+            let chain = chain.clone();
+            return Some(Await::Covered { chain, until });
+        }
+        let shows = view.is_some_and(|view| view.shows(&option.asset, until));
+        let chain = chain.clone();
+        (!shows).then_some(Await::Looked { chain, until })
+    });
+    let awaits: Vec<Await> = awaits.collect();
+    let chains = awaits.iter().filter_map(|one| match one {
+        Await::Covered { chain, .. } | Await::Looked { chain, .. } => Some(chain.clone()),
+        Await::Height { .. } | Await::Mark { .. } => None,
+    });
+    let mut chains: Vec<ChainName> = chains.collect();
+    chains.sort();
+    chains.dedup();
+    (chains, awaits)
 }

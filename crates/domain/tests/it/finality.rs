@@ -232,6 +232,7 @@ fn marks_make_final_what_they_have_reached() {
         tip: Some(120),
         covered_until: None,
         gaps: Vec::new(),
+        unseen: None,
         marks,
     };
     let (safe, finalized) = (Finality::Tag(Tag::Safe), Finality::Tag(Tag::Finalized));
@@ -283,7 +284,7 @@ fn marks_make_final_what_they_have_reached() {
         );
         let marks = folded.awaits.iter().filter_map(|one| match one {
             Await::Mark { mark, height, .. } => Some((*mark, *height)),
-            Await::Height { .. } | Await::Covered { .. } => None,
+            Await::Height { .. } | Await::Covered { .. } | Await::Looked { .. } => None,
         });
         let expected: Vec<_> = awaited.into_iter().map(|mark| (mark, 110)).collect();
         assert_eq!(marks.collect::<Vec<_>>(), expected, "{finality:?}");
@@ -297,6 +298,7 @@ fn one_alternative_is_enough_and_each_is_awaited() {
         tip: Some(tip),
         covered_until: None,
         gaps: Vec::new(),
+        unseen: None,
         marks,
     };
     let paid = [transfer(1, 1000, in_block(110))];
@@ -343,6 +345,7 @@ fn looked_until(covered: i64) -> ChainView {
         tip: Some(110),
         covered_until: Some(UnixMillis(covered)),
         gaps: Vec::new(),
+        unseen: None,
         marks: Marks::default(),
     }
 }

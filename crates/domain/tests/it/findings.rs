@@ -153,7 +153,9 @@ fn money_that_stays_pending_after_expiry_is_stuck_at_last() {
         assert_eq!(found(&waiting), "", "{facts}");
         let is_time = |one: &paywatch_domain::Await| match one {
             paywatch_domain::Await::Covered { until: at, .. } => at.0 == until,
-            paywatch_domain::Await::Height { .. } | paywatch_domain::Await::Mark { .. } => false,
+            paywatch_domain::Await::Height { .. }
+            | paywatch_domain::Await::Mark { .. }
+            | paywatch_domain::Await::Looked { .. } => false,
         };
         assert!(waiting.awaits.iter().any(is_time), "{facts}");
         let stuck = at(facts, until + 1);

@@ -8,7 +8,7 @@ use paywatch_domain::{
     Amount, AssetName, Await, BlockHash, BlockRef, Certainty, ChainName, ChainView, Exception,
     ExceptionId, ExceptionKind, ExceptionNews, Finality, Finding, Folded, LeftReason, Marks,
     OperatorFact, OptionId, OptionTerms, Place, Policy, Position, Progress, Role, Status, Subject,
-    Terms, Tolerance, Transfer, TransferId, TxId, UnixMillis, Views, Violation, fold,
+    Terms, Tolerance, Transfer, TransferId, TxId, UnixMillis, Unseen, Views, Violation, fold,
 };
 use proptest::prelude::*;
 
@@ -107,6 +107,7 @@ pub(crate) fn views(tip: u64, covered: i64) -> Views {
         tip: Some(tip),
         covered_until: Some(UnixMillis(covered)),
         gaps: Vec::new(),
+        unseen: None,
         marks: Marks::default(),
     };
     let elsewhere = stray_asset(true).chain().clone();
@@ -224,6 +225,39 @@ fn a_chain_that_could_not_be_read_keeps_the_window_open() {
         vec![chain()],
         "after an hour it says what it waits for"
     );
+}
+
+/// What contracts paid in time may be seen by balances alone, which are looked at later.
+#[test]
+fn money_that_blocks_do_not_show_keeps_the_window_open_until_balances_would() {
+    let now = UnixMillis(EXPIRES + 3_600_001);
+    let looked = Await::Looked {
+        chain: chain(),
+        until: UnixMillis(EXPIRES),
+    };
+    let token = stray_asset(false);
+    for (asset, looked_until, closed) in [
+        (asset(), 0, false),
+        (asset(), EXPIRES, false),
+        (asset(), EXPIRES + 1, true),
+        (token, 0, true),
+    ] {
+        let mut views = views(110, now.0);
+        views.get_mut(&chain()).unwrap().unseen = Some(Unseen {
+            asset: asset.clone(),
+            looked_until: UnixMillis(looked_until),
+        });
+        let folded = fold(&terms(), &[], &[], &views, now).unwrap();
+        assert_eq!(folded.closed, closed, "{asset} {looked_until}");
+        let (status, waiting, awaits) = if closed {
+            (Status::Expired, Vec::new(), Vec::new())
+        } else {
+            (Status::Created, vec![chain()], vec![looked.clone()])
+        };
+        assert_eq!(folded.status, status, "{asset} {looked_until}");
+        assert_eq!(folded.waiting_for, waiting, "{asset} {looked_until}");
+        assert_eq!(folded.awaits, awaits, "{asset} {looked_until}");
+    }
 }
 
 #[test]

@@ -14,7 +14,6 @@ use paywatch_store::placements::{self, LeftReason};
 use paywatch_store::watched::{self, Owner};
 use paywatch_store::{InvoiceKey, MasterKey, OptionKey, StoreError, Tx, Unit, blocks, chains};
 
-use super::Applied;
 use super::credits::{Placed, Placing, place};
 use crate::error::EngineError;
 use crate::ids::Ids;
@@ -85,16 +84,18 @@ pub struct ApplyBalances {
 }
 
 impl Unit for ApplyBalances {
-    type Output = Applied;
+    /// Whether everything that was found is settled, so that nobody has to look again at what stood there
+    /// after this block.
+    type Output = bool;
     type Error = EngineError;
     const NAME: &'static str = "apply_balances";
 
-    async fn run(&self, tx: &mut Tx) -> Result<Applied, EngineError> {
+    async fn run(&self, tx: &mut Tx) -> Result<bool, EngineError> {
         chains::hold(tx, &self.chain, self.fence, self.now).await?;
         let kept = blocks::at(tx, &self.chain, self.at.at.height).await?;
         let Some(coin) = coin(&self.spec).filter(|_| kept.as_ref() == Some(&self.at)) else {
             // The block has left the chain meanwhile.
-            return Ok(Applied::default());
+            return Ok(false);
         };
         let (found, looks) = self.judge(tx, coin).await?;
         let placed: Vec<Placed<'_>> = found
@@ -126,9 +127,8 @@ impl Unit for ApplyBalances {
             ids: &mut ids,
         };
         let touched: Vec<InvoiceKey> = touched.into_iter().collect();
-        let events = refold(tx, &touched, &mut pass).await?;
-        let credits = placed.len();
-        Ok(Applied { events, credits })
+        refold(tx, &touched, &mut pass).await?;
+        Ok(looks.len() == self.looked.len())
     }
 }
 

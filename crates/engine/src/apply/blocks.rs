@@ -9,7 +9,7 @@ use paywatch_domain::{
 };
 use paywatch_store::placements::{self, LeftReason};
 use paywatch_store::{
-    InvoiceKey, MasterKey, TransferKey, Tx, Unit, blocks, chains, looks, marks, transfers,
+    InvoiceKey, MasterKey, TransferKey, Tx, Unit, blocks, chains, looks, marks, transfers, unseen,
 };
 
 use super::Applied;
@@ -70,6 +70,10 @@ impl Unit for ApplyBlocks {
         touched.extend(place(tx, &credits, &mut placing).await?);
         touched.extend(self.close_conflicts(tx).await?);
         record_outflows(tx, &self.spec, &self.event.blocks).await?;
+        let mut blocks = self.event.blocks.iter();
+        if let Some(asset) = blocks.find_map(|block| block.unseen.as_ref()) {
+            unseen::note(tx, &self.chain, self.fence, asset).await?;
+        }
         let cause = Cause {
             kind: if self.event.undoes() {
                 CauseKind::Reorg

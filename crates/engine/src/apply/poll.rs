@@ -40,6 +40,8 @@ pub struct ApplyPoll {
     pub pool: Option<Pool>,
     /// Up to which blocks the node says that its chain will not go back.
     pub marks: BTreeMap<Mark, BlockRef>,
+    /// What is wrong with the node besides, to be shown.
+    pub problem: Option<Problem>,
     /// The time.
     pub now: UnixMillis,
     /// Where new ids come from.
@@ -58,6 +60,9 @@ impl Unit for ApplyPoll {
             gaps::note(tx, &self.chain, self.begun_at, self.gap_ms).await?;
         }
         chains::cover(tx, &self.chain, self.fence, self.begun_at, self.tip_height).await?;
+        if let Some(problem) = &self.problem {
+            self.show(tx, problem.clone()).await?;
+        }
         let marks = self.raise_marks(tx).await?;
         let mut ids = Ids::new(self.seed);
         let (touched, credits) = match &self.pool {
@@ -220,19 +225,17 @@ impl ApplyPoll {
         marks::raise(tx, &self.chain, self.fence, said).await?;
         if let Some((code, text)) = problem {
             tracing::warn!(chain = %self.chain, code, text, "the node contradicts itself");
-            self.show(tx, code, text).await?;
+            let code = code.into();
+            self.show(tx, Problem { code, text }).await?;
         }
         Ok(stood.raised_to(said))
     }
 
     /// Shows people what is wrong with the node, until a poll finds nothing.
-    async fn show(&self, tx: &mut Tx, code: &str, text: String) -> Result<(), EngineError> {
+    async fn show(&self, tx: &mut Tx, problem: Problem) -> Result<(), EngineError> {
         let news = News {
             tip_height: Some(self.tip_height),
-            problem: Some(Problem {
-                code: code.into(),
-                text,
-            }),
+            problem: Some(problem),
             blocks_per_minute: None,
         };
         Ok(chains::report(tx, &self.chain, self.fence, &news, self.now).await?)

@@ -148,7 +148,7 @@ impl ApplyRescan {
         let read: BTreeSet<Standing<'_>> = credits.iter().map(|(key, ..)| *key).collect();
         let wrong: Vec<&OpenInBlock> = open
             .iter()
-            .filter(|open| !read.contains(&standing(open)) && !open.position.is_of_balance())
+            .filter(|open| !read.contains(&standing(open)) && self.would_show(open))
             .collect();
         let leaving: Vec<_> = wrong
             .iter()
@@ -197,6 +197,14 @@ impl ApplyRescan {
             rejection: is_missing.then_some(Rejection::PaysNothing),
         };
         Ok((touched, found))
+    }
+
+    /// Whether the blocks would show a transfer if it stood in them: it is not known by a balance, nor of an
+    /// asset of which this endpoint does not tell everything. What another one has told of stays.
+    fn would_show(&self, open: &OpenInBlock) -> bool {
+        let here = self.blocks.iter().find(|block| block.at.hash == open.block);
+        let unseen = here.and_then(|block| block.unseen.as_ref());
+        !open.position.is_of_balance() && unseen != Some(&open.asset)
     }
 
     fn progress(&self, found: Findings) -> Progress {

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use paywatch_chain::{Holder, Source, SourceError};
 use paywatch_domain::{Account, BlockRef, ChainSpec, Finality, Marks, UnixMillis};
 use paywatch_store::blocks::{self, Header};
-use paywatch_store::looks::{self, Due};
-use paywatch_store::{Conn, OptionKey, StoreError, chains};
+use paywatch_store::looks::{self, Due, DuePage};
+use paywatch_store::{Conn, InvoiceKey, StoreError, chains};
 
 use super::ask::{self, Request};
 use super::following::Following;
 use super::{Fault, Parts};
 use crate::apply::{ApplyBalances, Looked, coin, start};
+use crate::units::RecordLook;
 
 /// The least time from one look to the next, in milliseconds.
 const LOOK_MS: i64 = 30_000;
+/// Invoices that are looked at together.
+const PAGE: i64 = 1_000;
 
 /// Looks at balances.
 #[derive(Default)]
@@ -26,17 +29,24 @@ pub(super) struct Balances {
     began_at: Option<UnixMillis>,
     /// Up to which height everything was looked at.
     height: Option<u64>,
+    /// Why the last look failed; shown to people until one succeeds.
+    pub(super) problem: Option<SourceError>,
 }
 
 /// A look at all addresses, a few at a time.
 struct Looking {
     /// After which block.
     at: Header,
-    /// The addresses whose turn it is; none before it is known whether anybody has to look.
+    /// The addresses whose turn it is; none before it is known whether anybody has to look, and where the
+    /// invoices of a page take no coin.
     page: Vec<(Due, Holder)>,
-    /// The last address that was looked at.
-    behind: OptionKey,
+    /// The last invoice of the page; `None` when there is none behind it.
+    next: Option<InvoiceKey>,
     is_asked: bool,
+    /// Whether an address was left out, to be looked at another time.
+    leaves_out: bool,
+    /// Whether blocks were applied that do not show everything.
+    is_needed: bool,
 }
 
 impl Balances {
@@ -54,10 +64,11 @@ impl Balances {
     }
 
     /// Ends the look; everything was looked at, or nobody has to.
-    fn end(&mut self) {
-        if let Some(look) = self.look.take() {
-            self.height = Some(look.at.at.height);
-        }
+    fn end(&mut self) -> Option<Looking> {
+        self.problem = None;
+        let look = self.look.take()?;
+        self.height = Some(look.at.at.height);
+        Some(look)
     }
 }
 
@@ -74,6 +85,7 @@ impl<S: Source> Following<S> {
         let mut conn = parts.store.read().await?;
         let rows = chains::all(&mut conn).await?;
         let row = rows.into_iter().find(|row| row.chain == parts.spec.name);
+        let is_needed = row.as_ref().is_some_and(|row| row.unseen.is_some());
         let marks = row.map_or(Marks::default(), |row| row.marks);
         let Some(height) = final_height(&parts.spec.finality, cursor.height, marks) else {
             return Ok(());
@@ -85,8 +97,10 @@ impl<S: Source> Following<S> {
         self.balances.look = at.map(|at| Looking {
             at,
             page: Vec::new(),
-            behind: OptionKey(0),
+            next: Some(InvoiceKey(0)),
             is_asked: false,
+            leaves_out: false,
+            is_needed,
         });
         Ok(())
     }
@@ -105,18 +119,15 @@ impl<S: Source> Following<S> {
         let looked = match held {
             Ok(Some(looked)) => looked,
             Ok(None) => {
-                self.balances.end();
+                self.end_look(parts, None).await?;
                 return Ok(false);
             }
             Err(error) => {
-                // Whether the chain can be read is another question, which polls answer.
-                let chain = &parts.spec.name;
-                tracing::warn!(%chain, code = error.code(), %error, "balances cannot be looked at; tried again");
-                self.balances.look = None;
+                self.fail_look(parts, error, now).await;
                 return Ok(false);
             }
         };
-        look.behind = look.page.last().map_or(look.behind, |(due, _)| due.option);
+        look.leaves_out |= looked.len() < look.page.len();
         if !looked.is_empty() {
             let unit = ApplyBalances {
                 chain: parts.spec.name.clone(),
@@ -128,29 +139,66 @@ impl<S: Source> Following<S> {
                 seed: parts.seed(),
                 master: Arc::clone(&parts.master),
             };
-            parts.store.write(unit).await?;
+            look.leaves_out |= !parts.store.write(unit).await?;
         }
-        let mut conn = parts.store.read().await?;
-        look.page = page(&mut conn, &parts.spec, look.behind, look.at.at.height).await?;
-        look.is_asked = false;
-        if look.page.is_empty() {
+        if let Some(behind) = look.next {
+            let mut conn = parts.store.read().await?;
+            let height = look.at.at.height;
+            (look.page, look.next) = page(&mut conn, &parts.spec, behind, height).await?;
+            look.is_asked = false;
+            if !look.page.is_empty() || look.next.is_some() {
+                return Ok(true);
+            }
+        }
+        let at = look.at.clone();
+        if look.leaves_out {
+            let chain = &parts.spec.name;
+            tracing::warn!(%chain, height = at.at.height, "some balances cannot be judged yet; they are looked at again");
             self.balances.end();
+        } else {
+            self.end_look(parts, Some(at.time)).await?;
         }
         Ok(true)
     }
+
+    /// Ends a look: everything was looked at after a block of this time, or nobody has to look.
+    async fn end_look(&mut self, parts: &Parts, until: Option<UnixMillis>) -> Result<(), Fault> {
+        let look = self.balances.end();
+        if look.is_some_and(|look| look.is_needed) {
+            let unit = RecordLook {
+                chain: parts.spec.name.clone(),
+                fence: self.lease.fence,
+                until,
+            };
+            parts.store.write(unit).await?;
+        }
+        Ok(())
+    }
+
+    /// A look that failed is tried again another time, and shown as a problem: what contracts paid meanwhile is
+    /// not known. Whether the chain can be read is another question, which polls answer.
+    async fn fail_look(&mut self, parts: &Parts, error: SourceError, now: UnixMillis) {
+        let chain = &parts.spec.name;
+        tracing::warn!(%chain, code = error.code(), %error, "balances cannot be looked at; tried again");
+        self.balances.look = None;
+        let told = self.balances.problem.replace(error.clone());
+        if told.as_ref().map(SourceError::code) != Some(error.code()) {
+            self.report(parts, Some(&error), now).await;
+        }
+    }
 }
 
-/// The next addresses, with what should stand there.
+/// The addresses of the next invoices, with what should stand there, and the last of these invoices.
 async fn page(
     conn: &mut Conn,
     spec: &ChainSpec,
-    behind: OptionKey,
+    behind: InvoiceKey,
     height: u64,
-) -> Result<Vec<(Due, Holder)>, StoreError> {
+) -> Result<(Vec<(Due, Holder)>, Option<InvoiceKey>), StoreError> {
     let Some(coin) = coin(spec) else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     };
-    let due = looks::due(conn, coin, behind, height).await?;
+    let DuePage { due, next } = looks::due(conn, coin, behind, height, PAGE).await?;
     let above: Vec<_> = due
         .iter()
         .filter_map(|one| Some((one.option, one.invoice, start(one, height)?.above)))
@@ -164,7 +212,7 @@ async fn page(
         };
         (due, holder)
     });
-    Ok(page.collect())
+    Ok((page.collect(), next))
 }
 
 /// Up to which height a chain with this tip and these marks is final.

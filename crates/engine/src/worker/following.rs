@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::ask::{self, Answer, Request, What};
 use super::attach::Locating;
 use super::balances::Balances;
+use super::endpoints::Endpoints;
 use super::headers::KeptHeaders;
 use super::line::Line;
 use super::poll::Said;
@@ -29,9 +30,6 @@ const BLOCKS_AT_ONCE: usize = 3;
 /// The least time from one wait for a change to the next, in milliseconds: a node whose waits end at once is
 /// not asked without end.
 const WAKE_MS_MIN: i64 = 50;
-
-/// A node that has been behind for so long is shown as a problem, in milliseconds.
-const BEHIND_MS: i64 = 30_000;
 
 /// Turns at the node for a round of requests.
 pub(super) fn turns() -> Arc<Semaphore> {
@@ -102,6 +100,7 @@ pub(super) struct Following<S: Source> {
     pub(super) looks: bool,
     pub(super) balances: Balances,
     pub(super) headers: KeptHeaders,
+    pub(super) endpoints: Endpoints,
 }
 
 impl<S: Source> Following<S> {
@@ -149,12 +148,13 @@ impl<S: Source> Following<S> {
                 self.looks = true;
                 let behind = self.follower.cursor() != Some(&health.tip);
                 self.follower.observe(&health.tip)?;
-                let problem = self.lagging(parts, &health.tip, now);
+                let problem = self.problem(parts, &health.tip, now);
                 let is_new = behind && self.reported_tip != health.tip.height;
                 if self.reported != problem.as_ref().map(SourceError::code) || is_new {
                     self.reported_tip = health.tip.height;
                     self.report(parts, problem.as_ref(), now).await;
                 }
+                self.show_endpoints(source, parts, now).await;
                 Ok(behind)
             }
             What::Hash(height, hash) => {
@@ -190,21 +190,6 @@ impl<S: Source> Following<S> {
                 Ok(true)
             }
         }
-    }
-
-    /// What to say of a node that has been behind for long; endpoints that take turns are so for moments.
-    fn lagging(&mut self, parts: &Parts, tip: &BlockRef, now: UnixMillis) -> Option<SourceError> {
-        if !self.follower.is_behind() {
-            self.behind_since = None;
-            return None;
-        }
-        let since = *self.behind_since.get_or_insert(now);
-        let read = self.follower.cursor()?.height;
-        (BEHIND_MS <= now.ms_since(since)).then(|| SourceError::Behind {
-            chain: parts.spec.name.clone(),
-            found: tip.height,
-            read,
-        })
     }
 
     /// Scans the blocks whose turn it is, and applies what is ready.
@@ -340,7 +325,7 @@ impl<S: Source> Following<S> {
             }
         }
         // Of a node that may be on another chain, or gives no answers, nothing is asked besides.
-        let is_well = self.reported.is_none() && self.follower.tip().is_some();
+        let is_well = self.is_well();
         if let Some(reading) = self.reading.as_mut().filter(|_| is_well) {
             requests.extend(reading.requests(source, &mut self.reading_rounds, now));
         }

@@ -9,6 +9,7 @@ use paywatch_store::chains::Lease;
 use paywatch_store::watched::WatchMark;
 
 use super::balances::Balances;
+use super::endpoints::Endpoints;
 use super::following::{Asked, Following, turns};
 use super::headers::KeptHeaders;
 use super::line::Line;
@@ -141,6 +142,7 @@ impl<S: Source> Following<S> {
             looks: false,
             balances: Balances::default(),
             headers: KeptHeaders::default(),
+            endpoints: Endpoints::default(),
         }))
     }
 

@@ -6,6 +6,7 @@
 mod ask;
 mod attach;
 mod balances;
+mod endpoints;
 mod following;
 mod headers;
 mod lease;
@@ -231,6 +232,8 @@ impl<S: Source> ChainWorker<S> {
                 if let Some(following) = &mut self.following {
                     following.forget_reading();
                     following.report(&self.parts, Some(&error), now).await;
+                    let source = &self.source;
+                    following.show_endpoints(source, &self.parts, now).await;
                 }
             }
             Fault::Engine(EngineError::Halt(halt)) => {

@@ -10,6 +10,7 @@ use paywatch_store::{Store, StoreError, awaited, placements};
 
 use super::ask::Polled;
 use super::following::Following;
+use super::report::shown;
 use super::{Fault, Parts};
 use crate::apply::ApplyPoll;
 
@@ -79,6 +80,7 @@ impl<S: Source> Following<S> {
             // be spent by a transaction that does not pay us.
             pool,
             marks,
+            problem: self.balances.problem.as_ref().map(shown),
             now,
             seed: parts.seed(),
             master: Arc::clone(&parts.master),

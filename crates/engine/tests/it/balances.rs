@@ -21,6 +21,11 @@ stories!(
     evm_balances_that_nothing_explains_are_told_once,
     evm_balances_are_not_asked_for_with_every_block,
     evm_money_found_in_a_block_that_leaves_the_chain_is_found_again,
+    evm_what_one_endpoint_has_told_another_that_sees_less_takes_not_away,
+    evm_nothing_expires_before_balances_were_looked_at,
+    evm_invoices_in_other_assets_expire_without_a_look,
+    evm_nobody_waits_for_a_look_where_blocks_show_everything_again,
+    evm_a_look_that_fails_is_shown_until_one_succeeds,
 );
 
 const OPENED: &str = "exception.opened";
@@ -338,4 +343,126 @@ async fn evm_money_found_in_a_block_that_leaves_the_chain_is_found_again(mut hou
     let shown = standing(&house, id).await;
     assert_eq!(shown.len(), 1, "{shown:?}");
     assert_eq!(house.show(id).await.status, "paid");
+}
+
+async fn evm_what_one_endpoint_has_told_another_that_sees_less_takes_not_away(mut house: House) {
+    let (id, key) = house.invoice(100_000, 3_600).await;
+    let height = next(&house);
+    let plain = Credit {
+        position: Position::new("native:0x"),
+        ..payment("plain", &key, 10_000, "in:1")
+    };
+    let token = Credit {
+        asset: crate::chain::token(crate::chain::asset().chain()),
+        ..payment("token", &key, 5_000, "in:2")
+    };
+    house
+        .mine(vec![traced(&key, 90_000), plain.clone(), token])
+        .await;
+    house.mine(Vec::new()).await;
+    assert_eq!(house.show(id).await.status, "paid");
+    let place = usize::try_from(height).unwrap();
+    let transactions = async |house: &House| {
+        let shown = standing(house, id).await.into_iter();
+        shown.map(|one| one.2).collect::<Vec<String>>()
+    };
+    // Another endpoint reads the block: it sees what transactions send, and tokens, which are not there.
+    house.chain.node().blocks[place].credits = vec![plain.clone()];
+    house.chain.node().hold(&key, height, 100_000, 0);
+    house.rescan(height, Some(height)).await.unwrap();
+    house.poll().await;
+    assert_eq!(transactions(&house).await, ["traced", "plain"]);
+    assert_eq!(house.show(id).await.status, "paid");
+    look(&mut house).await;
+    assert_eq!(transactions(&house).await, ["traced", "plain"]);
+    // One that sees everything takes away what is not there.
+    house.chain.node().held = None;
+    house.rescan(height, Some(height)).await.unwrap();
+    house.poll().await;
+    assert_eq!(transactions(&house).await, ["plain"]);
+}
+
+/// The time until the invoices of [`lapsed`] expire, in seconds.
+const LIFE_S: u64 = 60;
+
+/// An invoice in this asset whose expiry the chain was read past; the last block that is final is older. The
+/// address got this by a contract in the block above that one.
+async fn lapsed(house: &mut House, held: u64) -> (InvoiceId, Vec<u8>) {
+    house.chain.node().held.get_or_insert_default();
+    let (id, key) = house.invoice(100_000, LIFE_S).await;
+    look(house).await;
+    let height = next(house);
+    house.chain.node().hold(&key, height, held, 0);
+    house.mine(Vec::new()).await;
+    house.pass(LOOK_MS).await;
+    (id, key)
+}
+
+async fn evm_nothing_expires_before_balances_were_looked_at(mut house: House) {
+    let (paid, _) = lapsed(&mut house, 100_000).await;
+    house.poll().await;
+    expect(&house, paid, "created", &["created"]).await;
+    let covered = house.row().await.covered_until.unwrap();
+    let expired_at = house.show(paid).await.expires_at;
+    assert!(expired_at < paywatch_wire::time::rfc3339(covered));
+    // The block in which it came becomes final.
+    look(&mut house).await;
+    expect(&house, paid, "paid", &["created", "paid"]).await;
+    // Nothing came: said as soon as a block of later than expiry is final and was looked at.
+    let (unpaid, _) = lapsed(&mut house, 0).await;
+    house.restart().await;
+    expect(&house, unpaid, "created", &["created"]).await;
+    look(&mut house).await;
+    expect(&house, unpaid, "created", &["created"]).await;
+    look(&mut house).await;
+    house.pass(5_001).await;
+    expect(&house, unpaid, "expired", &["created", "expired"]).await;
+}
+
+async fn evm_invoices_in_other_assets_expire_without_a_look(mut house: House) {
+    house.chain.node().held.get_or_insert_default();
+    let token = crate::chain::token(crate::chain::asset().chain());
+    let body = serde_json::json!({
+        "options": [{ "asset": token.to_string(), "amount": "5" }],
+        "expires_in_s": LIFE_S,
+    });
+    let (created, _) = house.create(&body, None).await.unwrap();
+    let id = created["id"].as_str().unwrap().parse().unwrap();
+    house.mine(Vec::new()).await;
+    house.pass(LOOK_MS).await;
+    house.pass(LOOK_MS).await;
+    expect(&house, id, "expired", &["created", "expired"]).await;
+}
+
+async fn evm_nobody_waits_for_a_look_where_blocks_show_everything_again(mut house: House) {
+    let (id, _) = lapsed(&mut house, 0).await;
+    house.poll().await;
+    expect(&house, id, "created", &["created"]).await;
+    house.chain.node().held = None;
+    look(&mut house).await;
+    house.pass(5_001).await;
+    expect(&house, id, "expired", &["created", "expired"]).await;
+}
+
+async fn evm_a_look_that_fails_is_shown_until_one_succeeds(mut house: House) {
+    let (id, _) = open(&mut house).await;
+    let code = async |house: &House| house.row().await.problem.map(|problem| problem.code);
+    house.mine(Vec::new()).await;
+    let height = next(&house) - 1;
+    house.chain.node().pruned.insert(height);
+    house.mine(Vec::new()).await;
+    house.pass(LOOK_MS).await;
+    for _ in 0..3 {
+        assert_eq!(code(&house).await.as_deref(), Some("block_missing"));
+        house.pass(5_001).await;
+    }
+    // The chain is read all the same.
+    let cursor = house.row().await.cursor;
+    house.chain.node().pruned.clear();
+    house.mine(Vec::new()).await;
+    assert!(cursor < house.row().await.cursor);
+    house.pass(LOOK_MS).await;
+    house.poll().await;
+    assert_eq!(code(&house).await, None);
+    expect(&house, id, "created", &["created"]).await;
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use paywatch_chain::source::{BoxFuture, Health};
 use paywatch_chain::{
-    Block, Credit, Holder, Holding, Located, Pool, Source, SourceError, Spenders, Vetting,
-    WatchTable,
+    Block, Credit, Holder, Holding, Located, MemberStatus, Pool, Source, SourceError, Spenders,
+    Vetting, WatchTable,
 };
 use paywatch_domain::{
     Amount, AssetName, BlockHash, BlockHint, BlockRef, ChainName, Mark, Position, TxId, UnixMillis,
@@ -47,6 +47,8 @@ pub(crate) struct Node {
     pub(crate) held: Option<BTreeMap<Vec<u8>, Held>>,
     /// How often it was asked what keys hold, and for how many in all.
     pub(crate) looked: (usize, usize),
+    /// How its endpoints are.
+    pub(crate) endpoints: Vec<MemberStatus>,
     /// How often each block was asked for, by height.
     pub(crate) fetched: BTreeMap<u64, usize>,
     /// How often it was asked how it is.
@@ -79,6 +81,11 @@ pub(crate) fn asset() -> AssetName {
 /// What is paid on a second chain of the same family.
 pub(crate) fn second_asset() -> AssetName {
     "btc@bitcoin-signet".parse().unwrap()
+}
+
+/// The coin of a chain.
+fn coin(chain: &ChainName) -> AssetName {
+    AssetName::new("btc", chain.clone()).unwrap()
 }
 
 /// What else can be paid on a chain, with six decimals.
@@ -141,6 +148,7 @@ impl Node {
             credits,
             spent: Vec::new(),
             outflows: Vec::new(),
+            unseen: None,
         });
         at
     }
@@ -208,6 +216,7 @@ impl MemoryChain {
             is_forgetful: false,
             held: None,
             looked: (0, 0),
+            endpoints: Vec::new(),
             fetched: BTreeMap::new(),
             polled: 0,
             pool_age: Duration::from_secs(1_000_000),
@@ -355,6 +364,8 @@ impl Source for MemoryChain {
             .collect();
         raw.credits
             .retain(|credit| watched.may_contain(&credit.key));
+        let is_blind = self.node().held.is_some();
+        raw.unseen = is_blind.then(|| coin(&self.name));
         Ok(raw)
     }
 
@@ -407,6 +418,10 @@ impl Source for MemoryChain {
             }
         };
         Box::pin(async { held })
+    }
+
+    fn endpoints(&self) -> Vec<MemberStatus> {
+        self.node().endpoints.clone()
     }
 
     fn wait_for_change<'a>(&'a self, _: &'a BlockRef, _: Duration) -> BoxFuture<'a, ()> {

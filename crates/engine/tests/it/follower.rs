@@ -25,6 +25,7 @@ fn block(at: BlockRef, parent: BlockHash) -> Block {
         credits: Vec::new(),
         spent: Vec::new(),
         outflows: Vec::new(),
+        unseen: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod audit;
 mod balances;
 mod chain;
 mod clock;
+mod endpoints;
 mod exceptions;
 mod finality;
 mod follower;

@@ -237,6 +237,7 @@ impl Source for SimSource {
             credits: credits.collect(),
             spent: spends.filter(|(out, _)| outpoints.contains(out)).collect(),
             outflows: Vec::new(),
+            unseen: None,
         })
     }
 

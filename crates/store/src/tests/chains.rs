@@ -129,6 +129,7 @@ async fn coverage_is_what_the_last_poll_found_and_ends_problems(_: &Bed, store: 
             tip: Some(7),
             covered_until: Some(NOW.plus_ms(expected)),
             gaps: Vec::new(),
+            unseen: None,
         };
         assert_eq!(
             views.get(&chain()),

@@ -8,6 +8,7 @@ mod events;
 mod facts;
 mod idempotency;
 mod invoices;
+mod looks;
 mod scene;
 mod schema;
 mod statements;

@@ -96,11 +96,11 @@ pub struct PlacementForm {
 pub struct Awaited {
     /// Which chain.
     pub chain: String,
-    /// `height`, `covered`, `safe`, `confirmed` or `finalized`.
+    /// `height`, `covered`, `looked`, `safe`, `confirmed` or `finalized`.
     pub kind: String,
     /// The height of the tip or of the mark.
     pub height: Option<u64>,
-    /// The time up to which the chain must have been read.
+    /// The time up to which the chain must have been read, or balances looked at.
     pub until: Option<String>,
     /// The same in words.
     pub text: String,
@@ -356,10 +356,15 @@ fn awaited(one: &Await) -> Awaited {
             height,
         } => (chain, mark.as_str(), Some(*height), None),
         Await::Covered { chain, until } => (chain, "covered", None, Some(rfc3339(*until))),
+        Await::Looked { chain, until } => (chain, "looked", None, Some(rfc3339(*until))),
     };
     let text = match (kind, height, &until) {
         ("height", Some(height), _) => format!("Block {height} of {chain}."),
         (mark, Some(height), _) => format!("The mark {mark} of {chain} at height {height}."),
+        ("looked", None, until) => format!(
+            "A look at the balances on {chain} after a final block later than {}.",
+            until.as_deref().unwrap_or_default()
+        ),
         (_, None, until) => format!(
             "A complete reading of {chain} after {}.",
             until.as_deref().unwrap_or_default()

@@ -4,11 +4,13 @@
 //! them. A form with an unknown field or version is damage, not something to skip over.
 
 mod decision;
+mod endpoints;
 mod said;
 mod task;
 mod terms;
 
 pub use decision::{operator_fact_from_json, operator_fact_kind, operator_fact_to_json};
+pub use endpoints::{endpoints_from_json, endpoints_to_json};
 pub use task::{findings_from_json, findings_to_json, task_from_json, task_to_json};
 
 use paywatch_domain::{Amount, Finality, Said, Terms};
