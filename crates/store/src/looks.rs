@@ -16,7 +16,8 @@ use crate::{Conn, StoreError, Tx, unseen};
 statements! {
     /// Invoices that wait for their expiry to be covered, and those that were looked at and not for the last
     /// time: a page of either, so that each costs as much as it holds. What was never looked at comes with
-    /// the last block that is kept from before the invoice.
+    /// the last block that is kept from 15 seconds before the invoice: a block bears the whole second in which it was
+    /// begun, and takes in what is sent later.
     DUE = "WITH open AS (SELECT invoice FROM (
                 SELECT * FROM (SELECT DISTINCT invoice FROM awaited
                     WHERE chain = $1 AND kind IN ('covered', 'looked') AND invoice > $3
@@ -30,7 +31,7 @@ statements! {
             LEFT JOIN options AS o ON o.invoice = p.invoice AND o.asset = $2
             LEFT JOIN looks AS l ON l.option = o.id),
         since AS (SELECT a.id, (SELECT b.height FROM blocks AS b
-                WHERE b.chain = $1 AND b.time < a.created_at ORDER BY b.height DESC LIMIT 1) AS height
+                WHERE b.chain = $1 AND b.time < a.created_at - 15000 ORDER BY b.height DESC LIMIT 1) AS height
             FROM address AS a WHERE a.id IS NOT NULL AND a.height IS NULL)
         SELECT a.invoice, a.id, a.watch_key, a.late_until, a.height, a.balance, a.nonce, a.is_last,
             b.height AS since_height, b.hash AS since_hash

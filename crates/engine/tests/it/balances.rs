@@ -28,12 +28,15 @@ stories!(
     evm_a_look_that_fails_is_shown_until_one_succeeds,
 );
 
+/// A block that is older than an invoice by so much is from before it, in milliseconds.
+const WELL_BEFORE_MS: i64 = 20_000;
 const OPENED: &str = "exception.opened";
 /// From one look at balances to the next.
 const LOOK_MS: i64 = 31_000;
 
 /// An invoice on a chain whose blocks do not show everything, with its key; its address was looked at.
 async fn open(house: &mut House) -> (InvoiceId, Vec<u8>) {
+    house.pass(WELL_BEFORE_MS).await;
     house.chain.node().held.get_or_insert_default();
     let (id, key) = house.invoice(100_000, 3_600).await;
     look(house).await;
@@ -243,6 +246,7 @@ async fn evm_money_that_blocks_tell_of_in_part_stays_whole(mut house: House) {
 /// An invoice that nobody looked at before three blocks had come, and the key of its address.
 async fn unseen(house: &mut House) -> (InvoiceId, Vec<u8>) {
     house.chain.node().held.get_or_insert_default();
+    house.pass(WELL_BEFORE_MS).await;
     let opened = house.invoice(100_000, 3_600).await;
     for _ in 0..3 {
         house.mine(Vec::new()).await;

@@ -137,10 +137,10 @@ async fn what_was_never_looked_at_comes_with_the_block_before_it(_: &Bed, store:
         time,
     };
     let headers = vec![
-        header(7, NOW.plus_ms(-5)),
-        header(8, NOW),
-        // The invoice is of one millisecond later than the block below.
-        header(9, NOW.plus_ms(1)),
+        header(7, NOW.plus_ms(-20_000)),
+        // The invoice was made one millisecond more than 15 seconds later.
+        header(8, NOW.plus_ms(-15_000)),
+        header(9, NOW.plus_ms(-14_999)),
     ];
     let kept = headers.clone();
     unit!(store, [kept], |tx| {
