@@ -17,7 +17,8 @@ statements! {
     /// Invoices that wait for their expiry to be covered, and those that were looked at and not for the last
     /// time: a page of either, so that each costs as much as it holds. What was never looked at comes with
     /// the last block that is kept from 15 seconds before the invoice: a block bears the whole second in which it was
-    /// begun, and takes in what is sent later.
+    /// begun, and takes in what is sent later. On a chain that is younger it is the first that was ever read, which was
+    /// before any invoice.
     DUE = "WITH open AS (SELECT invoice FROM (
                 SELECT * FROM (SELECT DISTINCT invoice FROM awaited
                     WHERE chain = $1 AND kind IN ('covered', 'looked') AND invoice > $3
@@ -30,8 +31,9 @@ statements! {
             FROM open AS p JOIN invoices AS i ON i.id = p.invoice
             LEFT JOIN options AS o ON o.invoice = p.invoice AND o.asset = $2
             LEFT JOIN looks AS l ON l.option = o.id),
-        since AS (SELECT a.id, (SELECT b.height FROM blocks AS b
-                WHERE b.chain = $1 AND b.time < a.created_at - 15000 ORDER BY b.height DESC LIMIT 1) AS height
+        since AS (SELECT a.id, COALESCE((SELECT b.height FROM blocks AS b
+                WHERE b.chain = $1 AND b.time < a.created_at - 15000 ORDER BY b.height DESC LIMIT 1),
+                (SELECT MIN(b.height) FROM blocks AS b WHERE b.chain = $1)) AS height
             FROM address AS a WHERE a.id IS NOT NULL AND a.height IS NULL)
         SELECT a.invoice, a.id, a.watch_key, a.late_until, a.height, a.balance, a.nonce, a.is_last,
             b.height AS since_height, b.hash AS since_hash
