@@ -269,3 +269,58 @@ async fn a_used_key_is_found_by_a_scan() -> Result<()> {
     assert_eq!(invoice.address, used.address(39)?, "never lowered");
     Ok(())
 }
+
+/// A section of the configuration that names keys of before.
+const RETIRED: &str = "\n[secrets]\nretired_master_key_files = [\"old.key\"]\n";
+
+/// Goal: the master key is replaced without anything being lost, and the old one is good for nothing
+/// afterwards. Method: an open invoice, a key that is used meanwhile and one that is not; the files of the keys
+/// are changed while the watcher is down.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_master_key_is_replaced_and_the_old_one_thrown_away() -> Result<()> {
+    let mut house = House::new().await?;
+    let invoice = house.invoice(DUE_SAT).await?;
+    let unused = house.watcher.create_key("test").await?;
+    house.watcher.stop().await?;
+    let (folder, config) = (house.watcher.folder().to_owned(), house.watcher.config());
+    std::fs::rename(folder.join("master.key"), folder.join("old.key"))?;
+    std::fs::write(folder.join("master.key"), "9e".repeat(32))?;
+    let (status, _, complaint) = command(&house, "keys create --mode test").await?;
+    ensure!(
+        status == Some(1) && complaint.contains("retired_master_key_files"),
+        "{complaint}"
+    );
+
+    let settings = std::fs::read_to_string(&config)?;
+    std::fs::write(&config, format!("{settings}{RETIRED}"))?;
+    house.watcher.launch().await?;
+    house.until_caught_up().await?;
+    assert_eq!(house.shown(&invoice).await?["status"], "created");
+    let done = run_json(&house, "reseal").await?;
+    assert_eq!(
+        done["sealed"],
+        json!([
+            { "kind": "wallets", "sealed": 1, "broken": [] },
+            { "kind": "pool addresses", "sealed": 0, "broken": [] },
+            { "kind": "invoices", "sealed": 1, "broken": [] },
+            { "kind": "webhook endpoints", "sealed": 1, "broken": [] },
+        ])
+    );
+    let id = unused.rsplit_once('_').context("a key has parts")?.0;
+    let left = done["unused_keys"].as_array().context("keys")?;
+    ensure!(left.len() == 1, "{id}: {done}");
+    run(&house, "audit verify").await?;
+
+    house.watcher.stop().await?;
+    std::fs::write(&config, settings)?;
+    std::fs::remove_file(folder.join("old.key"))?;
+    house.watcher.launch().await?;
+    house.until_caught_up().await?;
+    house.pay(&invoice, DUE_SAT).await?;
+    house.mine(2).await?;
+    house.until(&invoice, "paid").await?;
+    house.until_told(&invoice).await?;
+    let refused = house.watcher.api(&unused)?.get("/v1/invoices").await?;
+    assert_eq!(refused.code(), "key_invalid");
+    Ok(())
+}

@@ -5,12 +5,12 @@ use http::header;
 use http::request::Parts;
 use paywatch_domain::{KeyId, UnixMillis};
 use paywatch_engine::commands::Caller;
-use paywatch_store::api_keys;
+use paywatch_store::api_keys::{self, ApiKey};
 
 use crate::client;
 use crate::fault::Fault;
 use crate::key::{ApiKeyText, Grant};
-use crate::meter::{NoteUse, Turn};
+use crate::meter::{NoteUse, ResealKey, Turn};
 use crate::request_id::CurrentRequest;
 use crate::scope::Scope;
 use crate::state::ApiState;
@@ -72,7 +72,12 @@ impl FromRequestParts<ApiState> for Auth {
         }
         match state.meter.take(stored.id, now) {
             Turn::Served { is_noted: false } => {}
-            Turn::Served { is_noted: true } => note_use(state, stored.id, now).await,
+            Turn::Served { is_noted: true } => {
+                note_use(state, stored.id, now).await;
+                if state.master.has_retired() {
+                    reseal(state, &stored, given.seal(&state.master, &grant)).await;
+                }
+            }
             Turn::TooSoon { retry_after_s } => return Err(Fault::TooSoon { retry_after_s }),
         }
         let request_id = parts.extensions.get::<CurrentRequest>();
@@ -86,6 +91,22 @@ impl FromRequestParts<ApiState> for Auth {
             },
             scopes: stored.scopes,
         })
+    }
+}
+
+/// Seals a key again that was sealed with a master key of before: only now is its text known. What fails is done
+/// at a later use.
+async fn reseal(state: &ApiState, stored: &ApiKey, seal: [u8; 32]) {
+    if stored.seal == seal {
+        return;
+    }
+    let reseal = ResealKey {
+        key: stored.id,
+        before: stored.seal,
+        seal,
+    };
+    if let Err(error) = state.store.write(reseal).await {
+        tracing::warn!(%error, "a key was not sealed again");
     }
 }
 

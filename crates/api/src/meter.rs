@@ -109,6 +109,24 @@ impl Unit for NoteUse {
     }
 }
 
+/// Seals a key again.
+pub(crate) struct ResealKey {
+    pub(crate) key: KeyId,
+    /// Its seal as it was read.
+    pub(crate) before: [u8; 32],
+    pub(crate) seal: [u8; 32],
+}
+
+impl Unit for ResealKey {
+    type Output = ();
+    type Error = StoreError;
+    const NAME: &'static str = "reseal_key";
+
+    async fn run(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        api_keys::reseal(tx, self.key, &self.before, &self.seal).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,6 +52,8 @@ enum Command {
     Migrate,
     /// API keys.
     Keys(commands::keys::Arguments),
+    /// Seal and encrypt everything again after the master key was replaced.
+    Reseal,
     /// The audit log: who did what, and whether nobody has changed it.
     Audit(commands::audit::Arguments),
     /// Wallets: public keys that addresses are derived from.
@@ -111,6 +113,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Doctor => commands::doctor::run(output, load()?).await,
         Command::Migrate => commands::migrate::run(output, &load()?).await,
         Command::Keys(arguments) => commands::keys::run(output, &load()?, arguments).await,
+        Command::Reseal => commands::reseal::run(output, &load()?).await,
         Command::Audit(arguments) => commands::audit::run(output, load, arguments).await,
         Command::Wallet(arguments) => commands::wallet::run(output, arguments).await,
         Command::Chains(arguments) => commands::chains::run(output, arguments).await,

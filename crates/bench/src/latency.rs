@@ -107,7 +107,7 @@ async fn furnish(node: &Bitcoind, file: &Path, marks: &Path, url: &str) -> Resul
 }
 
 /// The sender as the program makes it, for a merchant on this machine.
-fn deliverer(store: &Store) -> Result<Deliverer<Sender>> {
+pub(crate) fn deliverer(store: &Store) -> Result<Deliverer<Sender>> {
     let rules = EgressRules {
         networks_allowed: vec!["127.0.0.0/8".parse()?],
         http_allowed: true,
@@ -198,7 +198,7 @@ async fn read(mut worker: ChainWorker<BitcoinSource>) {
 }
 
 /// Drives the deliverer as the program does.
-async fn send(mut deliverer: Deliverer<Sender>) {
+pub(crate) async fn send(mut deliverer: Deliverer<Sender>) {
     loop {
         let wake_at = match deliverer.step(now()).await {
             Ok(paywatch_webhook::Step::Idle { wake_at, .. }) => wake_at,

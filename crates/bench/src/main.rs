@@ -22,6 +22,7 @@ mod derive;
 mod evm;
 mod fold;
 mod follow;
+mod http;
 mod json_list;
 mod latency;
 mod miner;
@@ -121,6 +122,12 @@ enum Benchmark {
     /// A full Solana block from bytes to transfers, against JSON values and the types of Solana's own client;
     /// and for a million watched keys, against a thousand.
     SolanaBlock,
+    /// Invoices created, read and listed over HTTP by 64 connections on SQLite, against a server that does nothing.
+    HttpLite,
+    /// Invoices created over HTTP by 64 connections on Postgres, against a server that does nothing.
+    HttpPostgres,
+    /// Webhooks to a receiver on this machine, against bare requests; and beside an endpoint that hangs.
+    Webhooks,
     /// Chain events of simulated worlds with all their faults, against bare commits.
     SimEvents,
 }
@@ -151,6 +158,12 @@ ask the node, counted between them; a request may hold several calls.
 solana_block: a made-up block of 1,200 transactions with 12 accounts and 2 token accounts each, in the mode `accounts`, from \
 bytes to transfers on one core at 1,000,000 keys. Baselines: serde_json::Value; the types of Solana's own client, \
 which makes them of such values (solana_block_typed, and in milliseconds solana_block_ms). solana_watch: the same with cold caches (baseline: 1,000 keys).
+http: the whole API on a port of this machine, 64 connections, one wallet, clients and server on the same cores; each \
+invoice with an idempotency key, a derived address, its seal, its event and its delivery, durable before the answer \
+(baseline: the same requests to a server that reads them and answers the same bytes). http_list_100: 100 invoices \
+in each answer.
+webhooks: 10,000 events of as many invoices to a receiver on this machine (baseline: as many bare requests, 32 at a time). \
+webhooks_beside_dead: the same while another endpoint that gets the same events never answers (baseline: without it).
 sim: chain events that simulated worlds commit in a second of one core, with everything that the simulator \
 does around them (baseline: commits of one changed row by the same driver to the same kind of file).";
 
@@ -248,8 +261,24 @@ async fn measure(arguments: &Arguments) -> Result<Vec<Row>> {
     if wanted(Benchmark::SolanaBlock) {
         rows.extend(solana::measure(rounds)?);
     }
+    rows.extend(over_sockets(wanted).await?);
     if wanted(Benchmark::SimEvents) {
         rows.push(sim::measure(rounds)?);
+    }
+    Ok(rows)
+}
+
+/// What merchants' programs see of the speed.
+async fn over_sockets(wanted: impl Fn(Benchmark) -> bool) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    if wanted(Benchmark::HttpLite) {
+        rows.extend(http::lite().await?);
+    }
+    if wanted(Benchmark::HttpPostgres) {
+        rows.extend(http::pg().await?);
+    }
+    if wanted(Benchmark::Webhooks) {
+        rows.extend(http::deliveries().await?);
     }
     Ok(rows)
 }

@@ -28,8 +28,11 @@ use crate::numbers::{Numbers, now};
 pub(crate) const DEPTH: u32 = 2;
 
 /// The asset that is paid.
+pub(crate) const ASSET: &str = "btc@bitcoin-regtest";
+
+/// The same, read.
 pub(crate) fn asset() -> Result<AssetName> {
-    Ok("btc@bitcoin-regtest".parse()?)
+    Ok(ASSET.parse()?)
 }
 
 /// The chain, as the configuration that is shipped describes it.
@@ -226,12 +229,28 @@ impl Shop {
             sold,
         };
         shop.open_wallet(family, &key).await?;
-        let request = request(&json!({ "url": webhooks }))?;
-        let (commands, caller) = (&shop.commands, &shop.caller);
-        commands
-            .create_endpoint(caller, request, None, now(), &mut shop.numbers)
-            .await?;
+        shop.open_endpoint(webhooks).await?;
         Ok(shop)
+    }
+
+    /// What carries out requests.
+    pub(crate) fn commands(&self) -> Commands {
+        self.commands.clone()
+    }
+
+    /// The merchant.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Wants webhooks at a further address.
+    pub(crate) async fn open_endpoint(&mut self, url: &str) -> Result<()> {
+        let request = request(&json!({ "url": url }))?;
+        let (commands, caller) = (&self.commands, &self.caller);
+        commands
+            .create_endpoint(caller, request, None, now(), &mut self.numbers)
+            .await?;
+        Ok(())
     }
 
     async fn open_wallet(&mut self, family: Family, key: &str) -> Result<()> {

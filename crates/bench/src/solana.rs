@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use paywatch_chain::WatchTable;
+use paywatch_chain::rpc::Received;
 use paywatch_chain_solana::{Assets, read_block, scan};
 use paywatch_domain::{Amount, Asset, AssetKind, BlockHash, BlockRef, Entropy as _};
 use paywatch_sim::machine::cpu_time;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use solana_transaction_status_client_types::{
     EncodedTransaction, EncodedTransactionWithStatusMeta, UiConfirmedBlock,
     UiTransactionTokenBalance, option_serializer::OptionSerializer,
@@ -36,8 +36,10 @@ const SMALL: usize = 1_000;
 const READS: u32 = 10;
 const MINT: &str = "EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v";
 const SLOT: u64 = 300_000_000;
+/// The number of the request that is answered.
+const ID: u64 = 7;
 
-/// A block as a validator answers it, in the mode `accounts`.
+/// A block as a validator answers it, in the mode `accounts`, envelope and all.
 struct Full {
     answer: Vec<u8>,
     assets: Assets,
@@ -72,7 +74,7 @@ impl Full {
             transactions.push(transaction(&mut numbers, &mut keys, &mut owner));
         }
         let answer = format!(
-            r#"{{"blockHeight":280000000,"blockTime":1795300000,"blockhash":"{}","parentSlot":{},"previousBlockhash":"{}","transactions":[{}]}}"#,
+            r#"{{"jsonrpc":"2.0","result":{{"blockHeight":280000000,"blockTime":1795300000,"blockhash":"{}","parentSlot":{},"previousBlockhash":"{}","transactions":[{}]}},"id":{ID}}}"#,
             key(&mut numbers),
             SLOT - 1,
             key(&mut numbers),
@@ -114,9 +116,10 @@ impl Full {
 
     /// Ours; says how long it took.
     fn read(&self, watched: &WatchTable) -> Result<Duration> {
+        let body = self.answer.clone();
         let started = cpu_time();
-        let raw: Box<RawValue> = serde_json::from_slice(&self.answer)?;
-        let block = read_block(SLOT, raw)?;
+        let answer = Received::new(body, ID, "getBlock").map_err(|error| anyhow!("{error}"))?;
+        let block = read_block(SLOT, answer)?.context("null")?;
         let at = BlockRef {
             height: SLOT,
             hash: BlockHash::new(&block.header.hash),
@@ -130,12 +133,15 @@ impl Full {
     /// The same from a tree of JSON values.
     fn read_values(&self, watched: &WatchTable) -> Result<Duration> {
         let started = cpu_time();
-        let block: Value = serde_json::from_slice(&self.answer)?;
+        let answer: Value = serde_json::from_slice(&self.answer)?;
         let mut found = 0;
-        for one in block["transactions"].as_array().context("transactions")? {
+        for one in answer["result"]["transactions"]
+            .as_array()
+            .context("transactions")?
+        {
             found += values_found(one, watched).context("a transaction")?;
         }
-        drop(block);
+        drop(answer);
         let took = cpu_time().saturating_sub(started);
         ensure!(found == OURS, "{found} transfers found instead of {OURS}");
         Ok(took)
@@ -145,8 +151,8 @@ impl Full {
     /// (<https://github.com/anza-xyz/agave/blob/master/rpc-client/src/http_sender.rs>).
     fn read_typed(&self, watched: &WatchTable) -> Result<Duration> {
         let started = cpu_time();
-        let answer: Value = serde_json::from_slice(&self.answer)?;
-        let block: UiConfirmedBlock = serde_json::from_value(answer)?;
+        let mut answer: Value = serde_json::from_slice(&self.answer)?;
+        let block: UiConfirmedBlock = serde_json::from_value(answer["result"].take())?;
         let mut found = 0;
         for one in block.transactions.as_ref().context("transactions")? {
             found += typed_found(one, watched).context("a transaction")?;

@@ -1,17 +1,15 @@
 //! What can be wrong with a node's answer.
 
 use paywatch_chain::SourceError;
+use paywatch_chain::rpc::CallError;
 use paywatch_domain::{BlockRef, ChainName};
 
 /// Why an answer is not taken. None of them is ever an empty block.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// An answer of another shape, or one with parts missing.
-    #[error("the answer cannot be read: {detail}")]
-    Unreadable {
-        /// What is wrong with it.
-        detail: String,
-    },
+    /// An error of the node's own, an answer of another shape, or one with parts missing.
+    #[error(transparent)]
+    Call(#[from] CallError),
     /// A transaction whose parts do not go together.
     #[error("transaction {number} contradicts itself: {detail}")]
     Transaction {
@@ -26,10 +24,7 @@ impl Fault {
     /// The fault as the port knows it: the block is asked for again.
     pub fn into_source(self, chain: ChainName, block: BlockRef) -> SourceError {
         match self {
-            Self::Unreadable { .. } => SourceError::Malformed {
-                chain,
-                detail: format!("block {} at height {}: {self}", block.hash, block.height),
-            },
+            Self::Call(error) => error.into_source(chain),
             Self::Transaction { .. } => SourceError::Unproven {
                 chain,
                 block,

@@ -5,8 +5,11 @@
 //! above that. So the hash of every slot between a block and its parent follows from the block's own links,
 //! and a slot is a skipped one only because a block above says so.
 
+use paywatch_chain::rpc::Received;
 use paywatch_domain::{BlockHash, UnixMillis};
 use serde::Deserialize;
+
+use crate::fault::Fault;
 
 /// What stands between the hash of a block and the distance from it.
 const SKIPPED: char = '+';
@@ -37,6 +40,12 @@ pub(crate) struct Links<'a> {
     pub(crate) previous_blockhash: &'a str,
     pub(crate) parent_slot: u64,
     pub(crate) block_time: Option<i64>,
+}
+
+/// Reads an answer to `getBlock` of this slot; `None` where it is `null`.
+pub(crate) fn read_header(slot: u64, answer: &Received) -> Result<Option<Header>, Fault> {
+    let links = answer.result::<Option<Links<'_>>>()?;
+    Ok(links.map(|links| Header::new(slot, &links)))
 }
 
 impl Header {

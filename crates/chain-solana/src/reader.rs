@@ -6,10 +6,9 @@
 
 use std::ops::Range;
 
-use paywatch_chain::rpc::words;
+use paywatch_chain::rpc::Received;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
 use crate::fault::Fault;
 use crate::links::{Header, Links};
@@ -20,7 +19,7 @@ pub struct ReadBlock {
     /// Its links.
     pub header: Header,
     /// The answer, of which everything else is a part.
-    text: Box<RawValue>,
+    answer: Received,
     transactions: Vec<Spans>,
 }
 
@@ -120,44 +119,38 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredA
     Option::deserialize(deserializer)
 }
 
-/// Reads an answer to `getBlock` of this slot with `transactionDetails` `accounts`.
-pub fn read_block(slot: u64, answer: Box<RawValue>) -> Result<ReadBlock, Fault> {
-    let (header, transactions) = read(slot, answer.get())?;
-    Ok(ReadBlock {
-        header,
-        text: answer,
-        transactions,
-    })
-}
-
-fn read(slot: u64, text: &str) -> Result<(Header, Vec<Spans>), Fault> {
-    let block: BlockForm<'_> = serde_json::from_str(text).map_err(|error| Fault::Unreadable {
-        detail: words(&error.to_string()),
-    })?;
+/// Reads an answer to `getBlock` of this slot with `transactionDetails` `accounts`; `None` where it is `null`.
+pub fn read_block(slot: u64, answer: Received) -> Result<Option<ReadBlock>, Fault> {
+    let Some(block) = answer.result::<Option<BlockForm<'_>>>()? else {
+        return Ok(None);
+    };
     let links = Links {
         blockhash: block.blockhash,
         previous_blockhash: block.previous_blockhash,
         parent_slot: block.parent_slot,
         block_time: block.block_time,
     };
+    let header = Header::new(slot, &links);
     let transactions = block.transactions.iter().enumerate();
-    let transactions =
-        transactions.filter_map(|(number, form)| spans(text, number, form).transpose());
-    Ok((
-        Header::new(slot, &links),
-        transactions.collect::<Result<_, _>>()?,
-    ))
+    let spans =
+        transactions.filter_map(|(number, form)| spans(answer.text(), number, form).transpose());
+    let transactions = spans.collect::<Result<_, _>>()?;
+    Ok(Some(ReadBlock {
+        header,
+        answer,
+        transactions,
+    }))
 }
 
 impl ReadBlock {
     /// How many bytes the answer has.
     pub fn bytes(&self) -> usize {
-        self.text.get().len()
+        self.answer.text().len()
     }
 
     /// The transactions that brought something to somebody.
     pub(crate) fn payments(&self) -> impl Iterator<Item = Payment<'_>> {
-        let part = |span: &Span| self.text.get().get(span.clone()).unwrap_or_default();
+        let part = |span: &Span| self.answer.text().get(span.clone()).unwrap_or_default();
         self.transactions.iter().map(move |spans| Payment {
             id: part(&spans.id),
             gains: spans

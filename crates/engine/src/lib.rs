@@ -16,6 +16,7 @@ mod news;
 mod pass;
 mod quarantine;
 mod refold;
+pub mod reseal;
 mod seal;
 mod units;
 pub mod worker;

@@ -21,6 +21,7 @@ statements! {
         ORDER BY k.id";
     REVOKE = "UPDATE api_keys SET revoked_at = $2
         WHERE public_id = $1 AND (revoked_at IS NULL OR revoked_at > $2)";
+    RESEAL = "UPDATE api_keys SET hash = $2 WHERE public_id = $1 AND hash = $3";
     USED = "UPDATE api_keys SET last_used_at = $2 WHERE public_id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
 }
 
@@ -164,5 +165,22 @@ pub async fn revoke(tx: &mut Tx, id: KeyId, at: UnixMillis) -> Result<bool, Stor
 pub async fn used(tx: &mut Tx, id: KeyId, now: UnixMillis) -> Result<(), StoreError> {
     let id = id.to_string();
     tx.execute(USED, &[(&id).into(), now.into()]).await?;
+    Ok(())
+}
+
+/// Writes another seal of a key, unless it was changed meanwhile.
+pub async fn reseal(
+    tx: &mut Tx,
+    id: KeyId,
+    before: &[u8; 32],
+    seal: &[u8; 32],
+) -> Result<(), StoreError> {
+    let id = id.to_string();
+    let binds = [
+        (&id).into(),
+        seal.as_slice().into(),
+        before.as_slice().into(),
+    ];
+    tx.execute(RESEAL, &binds).await?;
     Ok(())
 }

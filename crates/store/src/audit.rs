@@ -47,7 +47,7 @@ pub const INSTALLATION: &str = "installation";
 pub struct Entry {
     /// Whose log it goes into; `None` for the installation's.
     pub merchant: Option<MerchantId>,
-    /// Who did it: the id of an API key, or `cli`.
+    /// Who did it: the id of an API key, `cli`, or `operator` for what the configuration brings about.
     pub actor: String,
     /// The request that asked for it.
     pub request_id: String,

@@ -38,6 +38,7 @@ mod probe;
 pub mod quarantines;
 pub mod requests;
 mod restored;
+pub mod sealed;
 pub mod secrets;
 pub mod settings;
 pub mod sql;
@@ -96,6 +97,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         quarantines::STATEMENTS,
         requests::STATEMENTS,
         restored::STATEMENTS,
+        sealed::STATEMENTS,
         settings::STATEMENTS,
         transfers::STATEMENTS,
         unseen::STATEMENTS,

@@ -36,8 +36,13 @@ pub enum SecretError {
 
 /// The key above all: seals what addresses are made from, and encrypts secrets at rest. It is read
 /// from a file or the environment and never stored in the database.
+///
+/// While it is being replaced, the keys before it still verify and decrypt; nothing new is made with them.
 #[derive(Clone)]
-pub struct MasterKey([u8; KEY_BYTES]);
+pub struct MasterKey {
+    current: [u8; KEY_BYTES],
+    retired: Vec<[u8; KEY_BYTES]>,
+}
 
 impl fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,32 +64,51 @@ impl FromStr for MasterKey {
                 .or_else(|_| URL_SAFE_NO_PAD.decode(text))
                 .map_err(|_| SecretError::NotAKey)?
         };
-        bytes.try_into().map(Self).map_err(|_| SecretError::NotAKey)
+        let bytes = bytes.try_into().map_err(|_| SecretError::NotAKey)?;
+        Ok(Self::from_bytes(bytes))
     }
 }
 
 impl MasterKey {
     /// A key of these bytes, which must be random.
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
-        Self(bytes)
+        Self {
+            current: bytes,
+            retired: Vec::new(),
+        }
+    }
+
+    /// The same key, with others that it took the place of.
+    #[must_use]
+    pub fn with_retired(self, retired: impl IntoIterator<Item = Self>) -> Self {
+        let retired = retired.into_iter().map(|key| key.current);
+        let retired = self.retired.iter().copied().chain(retired).collect();
+        Self { retired, ..self }
+    }
+
+    /// Whether keys that it took the place of are still good.
+    pub fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
     }
 
     /// The key as hexadecimal text, to write it to a new key file.
     pub fn to_hex(&self) -> String {
-        hex::encode(self.0)
+        hex::encode(self.current)
     }
 
     /// A seal over `fields`: HMAC-SHA256 under the subkey of `purpose`. Each field goes in with its
     /// length, so that no two lists of fields have the same seal.
     pub fn mac(&self, purpose: &str, fields: &[&[u8]]) -> [u8; KEY_BYTES] {
-        let key = self.subkey("seal", purpose);
+        let key = subkey(&self.current, "seal", purpose);
         hmac(&key, fields).finalize().into_bytes().into()
     }
 
-    /// Whether `seal` is the seal over `fields`, in constant time.
+    /// Whether `seal` is the seal over `fields`, under this key or one before it; in constant time for each.
     pub fn verify(&self, purpose: &str, fields: &[&[u8]], seal: &[u8]) -> bool {
-        let key = self.subkey("seal", purpose);
-        hmac(&key, fields).verify_slice(seal).is_ok()
+        self.all().any(|key| {
+            let key = subkey(key, "seal", purpose);
+            hmac(&key, fields).verify_slice(seal).is_ok()
+        })
     }
 
     /// Encrypts with XChaCha20-Poly1305 under the subkey of `purpose`. `context` names the row that
@@ -100,8 +124,7 @@ impl MasterKey {
             msg: plaintext,
             aad: context,
         };
-        let sealed = self
-            .cipher(purpose)
+        let sealed = cipher(&self.current, purpose)
             .encrypt(&XNonce::from(nonce), payload)
             .map_err(|_| SecretError::TooLong)?;
         Ok([&[FORM], nonce.as_slice(), &sealed].concat())
@@ -121,24 +144,31 @@ impl MasterKey {
         if *form != FORM {
             return Err(SecretError::NotReadable);
         }
-        let payload = Payload { msg, aad: context };
-        self.cipher(purpose)
-            .decrypt(XNonce::from_slice(nonce), payload)
-            .map_err(|_| SecretError::NotReadable)
+        let opened = self.all().find_map(|key| {
+            let payload = Payload { msg, aad: context };
+            let cipher = cipher(key, purpose);
+            cipher.decrypt(XNonce::from_slice(nonce), payload).ok()
+        });
+        opened.ok_or(SecretError::NotReadable)
     }
 
-    fn cipher(&self, purpose: &str) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&self.subkey("encrypt", purpose).into())
+    /// The key that is used, and then those before it.
+    fn all(&self) -> impl Iterator<Item = &[u8; KEY_BYTES]> {
+        std::iter::once(&self.current).chain(&self.retired)
     }
+}
 
-    fn subkey(&self, kind: &str, purpose: &str) -> [u8; KEY_BYTES] {
-        let fields = [
-            b"paywatch/1".as_slice(),
-            kind.as_bytes(),
-            purpose.as_bytes(),
-        ];
-        hmac(&self.0, &fields).finalize().into_bytes().into()
-    }
+fn cipher(key: &[u8; KEY_BYTES], purpose: &str) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(&subkey(key, "encrypt", purpose).into())
+}
+
+fn subkey(key: &[u8; KEY_BYTES], kind: &str, purpose: &str) -> [u8; KEY_BYTES] {
+    let fields = [
+        b"paywatch/1".as_slice(),
+        kind.as_bytes(),
+        purpose.as_bytes(),
+    ];
+    hmac(key, &fields).finalize().into_bytes().into()
 }
 
 fn hmac(key: &[u8; KEY_BYTES], fields: &[&[u8]]) -> Hmac<Sha256> {
@@ -225,5 +255,23 @@ mod tests {
         ] {
             assert_eq!(wrong, Err(SecretError::NotReadable));
         }
+    }
+
+    #[test]
+    fn a_retired_key_reads_and_makes_nothing_new() {
+        let (old, new) = (key(), MasterKey::from_bytes([8; 32]));
+        let both = new.clone().with_retired([old.clone()]);
+        assert!(both.has_retired() && !new.has_retired());
+        let seal = old.mac("option", &[b"a"]);
+        let secret = old.encrypt("webhook", b"whe_1", [3; 24], b"s").unwrap();
+        assert!(both.verify("option", &[b"a"], &seal) && !new.verify("option", &[b"a"], &seal));
+        assert_eq!(
+            both.decrypt("webhook", b"whe_1", &secret).as_deref(),
+            Ok(b"s".as_slice())
+        );
+        assert_eq!(both.mac("option", &[b"a"]), new.mac("option", &[b"a"]));
+        let made = both.encrypt("webhook", b"whe_1", [4; 24], b"s").unwrap();
+        assert!(new.decrypt("webhook", b"whe_1", &made).is_ok());
+        assert!(old.decrypt("webhook", b"whe_1", &made).is_err());
     }
 }

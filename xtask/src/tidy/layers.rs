@@ -50,6 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "store",
             "engine",
             "webhook",
+            "api",
             "sim",
             "testkit",
         ],

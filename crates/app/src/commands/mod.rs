@@ -11,6 +11,7 @@ pub(crate) mod invoice;
 pub(crate) mod keys;
 pub(crate) mod migrate;
 pub(crate) mod request;
+pub(crate) mod reseal;
 pub(crate) mod serve;
 pub(crate) mod wallet;
 pub(crate) mod webhook;

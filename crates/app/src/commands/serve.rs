@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::keys::OTHER_MASTER_KEY;
 use crate::config::Config;
 use crate::drive::drive;
 use crate::sole::SoleUse;
@@ -71,12 +72,10 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
     let writer = tokio::spawn(writer.run(writer_stop.clone().cancelled_owned()));
     let check = CheckMasterKey {
         master: house.master.clone(),
+        now: SystemClock.now(),
     };
     if !house.store.write(check).await? {
-        bail!(
-            "this is not the master key that the database was made with; put the right one into \
-             secrets.master_key_file or PAYWATCH_MASTER_KEY"
-        );
+        bail!(OTHER_MASTER_KEY);
     }
 
     let is_wanted = |chain: &str| selection.has(&format!("chain:{chain}"));

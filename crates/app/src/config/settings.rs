@@ -95,6 +95,7 @@ struct Database {
 #[derive(Deserialize)]
 struct Secrets {
     master_key_file: PathBuf,
+    retired_master_key_files: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -160,7 +161,12 @@ pub(super) fn read(
     let telemetry: Option<Telemetry> = section(table, "telemetry", problems);
     let secrets = secrets?;
     let key_file = folder.join(secrets.master_key_file);
+    let retired = secrets.retired_master_key_files.iter();
+    let retired: Vec<MasterKey> = retired
+        .filter_map(|file| retired_key(&folder.join(file), problems))
+        .collect();
     let master_key = master_key(&key_file, environment, problems);
+    let master_key = master_key.map(|key| key.with_retired(retired));
     let (database, telemetry, webhooks) = (database?, telemetry?, webhooks?);
     if webhooks.schedule_s.is_empty() {
         problems.push(Problem {
@@ -220,16 +226,34 @@ fn master_key(
             }
         },
     };
-    match text.trim().parse() {
-        Ok(key) => Some(key),
-        Err(_) => {
-            let detail = "the master key must be 32 random bytes in hexadecimal or base64; \
-                          `paywatch init` makes one"
-                .to_owned();
+    read_key(place, &text, problems)
+}
+
+/// A master key of before, which is only named while its file is there.
+fn retired_key(file: &Path, problems: &mut Vec<Problem>) -> Option<MasterKey> {
+    let place = file.display().to_string();
+    match std::fs::read_to_string(file) {
+        Ok(text) => read_key(place, &text, problems),
+        Err(error) => {
+            let detail = format!(
+                "the retired master key cannot be read: {error}; take it out of \
+                 secrets.retired_master_key_files once `paywatch reseal` has ended"
+            );
             problems.push(Problem { place, detail });
             None
         }
     }
+}
+
+fn read_key(place: String, text: &str, problems: &mut Vec<Problem>) -> Option<MasterKey> {
+    let key = text.trim().parse().ok();
+    if key.is_none() {
+        let detail = "the master key must be 32 random bytes in hexadecimal or base64; \
+                      `paywatch init` makes one"
+            .to_owned();
+        problems.push(Problem { place, detail });
+    }
+    key
 }
 
 /// A finality as it is written, for example `{ depth = 3 }`. Each is read by itself, so that one that is

@@ -6,7 +6,7 @@ mod locate;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use paywatch_chain::rpc::{Budget, CallError, Credentials, NodeError};
+use paywatch_chain::rpc::{Budget, CallError, Credentials};
 use paywatch_chain::{
     Block, BoxFuture, Compute, Health, Located, Pool, Source, SourceError, WatchTable,
 };
@@ -191,19 +191,13 @@ impl BitcoinSource {
     /// A failed call as the engine knows it. After a broken connection another node may answer: what
     /// was known is forgotten.
     fn failed(&self, error: CallError) -> SourceError {
-        let chain = self.chain.clone();
         match error {
             // bitcoind is busy when its queue is full; what that means for us is that it does not answer.
             CallError::Unreachable(detail) | CallError::Busy { detail, .. } => {
                 *self.known() = Known::default();
-                SourceError::Unreachable { chain, detail }
+                CallError::Unreachable(detail).into_source(self.chain.clone())
             }
-            CallError::Refused(detail) => SourceError::Refused { chain, detail },
-            CallError::Malformed(detail) => SourceError::Malformed { chain, detail },
-            CallError::Node(NodeError { code, message }) => SourceError::Malformed {
-                chain,
-                detail: format!("error {code}: {message}"),
-            },
+            other => other.into_source(self.chain.clone()),
         }
     }
 

@@ -151,24 +151,10 @@ impl EvmSource {
     /// A failed call as the engine knows it. After a broken connection another node may answer: what
     /// was known is forgotten.
     fn failed(&self, error: CallError) -> SourceError {
-        let chain = self.chain.clone();
-        match error {
-            CallError::Unreachable(detail) => {
-                self.forget();
-                SourceError::Unreachable { chain, detail }
-            }
-            CallError::Refused(detail) => SourceError::Refused { chain, detail },
-            CallError::Busy {
-                detail,
-                retry_after,
-            } => SourceError::Busy {
-                chain,
-                detail,
-                retry_after,
-            },
-            CallError::Malformed(detail) => SourceError::Malformed { chain, detail },
-            CallError::Node(error) => self.told(&error),
+        if matches!(error, CallError::Unreachable(_)) {
+            self.forget();
         }
+        error.into_source(self.chain.clone())
     }
 
     /// An error of the node's own that means nothing more to us.

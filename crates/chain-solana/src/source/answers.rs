@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use paywatch_chain::SourceError;
-use paywatch_chain::rpc::{CallError, NodeError, read, words};
+use paywatch_chain::rpc::{CallError, NodeError, Received, read, words};
 use paywatch_domain::BlockRef;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::SolanaSource;
+use crate::fault::Fault;
 
 /// What blocks are read with: two thirds of the stake have voted for them.
 pub(super) const CONFIRMED: &str = "confirmed";
@@ -35,13 +35,11 @@ pub(super) enum Details {
     Accounts,
 }
 
-/// An answer to the request for a block.
-pub(super) enum Given {
-    /// The block, not read yet.
-    Block(Box<RawValue>),
-    /// It was not given.
-    Absent(Absence),
-}
+/// How an answer to the request for the block of a slot is read; `None` where it is `null`.
+type Reader<T> = fn(u64, Received) -> Result<Option<T>, Fault>;
+
+/// A block as it was read, or why it was not given.
+pub(super) type Given<T> = Result<T, Absence>;
 
 /// Why a block was not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,27 +106,31 @@ impl SolanaSource {
             .map_err(|detail| self.malformed(format!("{method}: {detail}")))
     }
 
-    /// Asks for the block of a slot.
-    pub(super) async fn ask_block(
+    /// Asks for the block of a slot and reads it.
+    pub(super) async fn ask_block<T: Send + 'static>(
         &self,
-        slot: u64,
+        block: &BlockRef,
         details: Details,
-    ) -> Result<Given, SourceError> {
+        read: Reader<T>,
+    ) -> Result<Given<T>, SourceError> {
         let version = self.version.load(Ordering::Relaxed);
-        let given = self.ask_block_with(slot, details, version).await?;
-        if version < VERSION_LAST && matches!(given, Given::Absent(Absence::Version(_))) {
+        let given = self.ask_block_with(block, details, version, read).await?;
+        if version < VERSION_LAST && matches!(given, Err(Absence::Version(_))) {
             self.version.store(VERSION_LAST, Ordering::Relaxed);
-            return self.ask_block_with(slot, details, VERSION_LAST).await;
+            return self
+                .ask_block_with(block, details, VERSION_LAST, read)
+                .await;
         }
         Ok(given)
     }
 
-    async fn ask_block_with(
+    async fn ask_block_with<T: Send + 'static>(
         &self,
-        slot: u64,
+        block: &BlockRef,
         details: Details,
         version: u8,
-    ) -> Result<Given, SourceError> {
+        read: Reader<T>,
+    ) -> Result<Given<T>, SourceError> {
         let details = match details {
             Details::Links => "none",
             Details::Accounts => "accounts",
@@ -140,12 +142,15 @@ impl SolanaSource {
             "rewards": false,
             "transactionDetails": details,
         });
+        let slot = block.height;
         let params = [json!(slot), options];
-        match self.client.call_raw("getBlock", &params, ANSWER).await {
-            Ok(raw) if raw.get() == "null" => Ok(Given::Absent(Absence::NotNow)),
-            Ok(raw) => Ok(Given::Block(raw)),
-            Err(CallError::Node(error)) => Ok(Given::Absent(error.into())),
-            Err(other) => Err(self.failed(other)),
+        let answer = self.client.receive("getBlock", &params, ANSWER).await;
+        let answer = answer.map_err(|error| self.failed(error))?;
+        match self.compute.run(move || read(slot, answer)).await {
+            Ok(read) => Ok(read.ok_or(Absence::NotNow)),
+            Err(Fault::Call(CallError::Node(error))) => Ok(Err(error.into())),
+            Err(Fault::Call(error)) => Err(self.failed(error)),
+            Err(fault) => Err(fault.into_source(self.chain.clone(), block.clone())),
         }
     }
 
@@ -190,23 +195,9 @@ impl SolanaSource {
 
     /// A failed call as the engine knows it.
     fn failed(&self, error: CallError) -> SourceError {
-        let chain = self.chain.clone();
-        match error {
-            CallError::Unreachable(detail) => {
-                self.forget();
-                SourceError::Unreachable { chain, detail }
-            }
-            CallError::Refused(detail) => SourceError::Refused { chain, detail },
-            CallError::Busy {
-                detail,
-                retry_after,
-            } => SourceError::Busy {
-                chain,
-                detail,
-                retry_after,
-            },
-            CallError::Malformed(detail) => SourceError::Malformed { chain, detail },
-            CallError::Node(error) => self.told("a call", &error),
+        if matches!(error, CallError::Unreachable(_)) {
+            self.forget();
         }
+        error.into_source(self.chain.clone())
     }
 }

@@ -3,12 +3,11 @@
 use paywatch_chain::SourceError;
 use paywatch_domain::{BlockRef, UnixMillis};
 use serde_json::json;
-use serde_json::value::RawValue;
 
-use super::answers::{Absence, Details, Given};
+use super::answers::{Absence, Details};
 use super::{Content, RawBlock, SolanaSource};
 use crate::links::below_skipped;
-use crate::reader::{ReadBlock, read_block};
+use crate::reader::read_block;
 
 impl SolanaSource {
     /// What a slot holds. That it was skipped was proven when its hash was told, and is proven again by the
@@ -19,29 +18,22 @@ impl SolanaSource {
             return Ok(RawBlock { at, content });
         }
         self.identified().await?;
-        let read = match self.ask_block(at.height, Details::Accounts).await? {
-            Given::Block(answer) => self.read(&at, answer).await?,
-            Given::Absent(absence) => return Err(self.why_not(at, absence).await),
+        let mut read = match self.ask_block(&at, Details::Accounts, read_block).await? {
+            Ok(read) => read,
+            Err(absence) => return Err(self.why_not(at, absence).await),
         };
         if *read.header.hash != *at.hash.as_str() {
             self.forget_tip();
             let chain = self.chain.clone();
             return Err(SourceError::Stale { chain, block: at });
         }
-        let content = Content::Block(Box::new(read));
-        Ok(RawBlock { at, content })
-    }
-
-    async fn read(&self, at: &BlockRef, answer: Box<RawValue>) -> Result<ReadBlock, SourceError> {
-        let slot = at.height;
-        let read = self.compute.run(move || read_block(slot, answer)).await;
-        let mut read = read.map_err(|fault| fault.into_source(self.chain.clone(), at.clone()))?;
         if read.header.time.is_none() {
             // Some nodes tell a wrong time with the block, or none, and the right one when asked.
-            let seconds: Option<i64> = self.call("getBlockTime", &[json!(slot)]).await?.ok();
+            let seconds: Option<i64> = self.call("getBlockTime", &[json!(at.height)]).await?.ok();
             read.header.time = seconds.map(|seconds| UnixMillis(seconds.saturating_mul(1000)));
         }
-        Ok(read)
+        let content = Content::Block(Box::new(read));
+        Ok(RawBlock { at, content })
     }
 
     /// Why a block was not given. Whatever the node says: when the links above its slot name another hash by

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 use paywatch_chain::SourceError;
+use paywatch_chain::rpc::Received;
 use paywatch_domain::{BlockHash, BlockRef, Mark};
 use serde_json::json;
 
 use super::SolanaSource;
 use super::answers::{Absence, CONFIRMED, Details, Given};
-use crate::links::{Header, Links};
+use crate::links::{Header, read_header};
 
 /// Slots whose hashes are told at one time.
 const SLOTS_MAX: u64 = 64;
@@ -22,19 +23,11 @@ const AT_ONCE: usize = 8;
 /// before it can give its block.
 const TIP_DEPTH: u64 = 32;
 
-/// A block without its transactions, or why it was not given.
-type Found = Result<Header, Absence>;
-
 impl SolanaSource {
     /// The block of a slot, without its transactions.
-    async fn header(&self, slot: u64) -> Result<Found, SourceError> {
-        let answer = match self.ask_block(slot, Details::Links).await? {
-            Given::Block(answer) => answer,
-            Given::Absent(absence) => return Ok(Err(absence)),
-        };
-        let links: Links<'_> = serde_json::from_str(answer.get())
-            .map_err(|error| self.malformed(format!("the block of slot {slot}: {error}")))?;
-        Ok(Ok(Header::new(slot, &links)))
+    async fn header(&self, slot: u64) -> Result<Given<Header>, SourceError> {
+        let read = |slot, answer: Received| read_header(slot, &answer);
+        self.ask_block(&unknown(slot), Details::Links, read).await
     }
 
     async fn slot(&self, commitment: &str) -> Result<u64, SourceError> {
@@ -145,7 +138,7 @@ impl SolanaSource {
         &self,
         from: u64,
         last: u64,
-        found: Vec<(u64, Found)>,
+        found: Vec<(u64, Given<Header>)>,
     ) -> Result<Vec<BlockHash>, SourceError> {
         let mut hashes = Vec::new();
         let mut below: Option<Header> = None;

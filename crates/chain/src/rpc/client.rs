@@ -17,8 +17,9 @@ use super::budget::Budget;
 use super::connections::Connections;
 use super::credentials::Credentials;
 use super::error::{CallError, NodeError, SetupError, chain_of};
-use super::message::{BatchReply, Call, Reply, Request, Version, read};
+use super::message::{BatchReply, Call, Request, Version, read};
 use super::pause;
+use super::received::{Received, unreadable};
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -127,11 +128,20 @@ impl Client {
         params: &[Value],
         answer: Duration,
     ) -> Result<Box<RawValue>, CallError> {
+        self.receive(method, params, answer).await?.result()
+    }
+
+    /// Calls one method, and leaves it to the caller to read the answer.
+    pub async fn receive(
+        &self,
+        method: &str,
+        params: &[Value],
+        answer: Duration,
+    ) -> Result<Received, CallError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let request = Request::new(self.version, id, method, params);
-        let body = to_json(&request)?;
-        let reply: Reply = self.exchange(&body, 1, answer).await?;
-        reply.result(id, method)
+        let (status, body) = self.exchange(&to_json(&request)?, 1, answer).await?;
+        Received::with_status(body, status, id, method)
     }
 
     /// Calls several methods in one request; an answer for each, in the same order.
@@ -145,8 +155,9 @@ impl Client {
             .zip(calls)
             .map(|(id, (method, params))| Request::new(self.version, id, method, params))
             .collect();
-        let body = to_json(&requests)?;
-        let replies: BatchReply = self.exchange(&body, count, ANSWER).await?;
+        let (status, body) = self.exchange(&to_json(&requests)?, count, ANSWER).await?;
+        let replies: BatchReply =
+            serde_json::from_slice(&body).map_err(|error| unreadable("a batch", status, &error))?;
         replies.results(first, calls)
     }
 
@@ -165,13 +176,13 @@ impl Client {
         })
     }
 
-    /// Sends a JSON body that holds `count` requests and reads the JSON answer.
-    async fn exchange<T: DeserializeOwned>(
+    /// Sends a JSON body that holds `count` requests; the status and the body of the answer.
+    async fn exchange(
         &self,
         body: &str,
         count: u32,
         answer: Duration,
-    ) -> Result<T, CallError> {
+    ) -> Result<(StatusCode, Vec<u8>), CallError> {
         let left = self.wait(count, answer).await?;
         let mut response = self.post(body, left).await?;
         if response.status() == StatusCode::UNAUTHORIZED && self.forget_cookie() {
@@ -187,17 +198,8 @@ impl Client {
             }
             _ => {}
         }
-        let bytes = self.read(response, limits::NODE_ANSWER_BYTES_MAX).await?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            let detail = format!("HTTP {}, {error}", status.as_u16());
-            if status.is_server_error() {
-                CallError::Unreachable(detail)
-            } else if status.is_client_error() {
-                CallError::Refused(detail)
-            } else {
-                CallError::Malformed(detail)
-            }
-        })
+        let body = self.read(response, limits::NODE_ANSWER_BYTES_MAX).await?;
+        Ok((status, body))
     }
 
     /// Waits for the turn of `count` requests; what is left of the time for an answer then.

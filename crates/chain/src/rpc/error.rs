@@ -3,7 +3,10 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use paywatch_domain::ChainName;
 use serde::Deserialize;
+
+use crate::error::SourceError;
 
 /// Characters of a node's own words in an error.
 const WORDS_CHARS_MAX: usize = 200;
@@ -29,13 +32,16 @@ pub enum SetupError {
 }
 
 /// Why a request brought no result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// No answer, or one that says that there is none now.
+    #[error("{0}")]
     Unreachable(String),
     /// The node does not let us.
+    #[error("{0}")]
     Refused(String),
     /// The node, or our own budget for it, wants fewer requests.
+    #[error("{detail}")]
     Busy {
         /// Who said so.
         detail: String,
@@ -43,9 +49,35 @@ pub enum CallError {
         retry_after: Option<Duration>,
     },
     /// An answer that is not what was asked for.
+    #[error("{0}")]
     Malformed(String),
     /// The node's own error, by its code.
+    #[error("error {}: {}", .0.code, words(&.0.message))]
     Node(NodeError),
+}
+
+impl CallError {
+    /// The error as the engine knows it. What a node's own error means is the adapter's to say; one that means
+    /// nothing to it is an answer that makes no sense.
+    pub fn into_source(self, chain: ChainName) -> SourceError {
+        match self {
+            Self::Unreachable(detail) => SourceError::Unreachable { chain, detail },
+            Self::Refused(detail) => SourceError::Refused { chain, detail },
+            Self::Busy {
+                detail,
+                retry_after,
+            } => SourceError::Busy {
+                chain,
+                detail,
+                retry_after,
+            },
+            Self::Malformed(detail) => SourceError::Malformed { chain, detail },
+            Self::Node(_) => SourceError::Malformed {
+                chain,
+                detail: self.to_string(),
+            },
+        }
+    }
 }
 
 /// An error of the node's own. Some codes have a meaning everywhere

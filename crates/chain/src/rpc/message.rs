@@ -49,10 +49,11 @@ impl<'a> Request<'a> {
 
 /// What answers one request. A result of `null` is a result.
 #[derive(Deserialize)]
-pub(super) struct Reply {
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+pub(super) struct Reply<T> {
     id: Option<u64>,
     #[serde(default, deserialize_with = "present")]
-    result: Option<Box<RawValue>>,
+    result: Option<T>,
     error: Option<NodeError>,
 }
 
@@ -61,13 +62,15 @@ pub(super) struct Reply {
 #[serde(transparent)]
 pub(super) struct BatchReply(Box<RawValue>);
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
-impl Reply {
+impl<T> Reply<T> {
     /// The result, or what is said instead.
-    pub(super) fn result(self, id: u64, method: &str) -> Result<Box<RawValue>, CallError> {
+    pub(super) fn result(self, id: u64, method: &str) -> Result<T, CallError> {
         if let Some(error) = self.error {
             return Err(refused(&error, method));
         }
@@ -117,14 +120,14 @@ impl BatchReply {
             .collect()
     }
 
-    fn replies(&self, calls: &[Call<'_>]) -> Result<Vec<Reply>, CallError> {
+    fn replies(&self, calls: &[Call<'_>]) -> Result<Vec<Reply<Box<RawValue>>>, CallError> {
         let text = self.0.get();
         let malformed =
             |error: serde_json::Error| CallError::Malformed(format!("a batch: {error}"));
         if text.starts_with('[') {
             return serde_json::from_str(text).map_err(malformed);
         }
-        let reply: Reply = serde_json::from_str(text).map_err(malformed)?;
+        let reply: Reply<Box<RawValue>> = serde_json::from_str(text).map_err(malformed)?;
         let method = calls.first().map_or("a batch", |(method, _)| *method);
         Err(match reply.error {
             Some(error) => refused(&error, method),

@@ -70,14 +70,14 @@ fn codes_that_mean_the_same_everywhere_are_understood() {
     assert_eq!(batch(limit).unwrap_err(), busy);
     // The same number, of something else.
     let behind = r#"{"id":7,"error":{"code":-32005,"message":"Node is behind by 42 slots"}}"#;
-    let reply: Reply = serde_json::from_str(behind).unwrap();
+    let reply: Reply<Box<RawValue>> = serde_json::from_str(behind).unwrap();
     let error = reply.result(7, "getHealth").unwrap_err();
     assert!(matches!(error, CallError::Node(error) if error.code == -32005));
     let refused =
         r#"{"id":null,"error":{"code":-32600,"message":"Only method calls are supported"}}"#;
     assert!(matches!(batch(refused), Err(CallError::Node(error)) if error.code == -32600));
     let missing = r#"{"id":7,"error":{"code":-32601,"message":"no"}}"#;
-    let reply: Reply = serde_json::from_str(missing).unwrap();
+    let reply: Reply<Box<RawValue>> = serde_json::from_str(missing).unwrap();
     let error = reply.result(7, "debug_trace").unwrap_err();
     let expected = CallError::Refused("it has no method debug_trace".to_owned());
     assert_eq!(error, expected);
@@ -86,7 +86,7 @@ fn codes_that_mean_the_same_everywhere_are_understood() {
 #[test]
 fn an_answer_belongs_to_its_request() {
     let result = |answer: &str| {
-        let reply: Reply = serde_json::from_str(answer).unwrap();
+        let reply: Reply<Box<RawValue>> = serde_json::from_str(answer).unwrap();
         reply.result(7, "method").map(|raw| raw.get().to_owned())
     };
     assert_eq!(

@@ -12,6 +12,7 @@ mod credentials;
 mod error;
 mod message;
 mod pause;
+mod received;
 
 pub use announcements::{Announcements, Subscription};
 pub use budget::Budget;
@@ -19,3 +20,4 @@ pub use client::{Answer, Client, Config, place};
 pub use credentials::Credentials;
 pub use error::{CallError, NodeError, SetupError, words};
 pub use message::{Call, Version, read};
+pub use received::Received;

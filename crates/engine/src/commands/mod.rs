@@ -6,7 +6,7 @@
 mod answer;
 mod chain;
 mod delivery;
-mod endpoint;
+pub(crate) mod endpoint;
 mod exception;
 mod invoice;
 mod wallet;

@@ -27,7 +27,7 @@ use paywatch_store::{
 };
 use paywatch_testkit::Postgres;
 use paywatch_wire::request::{
-    AttachTransaction, CheckInvoice, NamedPolicies, Rescan, ScanWallet, decode,
+    AttachTransaction, CheckInvoice, CreateEndpoint, NamedPolicies, Rescan, ScanWallet, decode,
 };
 use paywatch_wire::{ChainRequest, Invoice};
 use serde_json::{Value, json};
@@ -301,6 +301,24 @@ impl House {
     pub(crate) fn adopt(&mut self, finality: Finality) {
         self.spec.finality = finality;
         self.commands = office(&self.store, &self.spec, &self.master, &self.marks);
+    }
+
+    /// Goes on with another master key, as after a start with another configuration.
+    pub(crate) fn replace_master(&mut self, master: MasterKey) {
+        self.master = Arc::new(master);
+        self.commands = office(&self.store, &self.spec, &self.master, &self.marks);
+        self.worker = self.process("first");
+    }
+
+    /// Registers a webhook endpoint.
+    pub(crate) async fn create_endpoint(
+        &mut self,
+        request: CreateEndpoint,
+    ) -> Result<Answered, CommandError> {
+        let (commands, caller) = (&self.commands, &self.caller);
+        commands
+            .create_endpoint(caller, request, None, self.now, &mut self.entropy)
+            .await
     }
 
     async fn open_wallet(&mut self) {
@@ -765,7 +783,7 @@ fn read(answered: Answered) -> ChainRequest {
     serde_json::from_str(&answer.body).unwrap()
 }
 
-fn answer_json(answered: Answered) -> Value {
+pub(crate) fn answer_json(answered: Answered) -> Value {
     let (Answered::Fresh(answer) | Answered::Replayed(answer)) = answered;
     serde_json::from_str(&answer.body).unwrap()
 }

@@ -15,6 +15,7 @@ mod options;
 mod pools;
 mod quarantine;
 mod requests;
+mod reseal;
 mod scenarios;
 mod seals;
 mod strays;

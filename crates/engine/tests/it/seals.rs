@@ -11,7 +11,7 @@ use crate::chain::payment;
 use crate::house::{House, on_sqlite};
 
 /// Replaces a piece of the terms of all invoices; answers how many invoices that were.
-async fn change_terms(house: &House, from: &str, to: &str) -> u64 {
+pub(crate) async fn change_terms(house: &House, from: &str, to: &str) -> u64 {
     let file = house.url.strip_prefix("sqlite:").unwrap();
     let options = SqliteConnectOptions::new().filename(file);
     let mut conn = SqliteConnection::connect_with(&options).await.unwrap();

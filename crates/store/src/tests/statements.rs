@@ -125,6 +125,9 @@ const IMMUTABLE: [(&str, &[&str]); 7] = [
     ),
 ];
 
+/// What does change seals, and nothing else: the same promise under another master key.
+const RESEALING: [(&str, &str); 2] = [("SEAL_INVOICES", "seal"), ("SEAL_OPTIONS", "seal")];
+
 /// Goal: no statement changes the terms of an invoice, its options or a fact. Method: what each `UPDATE`
 /// sets, and what each upsert sets; nothing deletes their rows.
 #[test]
@@ -145,6 +148,7 @@ fn no_statement_changes_what_was_agreed_or_seen() {
             assert!(!is_delete, "{} deletes from {table}", sql.name());
             for column in columns_set(&words) {
                 let is_kept = columns.contains(&"*") || columns.contains(&column);
+                let is_kept = is_kept && !RESEALING.contains(&(sql.name(), column));
                 assert!(!is_kept, "{} sets {table}.{column}", sql.name());
             }
         }

@@ -27,8 +27,9 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 
 const NO_MASTER_KEY: &str = "there is no master key, which keys and the audit log are sealed with: `paywatch init` \
                              makes one, or set PAYWATCH_MASTER_KEY";
-const OTHER_MASTER_KEY: &str = "this is not the master key that the database was made with; put the \
-                                right one into secrets.master_key_file or PAYWATCH_MASTER_KEY";
+pub(crate) const OTHER_MASTER_KEY: &str = "this is not the master key that the database was made with; put the \
+                                right one into secrets.master_key_file or PAYWATCH_MASTER_KEY; if it takes the place of \
+                                that one, name the old one's file in secrets.retired_master_key_files";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -194,6 +195,7 @@ pub(crate) async fn checked(
     let master = master.context(NO_MASTER_KEY)?;
     let check = CheckMasterKey {
         master: Arc::clone(&master),
+        now: SystemClock.now(),
     };
     anyhow::ensure!(store.write(check).await?, OTHER_MASTER_KEY);
     Ok(master)

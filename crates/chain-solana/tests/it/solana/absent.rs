@@ -31,18 +31,8 @@ async fn solana_every_code_has_a_meaning() -> Result<()> {
         // A version that cannot be asked for.
         (Err(-32015), "node_answer_malformed", Soon, "error -32015"),
         (Err(-32603), "node_answer_malformed", Soon, "error -32603"),
-        (
-            Ok(json!(7)),
-            "node_answer_malformed",
-            Soon,
-            "cannot be read",
-        ),
-        (
-            Ok(json!({})),
-            "node_answer_malformed",
-            Soon,
-            "cannot be read",
-        ),
+        (Ok(json!(7)), "node_answer_malformed", Soon, "getBlock: "),
+        (Ok(json!({})), "node_answer_malformed", Soon, "getBlock: "),
     ];
     let cluster = Cluster::start("abcde").await?;
     let source = source(cluster.url());

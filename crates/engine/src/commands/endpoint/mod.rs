@@ -21,7 +21,7 @@ use super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::{Caller, Change, CommandError, CommandParts, Commands};
 
 /// Under which purpose endpoint secrets are encrypted; the context is the endpoint's id.
-const SECRET_PURPOSE: &str = "webhook-secret";
+pub(crate) const SECRET_PURPOSE: &str = "webhook-secret";
 
 struct InsertEndpoint {
     master: Arc<MasterKey>,
