@@ -522,6 +522,17 @@ CREATE TABLE idempotency (
 -- Serves the removal of old rows.
 CREATE INDEX idempotency_by_time ON idempotency (created_at);
 
+-- What sources said about rates, the last of each, and per pair the last rate that was believed.
+CREATE TABLE rates (
+    pair    TEXT NOT NULL,                   -- asset and currency, such as btc/USD
+    source  TEXT NOT NULL,                   -- name in the configuration; empty for the last rate that was believed
+    rate    TEXT,                            -- units of the currency for one of the asset, decimal; NULL when nothing was readable yet
+    read_at BIGINT,                          -- when the rate was read; NULL together with it
+    problem TEXT,                            -- what was wrong with the last answer; NULL when that was good
+    seal    BLOB,                        -- MAC under the master key over pair, source, rate and read_at; NULL together with the rate
+    PRIMARY KEY (pair, source)
+);
+
 -- Single values that the program keeps for itself.
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY,                  -- name

@@ -20,6 +20,7 @@ mod mempool;
 mod merchants;
 mod options;
 mod outages;
+mod prices;
 mod reorganisations;
 mod siblings;
 mod solana;

@@ -17,7 +17,7 @@ pub enum Scope {
     EndpointsWrite,
     /// Pull events.
     EventsRead,
-    /// Read chains and assets.
+    /// Read chains, assets and rates.
     ChainsRead,
     /// Read what has to be decided.
     ExceptionsRead,

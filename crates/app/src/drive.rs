@@ -6,6 +6,7 @@ use paywatch_chain::Source;
 use paywatch_domain::{Clock, UnixMillis};
 use paywatch_engine::housekeeping::Housekeeper;
 use paywatch_engine::worker::{ChainWorker, Step};
+use paywatch_rates::{Collector, Fetch};
 use paywatch_webhook::{Deliverer, HttpSend};
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +39,7 @@ impl<S: Source> Worker for ChainWorker<S> {
     }
 }
 
-/// How long to wait after the database did not answer the deliverer, in milliseconds.
+/// How long to wait after the database did not answer a worker, in milliseconds.
 const RETRY_MS: i64 = 1_000;
 
 impl<S: HttpSend> Worker for Deliverer<S> {
@@ -62,6 +63,24 @@ impl<S: HttpSend> Worker for Deliverer<S> {
             tracing::warn!(%error, "some webhooks could not be recorded; they are sent again");
         }
     }
+}
+
+impl<F: Fetch> Worker for Collector<F> {
+    async fn step(&mut self, now: UnixMillis) -> Option<UnixMillis> {
+        match Self::step(self, now).await {
+            Ok(wake_at) => Some(wake_at),
+            Err(error) => {
+                tracing::error!(%error, "rates wait for the database");
+                Some(now.plus_ms(RETRY_MS))
+            }
+        }
+    }
+
+    async fn ready(&mut self) {
+        Self::ready(self).await;
+    }
+
+    async fn stop(&mut self) {}
 }
 
 impl Worker for Housekeeper {

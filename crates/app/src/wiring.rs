@@ -15,12 +15,13 @@ use paywatch_engine::commands::{CommandParts, Commands};
 use paywatch_engine::high_water::{HighWater, HighWaterFolder};
 use paywatch_engine::housekeeping::Housekeeper;
 use paywatch_engine::worker::{ChainWorker, Pace, Parts};
+use paywatch_rates::{Collector, HttpFetch};
 use paywatch_store::{MasterKey, Options, Store, Writer};
 use paywatch_webhook::{Deliverer, EgressRules, Guard, Schedule, Sender};
 use paywatch_wire::request::NamedPolicies;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Endpoints, Followed, Settings};
+use crate::config::{Config, Endpoints, Followed, RateSettings, Settings};
 use crate::drive::drive;
 use crate::sole::{self, SoleUse};
 use crate::system::{SystemClock, SystemEntropy, compute, monotonic_clock};
@@ -37,6 +38,7 @@ pub(crate) struct House {
     pub(crate) followed: Vec<Followed>,
     derivations: BTreeMap<Family, Arc<dyn Derivation>>,
     pub(crate) policies: NamedPolicies,
+    rates: RateSettings,
     pub(crate) master: Arc<MasterKey>,
     pub(crate) store: Store,
     /// The lock of a database that only one process may serve.
@@ -68,6 +70,7 @@ impl House {
             chain_ids,
             followed,
             policies,
+            rates,
         } = config;
         let master = settings.master_key.take().context(
             "there is no master key: `paywatch init` makes one, or set PAYWATCH_MASTER_KEY",
@@ -80,6 +83,7 @@ impl House {
             followed,
             derivations,
             policies: NamedPolicies::new(policies.into_values()),
+            rates,
             master: Arc::new(master),
             store,
             sole_use,
@@ -110,6 +114,7 @@ impl House {
             catalogue: Arc::clone(&self.catalogue),
             derivations: self.derivations.clone(),
             policies: self.policies.clone(),
+            rates: Arc::clone(&self.rates.plan),
             master: Arc::clone(&self.master),
             high_water,
             url_check: Arc::new(move |url| {
@@ -244,6 +249,22 @@ impl House {
             deliverer.release_claims().await?;
         }
         Ok(deliverer)
+    }
+
+    /// Asks the sources of rates, once for each house; `None` when there is nobody to ask.
+    pub(crate) fn collector(&mut self) -> anyhow::Result<Option<Collector<HttpFetch>>> {
+        let rates = &mut self.rates;
+        if rates.sources.is_empty() {
+            return Ok(None);
+        }
+        let fetch = HttpFetch::new(rates.egress.clone(), rates.timeout)?;
+        let settings = paywatch_rates::Settings {
+            plan: Arc::clone(&rates.plan),
+            sources: std::mem::take(&mut rates.sources),
+            refresh_ms: rates.refresh_ms,
+        };
+        let (store, master) = (self.store.clone(), Arc::clone(&self.master));
+        Ok(Some(Collector::new(store, master, fetch, settings)))
     }
 
     /// What time alone brings about.

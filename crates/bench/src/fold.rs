@@ -80,6 +80,7 @@ fn terms() -> Result<Terms> {
         id: OptionId::from_bits(1),
         asset,
         decimals: 8,
+        rate: None,
         due,
         minimum: due,
         maximum: due,

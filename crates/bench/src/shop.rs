@@ -210,6 +210,7 @@ impl Shop {
             catalogue: Arc::new(Catalogue::new([spec])),
             derivations: BTreeMap::from([(derivation.family(), derivation)]),
             policies: NamedPolicies::default(),
+            rates: Arc::default(),
             master: master(),
             high_water: Arc::new(HighWaterFolder::open(folder)?),
             url_check: Arc::new(|_| Ok(())),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ruint::aliases::U256;
+use ruint::aliases::{U256, U512};
 
 use crate::limits;
 
@@ -137,6 +137,28 @@ impl Amount {
     pub fn scaled(self, numerator: Self, denominator: Self) -> Option<Self> {
         let product = self.0.checked_mul(numerator.0)?;
         product.checked_div(denominator.0).map(Self)
+    }
+
+    /// `self * 10^exponent`, unless it does not fit.
+    pub fn times_ten(self, exponent: u8) -> Option<Self> {
+        self.ratio(exponent, Self::from_atomic(1), 0, Rounding::Down)
+    }
+
+    /// `self * 10^up / (divisor * 10^down)`, exact up to the rounding at the end; `None` when the result does
+    /// not fit or the divisor is zero.
+    pub fn ratio(self, up: u8, divisor: Self, down: u8, rounding: Rounding) -> Option<Self> {
+        let scaled = |value: U256, exponent: u8| {
+            let power = U512::from(10_u64).checked_pow(U512::from(exponent))?;
+            U512::from(value).checked_mul(power)
+        };
+        let (numerator, divisor) = (scaled(self.0, up)?, scaled(divisor.0, down)?);
+        let quotient = numerator.checked_div(divisor)?;
+        let remainder = numerator.checked_rem(divisor)?;
+        let whole = U256::checked_from_limbs_slice(quotient.as_limbs())?;
+        match rounding {
+            Rounding::Up if !remainder.is_zero() => whole.checked_add(U256::ONE).map(Self),
+            Rounding::Up | Rounding::Down => Some(Self(whole)),
+        }
     }
 
     /// `self * numerator / denominator`, unless it does not fit or the denominator is zero.

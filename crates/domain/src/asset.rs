@@ -57,6 +57,11 @@ impl AssetName {
         &self.symbol
     }
 
+    /// Whether a price in this currency is a price in the asset: its symbol in capitals.
+    pub fn is_currency(&self, currency: &str) -> bool {
+        self.symbol.to_ascii_uppercase() == currency
+    }
+
     /// The chain it is paid on.
     pub fn chain(&self) -> &ChainName {
         &self.chain

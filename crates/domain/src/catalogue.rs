@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::asset::{Asset, AssetName};
 use crate::chain::{ChainName, Family, Mode};
+use crate::currency;
 use crate::finality::Finality;
 
 /// One chain as configured: what does not depend on its adapter.
@@ -59,6 +60,17 @@ impl Catalogue {
             .assets
             .iter()
             .find(|asset| asset.name == *name)
+    }
+
+    /// Digits after the point of a price in this currency: those of ISO 4217, or of the asset whose symbol it is
+    /// in capitals; the most where chains differ. `None` for a currency that no price can be in.
+    pub fn price_decimals(&self, currency: &str) -> Option<u8> {
+        if let Some(decimals) = currency::iso_decimals(currency) {
+            return Some(decimals);
+        }
+        let assets = self.chains().flat_map(|chain| &chain.assets);
+        let named = assets.filter(|asset| asset.name.is_currency(currency));
+        named.map(|asset| asset.decimals).max()
     }
 
     /// Every chain, by name.

@@ -308,7 +308,7 @@ impl Unconfirmed {
         let not_comparable = || FinalityError::CapNotComparable(self.max.currency.clone());
         let price = price.filter(|price| price.currency == self.max.currency);
         let price = price.ok_or_else(not_comparable)?;
-        let read = |text: &str| Amount::parse(text, limits::PRICE_DECIMALS).ok();
+        let read = |text: &str| Amount::parse(text, limits::PRICE_DECIMALS_ANY).ok();
         let capped = read(&self.max.amount)
             .zip(read(&price.amount))
             .and_then(|(max, price)| due.scaled(max, price));

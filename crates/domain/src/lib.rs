@@ -17,6 +17,7 @@ pub mod asset;
 pub mod balance;
 pub mod catalogue;
 pub mod chain;
+pub mod currency;
 pub mod dossier;
 pub mod event;
 pub mod exception;
@@ -27,6 +28,7 @@ pub mod id;
 pub mod limits;
 pub mod mark;
 pub mod policy;
+pub mod rate;
 pub mod status;
 pub mod sums;
 pub mod task;
@@ -56,6 +58,10 @@ pub use id::{
 };
 pub use mark::{Mark, Marks};
 pub use policy::{Basis, Policy, PolicyError, PolicyFault, PolicyGap, Price, Rule, Tier};
+pub use rate::{
+    Pair, PairError, Quote, Rate, RateError, RatePlan, RateProblem, RateRules, RateValue, Rates,
+    Told,
+};
 pub use status::{CustomerStatus, Status};
 pub use sums::{Certainty, Sums};
 pub use task::{BlockHint, Findings, Rejection, Task};

@@ -26,10 +26,18 @@ pub const EXPIRES_IN_S_MAX: u64 = 90 * 24 * 3600;
 pub const LATE_WINDOW_S_MAX: u64 = 365 * 24 * 3600;
 /// Deepest depth a policy may ask for, in blocks.
 pub const DEPTH_MAX: u32 = 1000;
-/// Digits after the point of a price; no currency of ISO 4217 has more than four.
-pub const PRICE_DECIMALS: u8 = 4;
 /// Digits after the point with which amounts of unknown currencies are read; no asset has more.
 pub const PRICE_DECIMALS_ANY: u8 = 36;
+/// Characters of the value of a rate.
+pub const RATE_CHARS_MAX: usize = 64;
+/// Digits before the point of a rate; a bitcoin costs ten of them in the smallest currency.
+pub const RATE_DIGITS_MAX: u8 = 18;
+/// Bytes of one answer of a source of rates.
+pub const RATE_ANSWER_BYTES_MAX: usize = 512 * 1024;
+/// Sources of rates in one configuration.
+pub const RATE_SOURCES_MAX: usize = 32;
+/// Pairs of an asset and a currency of one source.
+pub const RATE_PAIRS_MAX: usize = 64;
 /// Alternatives of one finality.
 pub const FINALITY_ALTERNATIVES_MAX: usize = 8;
 /// The shortest time for which an unconfirmed payment must be seen before it may count, in seconds: two

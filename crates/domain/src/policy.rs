@@ -255,7 +255,7 @@ fn held_against(
         |text: &str, decimals: u8| Amount::parse(text, decimals).map_err(|_| not_comparable());
     match price {
         Some(price) if price.currency == ceiling.currency => {
-            let decimals = limits::PRICE_DECIMALS;
+            let decimals = limits::PRICE_DECIMALS_ANY;
             let is_within = read(&price.amount, decimals)? <= read(&ceiling.amount, decimals)?;
             Ok((Basis::Price, is_within))
         }

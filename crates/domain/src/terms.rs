@@ -7,6 +7,7 @@ use crate::finality::{Finality, FinalityError};
 use crate::id::OptionId;
 use crate::limits;
 use crate::policy::{Policy, PolicyError, Price};
+use crate::rate::Rate;
 use crate::time::UnixMillis;
 
 /// How far a sum may be from what is due on one side.
@@ -60,6 +61,9 @@ pub struct OptionTerms {
     pub decimals: u8,
     /// What is asked for.
     pub due: Amount,
+    /// The rate by which the price became what is asked for; `None` when that was asked for by itself, or when
+    /// the price is in the asset.
+    pub rate: Option<Rate>,
     /// The least that counts as paid.
     pub minimum: Amount,
     /// The most that counts as exactly paid.

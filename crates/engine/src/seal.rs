@@ -6,7 +6,7 @@
 use paywatch_domain::{Dossier, OptionTerms, PaymentPlace};
 use paywatch_store::MasterKey;
 use paywatch_store::wallets::WalletState;
-use paywatch_wire::stored::finality_to_json;
+use paywatch_wire::stored::{finality_to_json, rate_to_json};
 
 const INVOICE: &str = "invoice-seal";
 const OPTION: &str = "option-seal";
@@ -36,7 +36,7 @@ fn with_invoice_fields<T>(dossier: &Dossier, run: impl FnOnce(&[&[u8]]) -> T) ->
     ])
 }
 
-/// Seals where one option is paid, how much, and when that is final.
+/// Seals where one option is paid, how much and by which rate, and when that is final.
 pub(crate) fn option(
     master: &MasterKey,
     dossier: &Dossier,
@@ -60,6 +60,7 @@ fn with_option_fields<T>(
     let sums = [terms.due, terms.minimum, terms.maximum, terms.dust].map(|sum| sum.to_string());
     let [due, minimum, maximum, dust] = &sums;
     let finality = finality_to_json(&terms.finality);
+    let rate = terms.rate.as_ref().map(rate_to_json).unwrap_or_default();
     run(&[
         merchant.as_bytes(),
         invoice.as_bytes(),
@@ -77,6 +78,7 @@ fn with_option_fields<T>(
         &terms.created_height.to_be_bytes(),
         &[terms.decimals],
         finality.as_bytes(),
+        rate.as_bytes(),
     ])
 }
 

@@ -167,6 +167,7 @@ pub fn commands(
         catalogue: Arc::new(Catalogue::new(specs.iter().cloned())),
         derivations: Family::ALL.map(derivation).into(),
         policies: NamedPolicies::default(),
+        rates: Arc::default(),
         master: Arc::clone(master),
         high_water: Arc::clone(marks) as Arc<dyn HighWater>,
         url_check: Arc::new(|_| Ok(())),

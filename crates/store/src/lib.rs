@@ -36,6 +36,7 @@ pub mod placements;
 pub mod pool_addresses;
 mod probe;
 pub mod quarantines;
+pub mod rates;
 pub mod requests;
 mod restored;
 pub mod sealed;
@@ -95,6 +96,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         placements::STATEMENTS,
         pool_addresses::STATEMENTS,
         quarantines::STATEMENTS,
+        rates::STATEMENTS,
         requests::STATEMENTS,
         restored::STATEMENTS,
         sealed::STATEMENTS,

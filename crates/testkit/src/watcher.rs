@@ -38,6 +38,8 @@ pub struct WatcherOptions {
     pub webhook_timeout_ms: u32,
     /// Chains beside the one of the node.
     pub further_chains: Vec<FollowedChain>,
+    /// Further sections of `paywatch.toml`, as they are written.
+    pub further_settings: String,
     /// Bytes of a disk of its own at the folder `disk`; none when there is no number.
     pub disk_bytes: Option<u64>,
 }
@@ -54,6 +56,7 @@ impl Default for WatcherOptions {
             schedule_s: vec![0, 1, 1, 1, 1, 2, 2, 2, 5, 5, 10, 10],
             webhook_timeout_ms: 5_000,
             further_chains: Vec::new(),
+            further_settings: String::new(),
             disk_bytes: None,
         }
     }
@@ -259,8 +262,10 @@ allow_http = true
 allow_networks = ["127.0.0.0/8"]
 schedule_s = {schedule}
 timeout_ms = {}
+
+{}
 "#,
-        options.webhook_timeout_ms
+        options.webhook_timeout_ms, options.further_settings
     ))
 }
 

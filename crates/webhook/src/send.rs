@@ -194,14 +194,7 @@ impl Sender {
         lookup: &Arc<dyn Lookup>,
     ) -> Result<Self, WebhookError> {
         let guard = Arc::new(Guard::new(rules));
-        let build = |transport| {
-            let guard = Arc::clone(&guard);
-            client(GuardedResolver {
-                guard,
-                transport,
-                lookup: Arc::clone(lookup),
-            })
-        };
+        let build = |transport| guarded_client(&guard, transport, lookup);
         // One client for each transport: a resolver does not know for which scheme it is asked.
         let (encrypted, plain) = (build(Transport::Encrypted)?, build(Transport::Plain)?);
         Ok(Self {
@@ -218,7 +211,21 @@ impl Sender {
     }
 }
 
-fn client(resolver: GuardedResolver) -> Result<reqwest::Client, WebhookError> {
+/// A client for one transport that connects only to addresses that the guard allows, and follows no redirects,
+/// proxies and retries. URLs with a literal address must be checked before, which no resolver sees.
+///
+/// # Errors
+/// `ClientUnavailable` without a rustls cryptography provider or without root certificates.
+pub fn guarded_client(
+    guard: &Arc<Guard>,
+    transport: Transport,
+    lookup: &Arc<dyn Lookup>,
+) -> Result<reqwest::Client, WebhookError> {
+    let resolver = GuardedResolver {
+        guard: Arc::clone(guard),
+        transport,
+        lookup: Arc::clone(lookup),
+    };
     reqwest::Client::builder()
         .dns_resolver(Arc::new(resolver))
         .redirect(reqwest::redirect::Policy::none())

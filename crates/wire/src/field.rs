@@ -74,7 +74,7 @@ codes! {
     AmountZero = "amount_zero",
     /// A payment of this amount would be ignored as dust.
     AmountBelowDust = "amount_below_dust",
-    /// Not three capital letters (ISO 4217).
+    /// Neither a currency of ISO 4217 nor the symbol of an asset in capitals.
     CurrencyInvalid = "currency_invalid",
     /// No such asset on this chain, or not of the form `symbol@chain`.
     AssetUnknown = "asset_unknown",
@@ -92,8 +92,10 @@ codes! {
     OptionsTooMany = "options_too_many",
     /// Another option asks for the same asset.
     OptionTwice = "option_twice",
-    /// No rate turns a price into an amount; name the option's amount.
+    /// No source of rates turns a price into an amount of this asset; name the option's amount.
     RateUnavailable = "rate_unavailable",
+    /// The rate cannot be trusted at present: its sources are silent, disagree, or jumped.
+    RateUntrusted = "rate_untrusted",
     /// Zero, negative or too long a time to pay.
     ExpiresInInvalid = "expires_in_invalid",
     /// Negative or too long a late window.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::exception::{ExceptionForm, RefundForm};
 use crate::forms::{FinalityForm, PolicyForm, PriceForm};
 use crate::progress::ProgressForm;
+use crate::rate::RateForm;
 use crate::time::rfc3339;
 
 /// An invoice.
@@ -84,8 +85,8 @@ pub struct InvoiceOption {
     pub amount: String,
     /// What is due, in atomic units.
     pub amount_atomic: String,
-    /// The locked rate; `null` when the request named the option's amount.
-    pub rate: Option<Rate>,
+    /// The locked rate; `null` when the request named the option's amount, or the price in this asset.
+    pub rate: Option<RateForm>,
     /// What a QR code holds.
     pub payment_uri: String,
     /// What makes a transfer to it final.
@@ -96,17 +97,6 @@ pub struct InvoiceOption {
     pub payable: bool,
     /// Its sums.
     pub tally: Tally,
-}
-
-/// The rate by which a price became an amount.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rate {
-    /// Currency units per unit of the asset.
-    pub value: String,
-    /// Who said so.
-    pub source: String,
-    /// When.
-    pub at: String,
 }
 
 /// Sums of one option in the asset's own unit.
@@ -263,7 +253,7 @@ impl InvoiceOption {
             derivation_path: place.path.to_string(),
             amount: option.due.decimal(option.decimals),
             amount_atomic: option.due.to_string(),
-            rate: None,
+            rate: option.rate.as_ref().map(Into::into),
             payment_uri: place.payment_uri.to_string(),
             finality: (&option.finality).into(),
             status: tally.status.as_str().into(),

@@ -17,6 +17,7 @@ pub mod invoice;
 pub mod page;
 pub mod problem;
 pub mod progress;
+pub mod rate;
 pub mod request;
 pub mod stored;
 pub mod task;
@@ -40,6 +41,7 @@ pub use invoice::Invoice;
 pub use page::Page;
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use progress::{ProgressForm, RefusalForm};
+pub use rate::{QuoteForm, RateForm, RateState};
 pub use request::{
     CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, DraftOption, ExtendPool,
     Material, NamedPolicies, NoFields, Rescan, ScanWallet, decode,

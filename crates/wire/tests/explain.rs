@@ -50,6 +50,7 @@ fn dossier(transfers: Vec<Transfer>) -> Dossier {
                 id: option(),
                 asset: "btc@bitcoin-regtest".parse().expect("a name"),
                 decimals: 8,
+                rate: None,
                 due: Amount::from_atomic(DUE),
                 minimum: Amount::from_atomic(DUE),
                 maximum: Amount::from_atomic(DUE),

@@ -49,6 +49,7 @@ fn dossier() -> Dossier {
                 id: option,
                 asset: "btc@bitcoin-regtest".parse().expect("a name"),
                 decimals: 8,
+                rate: None,
                 due: Amount::from_atomic(76_924),
                 minimum: Amount::from_atomic(76_924),
                 maximum: Amount::from_atomic(76_924),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{
     Amount, Asset, AssetKind, Catalogue, ChainSpec, Family, Finality, Margin, Mode, Policy, Price,
-    Tier, Unconfirmed, limits,
+    RatePlan, RateValue, Rates, Tier, Told, Unconfirmed, UnixMillis, limits,
 };
 use paywatch_wire::{
     Code, CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, ExtendPool, FieldError,
     Material, NamedPolicies, NoFields, decode, json_text,
 };
+
+const NOW: UnixMillis = UnixMillis(1_000_000);
 
 fn chain(name: &str, mode: Mode) -> ChainSpec {
     let chain = name.parse().expect("a name");
@@ -33,6 +35,11 @@ fn chain(name: &str, mode: Mode) -> ChainSpec {
 }
 
 fn check(body: &str) -> Result<Draft, Vec<FieldError>> {
+    check_with(body, &RatePlan::default(), &[])
+}
+
+fn check_with(body: &str, plan: &RatePlan, told: &[Told]) -> Result<Draft, Vec<FieldError>> {
+    let rates = Rates::new(plan, told, NOW);
     let catalogue = Catalogue::new([
         chain("bitcoin-regtest", Mode::Test),
         chain("bitcoin-testnet4", Mode::Test),
@@ -59,7 +66,7 @@ fn check(body: &str) -> Result<Draft, Vec<FieldError>> {
         }],
     };
     match decode::<CreateInvoice>(body.as_bytes()) {
-        Ok(request) => request.check(&catalogue, &NamedPolicies::new([slow]), Mode::Test),
+        Ok(request) => request.check(&catalogue, &NamedPolicies::new([slow]), &rates, Mode::Test),
         Err(DecodeError::Fields(errors)) => Err(errors),
         Err(error @ DecodeError::NotJson { .. }) => panic!("{error}"),
     }
@@ -238,6 +245,13 @@ fn bad_invoices_are_refused_by_field_and_code() {
         (with(r#","price":{"amount":"0.00","currency":"USD"}"#), "/price/amount", Code::AmountZero),
         (with(r#","price":{"amount":"1","currency":"usd"}"#), "/price/currency", Code::CurrencyInvalid),
         (with(r#","price":{"amount":"1"}"#), "/price/currency", Code::Required),
+        (with(r#","price":{"amount":"1","currency":"ABC"}"#), "/price/currency", Code::CurrencyInvalid),
+        (with(r#","price":{"amount":"1","currency":"XAU"}"#), "/price/currency", Code::CurrencyInvalid),
+        (with(r#","price":{"amount":"1","currency":"USDC"}"#), "/price/currency", Code::CurrencyInvalid),
+        (with(r#","price":{"amount":"1.001","currency":"USD"}"#), "/price/amount", Code::AmountTooManyDecimals),
+        (with(r#","price":{"amount":"1.0","currency":"JPY"}"#), "/price/amount", Code::AmountTooManyDecimals),
+        (with(r#","price":{"amount":"1.0001","currency":"KWD"}"#), "/price/amount", Code::AmountTooManyDecimals),
+        (with(r#","price":{"amount":"0.000000001","currency":"BTC"}"#), "/price/amount", Code::AmountTooManyDecimals),
         (with(r#","metadata":[]"#), "/metadata", Code::TypeInvalid),
         (with(&metadata), "/metadata", Code::MetadataTooLarge),
         (with(r#","metadata":{"a":1},"metadata":{}"#), "/metadata", Code::TypeInvalid),
@@ -599,4 +613,102 @@ fn codes_are_snake_case_and_unique() {
     codes.sort_unstable();
     codes.dedup();
     assert_eq!(codes.len(), Code::ALL.len());
+}
+
+/// A plan in which one source tells what a bitcoin is worth, and a table does for yen.
+fn priced() -> RatePlan {
+    let value = |text: &str| RateValue::parse(text).expect("a rate");
+    let pair = |pair: &str, source: &str, fixed| {
+        let sources = BTreeMap::from([(Box::from(source), fixed)]);
+        (pair.parse().expect("a pair"), sources)
+    };
+    RatePlan {
+        pairs: BTreeMap::from([
+            pair("btc/USD", "bourse", None),
+            pair("btc/JPY", "table", Some(value("9999999.5"))),
+        ]),
+        ..RatePlan::default()
+    }
+}
+
+/// What the source said so many seconds ago.
+fn heard(value: &str, age_s: i64) -> Told {
+    Told {
+        pair: "btc/USD".parse().expect("a pair"),
+        source: Some("bourse".into()),
+        value: Some((
+            RateValue::parse(value).expect("a rate"),
+            NOW.plus_ms(-1000 * age_s),
+        )),
+        problem: None,
+    }
+}
+
+#[test]
+fn a_price_becomes_the_amount_of_each_option_that_names_none() {
+    let ask = |price: &str, amount: &str| {
+        let body =
+            format!(r#"{{"price":{price},"options":[{{"asset":"btc@bitcoin-regtest"{amount}}}]}}"#);
+        check_with(&body, &priced(), &[heard("64987.00", 7)])
+    };
+    // Price, the option's own amount, and what is due with the source of the rate.
+    let table = [
+        (
+            r#"{"amount":"49.99","currency":"USD"}"#,
+            "",
+            "76924",
+            Some("bourse"),
+        ),
+        (
+            r#"{"amount":"49.99","currency":"USD"}"#,
+            r#","amount":"0.001""#,
+            "100000",
+            None,
+        ),
+        (
+            r#"{"amount":"500000","currency":"JPY"}"#,
+            "",
+            "5000001",
+            Some("table"),
+        ),
+        (
+            r#"{"amount":"0.00150000","currency":"BTC"}"#,
+            "",
+            "150000",
+            None,
+        ),
+    ];
+    for (price, amount, due, source) in table {
+        let draft = ask(price, amount).expect(price);
+        let option = &draft.options[0];
+        assert_eq!(option.due.to_string(), due, "{price}");
+        let quote = option.rate.as_ref().map(|rate| &*rate.quotes[0].source);
+        assert_eq!(quote, source, "{price}");
+    }
+    let draft = ask(table[0].0, "").expect("a draft");
+    let rate = draft.options[0].rate.as_ref().expect("a rate");
+    assert_eq!(
+        (rate.value.to_string().as_str(), rate.at),
+        ("64987", NOW.plus_ms(-7_000))
+    );
+}
+
+#[test]
+fn an_untrusted_rate_refuses_what_needs_it_and_nothing_else() {
+    let body = r#"{"price":{"amount":"49.99","currency":"USD"},"options":[{"asset":"btc@bitcoin-regtest"}]}"#;
+    let own = r#"{"price":{"amount":"49.99","currency":"USD"},"options":[{"asset":"btc@bitcoin-regtest","amount":"0.001"}]}"#;
+    for told in [vec![], vec![heard("64987", 301)]] {
+        let errors = check_with(body, &priced(), &told).expect_err("refused");
+        assert_eq!(faults(&errors), [("/options/0/amount", "rate_untrusted")]);
+        assert!(
+            check_with(own, &priced(), &told).is_ok(),
+            "its own amount needs no rate"
+        );
+    }
+    let euro = body.replace("USD", "EUR");
+    let errors = check_with(&euro, &priced(), &[heard("64987", 1)]).expect_err("refused");
+    assert_eq!(faults(&errors), [("/options/0/amount", "rate_unavailable")]);
+    let dear = body.replace("49.99", &"9".repeat(90));
+    let errors = check_with(&dear, &priced(), &[heard("64987", 1)]).expect_err("refused");
+    assert_eq!(faults(&errors), [("/price/amount", "amount_too_large")]);
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{
     Action, Amount, AssetName, ChainName, Commitment, ExceptionId, ExceptionKind, Finality, Margin,
-    OperatorFact, OptionId, OptionTerms, Policy, PoolNews, Price, Refund, Release, Said,
-    Settlement, Status, Subject, Sums, Tag, Terms, Tier, Tolerance, TxId, Unconfirmed, UnixMillis,
+    OperatorFact, OptionId, OptionTerms, Policy, PoolNews, Price, Quote, Rate, RateValue, Refund,
+    Release, Said, Settlement, Status, Subject, Sums, Tag, Terms, Tier, Tolerance, TxId,
+    Unconfirmed, UnixMillis,
 };
 use paywatch_wire::stored::{
     StoredError, finality_from_json, finality_to_json, operator_fact_from_json,
@@ -77,16 +78,37 @@ fn policy() -> impl Strategy<Value = Policy> {
     })
 }
 
+fn rate_value() -> impl Strategy<Value = RateValue> {
+    (1_u64..u64::MAX, 0_i32..30).prop_filter_map("a rate is not too large", |(digits, places)| {
+        RateValue::parse(&format!("{digits}e-{places}")).ok()
+    })
+}
+
+prop_compose! {
+    fn rate()(
+        value in rate_value(), at in any::<i64>(),
+        quotes in vec((any::<String>(), rate_value(), any::<i64>()), 0..3),
+    ) -> Rate {
+        let quotes = quotes.into_iter().map(|(source, value, at)| Quote {
+            source: source.into(),
+            value,
+            at: UnixMillis(at),
+        });
+        Rate { value, at: UnixMillis(at), quotes: quotes.collect() }
+    }
+}
+
 prop_compose! {
     fn option()(
         id in any::<u128>(), asset in asset(), decimals in any::<u8>(),
         (due, minimum, maximum, dust) in (amount(), amount(), amount(), amount()),
         under in margin(), over in margin(),
+        rate in proptest::option::of(rate()),
         finality in finality(), created_height in any::<u64>(),
     ) -> OptionTerms {
         let id = OptionId::from_bits(id);
         let tolerance = Tolerance { under, over };
-        OptionTerms { id, asset, decimals, due, minimum, maximum, tolerance, dust, finality, created_height }
+        OptionTerms { id, asset, decimals, due, rate, minimum, maximum, tolerance, dust, finality, created_height }
     }
 }
 
@@ -251,6 +273,7 @@ fn one_option() -> Terms {
             id: OptionId::from_bits(7),
             asset: "btc@bitcoin".parse().expect("a name"),
             decimals: 8,
+            rate: None,
             due: Amount::from_atomic(1000),
             minimum: Amount::from_atomic(1000),
             maximum: Amount::from_atomic(1000),

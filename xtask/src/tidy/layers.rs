@@ -14,6 +14,7 @@ const ALL: &[&str] = &[
     "store",
     "engine",
     "webhook",
+    "rates",
     "api",
 ];
 
@@ -28,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &["domain", "wire"]),
     ("engine", &["domain", "wire", "chain", "store"]),
     ("webhook", &["domain", "wire", "store"]),
+    ("rates", &["domain", "store", "webhook"]),
     ("api", &["domain", "wire", "chain", "engine", "store"]),
     ("app", ALL),
     (

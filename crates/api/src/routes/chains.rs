@@ -17,7 +17,7 @@ use crate::scope::Scope;
 use crate::state::ApiState;
 
 /// A list that is as long as the configuration: one page.
-fn whole<T>(data: Vec<T>) -> Json<Page<T>> {
+pub(super) fn whole<T>(data: Vec<T>) -> Json<Page<T>> {
     Json(Page {
         data,
         has_more: false,

@@ -8,6 +8,7 @@ mod events;
 mod exceptions;
 mod health;
 mod invoices;
+mod rates;
 mod requests;
 mod wallets;
 
@@ -88,6 +89,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/v1/requests/{id}", get(requests::one))
         .route("/v1/requests/{id}/cancel", post(requests::cancel))
         .route("/v1/assets", get(chains::assets))
+        .route("/v1/rates", get(rates::list))
         .route("/v1/audit", get(audit::list))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

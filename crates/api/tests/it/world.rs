@@ -328,6 +328,7 @@ impl World {
             catalogue: Arc::clone(&catalogue),
             derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
             policies: NamedPolicies::default(),
+            rates: Arc::default(),
             master: Arc::clone(&master),
             high_water: Arc::new(
                 HighWaterFolder::open(&folder.path().join("marks")).expect("a folder"),

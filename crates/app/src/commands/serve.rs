@@ -65,7 +65,7 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
     for migration in applied {
         tracing::info!(migration = migration.name, "schema changed");
     }
-    let (house, writer) = House::open(config, sole_use).await?;
+    let (mut house, writer) = House::open(config, sole_use).await?;
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
     let writer_stop = CancellationToken::new();
@@ -84,6 +84,9 @@ pub(crate) async fn run(config: Config, arguments: Arguments) -> anyhow::Result<
     }
     if selection.has("jobs") {
         start(&tasks, &stop, drive(house.housekeeper(), stop.clone()));
+        if let Some(collector) = house.collector()? {
+            start(&tasks, &stop, drive(collector, stop.clone()));
+        }
     }
     if selection.has("webhook") {
         start(&tasks, &stop, drive(house.deliverer().await?, stop.clone()));

@@ -3,6 +3,7 @@
 mod chains;
 mod merge;
 mod policies;
+mod rates;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use paywatch_chain_bitcoin::Network;
 use paywatch_domain::{Catalogue, ChainName, Policy};
 
 pub(crate) use chains::{Chains, Endpoints, Followed};
+pub(crate) use rates::RateSettings;
 pub(crate) use settings::{LogFormat, Settings};
 
 /// The commented defaults, which `init` writes out.
@@ -62,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) followed: Vec<Followed>,
     /// Policies by name.
     pub(crate) policies: BTreeMap<String, Policy>,
+    /// Who says what assets are worth.
+    pub(crate) rates: RateSettings,
 }
 
 /// Reads the configuration. `file` is what the command line names; a missing default file means the
@@ -97,6 +101,13 @@ pub(crate) fn load(
         None => Chains::default(),
     };
     let policies = policies::policies(&table, &chains.catalogue, &mut problems);
+    let rates = rates::read(
+        &table,
+        folder,
+        environment,
+        &chains.catalogue,
+        &mut problems,
+    );
     match settings {
         Some(settings) if problems.is_empty() => Ok(Config {
             settings,
@@ -105,6 +116,7 @@ pub(crate) fn load(
             chain_ids: chains.chain_ids,
             followed: chains.followed,
             policies,
+            rates,
         }),
         Some(_) | None => Err(Problems(problems)),
     }
@@ -268,6 +280,67 @@ mod tests {
             30,
             "by default"
         );
+    }
+
+    #[test]
+    fn rates_come_from_tables_and_from_sources_with_secrets_by_file_or_environment() {
+        let settings = concat!(
+            "[rates]\nrefresh_s = 10\nspread_percent = \"1.5\"\n",
+            "[rates.sources.fixed]\ntable = { \"usdc/USD\" = \"1\", \"btc/JPY\" = \"9800000\" }\n",
+            "[rates.sources.bourse]\nurl = \"https://rates.example/all\"\n",
+            "pointers = { \"btc/USD\" = \"/btc/usd\", \"eth/BTC\" = \"/eth/btc\" }\n",
+            "headers = { x-key = { env = \"BOURSE_KEY\" }, x-other = { file = \"other.key\" } }\n",
+        );
+        let (folder, file) = written(settings, DEFAULT_CHAINS);
+        std::fs::write(folder.path().join("other.key"), "hidden-file\n").unwrap();
+        let environment = BTreeMap::from([("BOURSE_KEY".to_owned(), "hidden-variable".to_owned())]);
+        let config = load(Some(&file), &environment).unwrap();
+        let plan = &config.rates.plan;
+        assert_eq!(plan.rules.spread_millionths, 15_000);
+        assert_eq!(
+            (config.rates.refresh_ms, plan.rules.stale_after_ms),
+            (10_000, 300_000)
+        );
+        let pairs: Vec<String> = plan.pairs.keys().map(ToString::to_string).collect();
+        assert_eq!(pairs, ["btc/JPY", "btc/USD", "eth/BTC", "usdc/USD"]);
+        let source = &config.rates.sources[0];
+        assert_eq!(source.headers["x-key"], "hidden-variable");
+        assert_eq!(source.headers["x-other"], "hidden-file");
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hidden-"), "secrets are never printed");
+        assert!(!shown.contains("rates.example"), "an address may hold one");
+    }
+
+    #[test]
+    fn every_source_of_rates_that_cannot_be_is_said_at_once() {
+        let settings = concat!(
+            "[rates]\nrefresh_s = 300\nmove_percent = \"a lot\"\n",
+            "[rates.sources.both]\nurl = \"https://a.example\"\ntable = { \"btc/USD\" = \"1\" }\n",
+            "[rates.sources.doge]\ntable = { \"doge/USD\" = \"1\", \"btc/ABC\" = \"1\", \"btc/EUR\" = \"0\", \"btc\" = \"1\" }\n",
+            "[rates.sources.float]\ntable = { \"btc/USD\" = 64987.5 }\n",
+            "[rates.sources.plain]\nurl = \"http://a.example\"\npointers = { \"btc/USD\" = \"/a\" }\n",
+            "[rates.sources.inside]\nurl = \"https://10.0.0.1/a\"\npointers = { \"btc/USD\" = \"a\" }\n",
+            "[rates.sources.lost]\nurl = { env = \"NOT_SET\" }\npointers = {}\n",
+        );
+        let (_folder, file) = written(settings, DEFAULT_CHAINS);
+        let Problems(problems) = load(Some(&file), &BTreeMap::new()).unwrap_err();
+        let places: Vec<&str> = problems.iter().map(|problem| &*problem.place).collect();
+        let expected = [
+            "rates.stale_after_s",
+            "rates.move_percent",
+            "rates.sources.both.form",
+            "rates.sources.doge.table.btc",
+            "rates.sources.doge.table.btc/ABC",
+            "rates.sources.doge.table.btc/EUR",
+            "rates.sources.doge.table.doge/USD",
+            "rates.sources.float.form",
+            "rates.sources.inside.pointers.btc/USD",
+            "rates.sources.inside.url",
+            "rates.sources.lost.pointers",
+            "rates.sources.lost.url",
+            "rates.sources.plain.url",
+        ];
+        assert_eq!(places, expected, "{problems:#?}");
     }
 
     #[test]

@@ -176,6 +176,7 @@ fn terms(finality: Finality) -> Terms {
             id: OptionId::from_bits(1),
             asset: asset(),
             decimals: 8,
+            rate: None,
             due,
             tolerance: Tolerance::default(),
             minimum,

@@ -37,6 +37,7 @@ pub(crate) fn terms() -> Terms {
         id: OptionId::from_bits(1),
         asset: asset(),
         decimals: 8,
+        rate: None,
         due,
         minimum,
         maximum,

@@ -7,6 +7,7 @@ mod findings;
 mod fold;
 mod news;
 mod options;
+mod rates;
 mod replay;
 mod status;
 mod strays;

@@ -22,6 +22,7 @@ fn option(place: usize) -> OptionTerms {
         id: OptionId::from_bits(u128::try_from(place).unwrap()),
         asset: ASSETS[place].parse().unwrap(),
         decimals: 8,
+        rate: None,
         due,
         minimum: due,
         maximum: due,

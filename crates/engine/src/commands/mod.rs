@@ -9,6 +9,7 @@ mod delivery;
 pub(crate) mod endpoint;
 mod exception;
 mod invoice;
+mod rates;
 mod wallet;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::io;
 use std::sync::Arc;
 
 use paywatch_chain::Derivation;
-use paywatch_domain::{Catalogue, Family, MerchantId, Mode, UnixMillis};
+use paywatch_domain::{Catalogue, Family, MerchantId, Mode, RatePlan, UnixMillis};
 use paywatch_store::audit::Entry;
 use paywatch_store::{MasterKey, MerchantKey, SecretError, Store, StoreError};
 use paywatch_wire::field::FieldError;
@@ -42,6 +43,8 @@ pub struct CommandParts {
     pub derivations: BTreeMap<Family, Arc<dyn Derivation>>,
     /// Policies by name.
     pub policies: NamedPolicies,
+    /// Who says what assets are worth, and when that is believed.
+    pub rates: Arc<RatePlan>,
     /// Seals and encrypts.
     pub master: Arc<MasterKey>,
     /// Remembers indexes outside the database.

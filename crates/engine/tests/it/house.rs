@@ -746,6 +746,7 @@ fn office(
         catalogue: Arc::new(Catalogue::new(specs().into_iter().chain([spec.clone()]))),
         derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
         policies: NamedPolicies::default(),
+        rates: Arc::default(),
         master: Arc::clone(master),
         high_water: Arc::clone(marks) as Arc<dyn HighWater>,
         url_check: Arc::new(|_| Ok(())),

@@ -9,6 +9,7 @@ mod facts;
 mod idempotency;
 mod invoices;
 mod looks;
+mod rates;
 mod scene;
 mod schema;
 mod statements;

@@ -186,6 +186,7 @@ pub(crate) fn dossier(number: u8) -> Dossier {
                 id: option,
                 asset: "btc@bitcoin-regtest".parse().unwrap(),
                 decimals: 8,
+                rate: None,
                 due: amount,
                 minimum: amount,
                 maximum: amount,

@@ -457,6 +457,7 @@ fn dossier(number: u128, now: UnixMillis) -> Dossier {
                 id: option,
                 asset: "btc@bitcoin-regtest".parse().unwrap(),
                 decimals: 8,
+                rate: None,
                 due,
                 minimum: due,
                 maximum: due,

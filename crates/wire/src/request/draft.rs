@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{
-    Amount, Asset, Catalogue, Finality, Mode, Policy, Price, Tolerance, WalletId, limits,
+    Amount, Asset, Catalogue, Finality, Mode, Policy, Price, Rate, Rates, Tolerance, WalletId,
+    limits,
 };
 
 use super::create_invoice::CreateInvoice;
 use super::fields::Faults;
-use super::options::{Around, check_options};
+use super::options::{Around, Asked, check_options};
 use crate::field::{Code, FieldError};
 
 /// Seconds from creation to expiry when the request names none.
@@ -48,6 +49,8 @@ pub struct DraftOption {
     pub asset: Asset,
     /// What is asked for.
     pub due: Amount,
+    /// The rate by which the price became that; `None` where none was needed.
+    pub rate: Option<Rate>,
     /// The least that counts as paid.
     pub minimum: Amount,
     /// The most that counts as exactly paid.
@@ -88,6 +91,15 @@ impl NamedPolicies {
 }
 
 impl CreateInvoice {
+    /// The currency of the price, when an option has to be valued in it: it names no amount of its own.
+    pub fn currency_to_convert(&self) -> Option<&str> {
+        let price = self.price.as_ref()?;
+        let mut options = self.options.iter();
+        options
+            .any(|option| option.amount.is_none())
+            .then_some(&*price.currency)
+    }
+
     /// The invoice in domain words.
     ///
     /// # Errors
@@ -96,10 +108,11 @@ impl CreateInvoice {
         &self,
         catalogue: &Catalogue,
         policies: &NamedPolicies,
+        rates: &Rates<'_>,
         mode: Mode,
     ) -> Result<Draft, Vec<FieldError>> {
         let mut faults = Faults::default();
-        let price = self.check_price(&mut faults);
+        let price = self.check_price(catalogue, &mut faults);
         let policy = match &self.policy {
             None => policies.get(POLICY_DEFAULT),
             Some(policy) => policy.check(catalogue, policies, &mut faults),
@@ -109,6 +122,8 @@ impl CreateInvoice {
             catalogue,
             mode,
             price: price.as_ref(),
+            has_price: self.price.is_some(),
+            rates,
             policy: policy.as_ref(),
             tolerance: self.tolerance.as_ref(),
         };
@@ -120,7 +135,7 @@ impl CreateInvoice {
             expires_in_s,
             late_window_s,
             policy: policy.ok_or_else(Vec::new)?,
-            price,
+            price: price.map(|asked| asked.price),
             order_id: self.order_id.as_deref().map(Into::into),
             metadata: self.metadata.as_ref().map_or("{}", |m| m.as_str()).into(),
             success_url: self.success_url.as_deref().map(Into::into),
@@ -143,17 +158,24 @@ impl CreateInvoice {
         (expiry, late)
     }
 
-    fn check_price(&self, faults: &mut Faults) -> Option<Price> {
+    fn check_price(&self, catalogue: &Catalogue, faults: &mut Faults) -> Option<Asked> {
         let form = self.price.as_ref()?;
-        let amount = faults.amount("/price/amount", &form.amount, limits::PRICE_DECIMALS);
-        if amount.is_some_and(Amount::is_zero) {
-            faults.refuse("/price/amount", Code::AmountZero, "must be above zero");
-        }
-        let letters = form.currency.bytes().all(|byte| byte.is_ascii_uppercase());
-        if !letters || form.currency.len() != 3 {
-            let detail = "must be three capital letters (ISO 4217), for example USD";
+        let Some(decimals) = catalogue.price_decimals(&form.currency) else {
+            let detail = "must be a currency of ISO 4217, for example USD, or the symbol of an asset in capitals";
             faults.refuse("/price/currency", Code::CurrencyInvalid, detail);
+            // Its digits are checked all the same, so that everything is said at once.
+            faults.amount("/price/amount", &form.amount, limits::PRICE_DECIMALS_ANY);
+            return None;
+        };
+        let amount = faults.amount("/price/amount", &form.amount, decimals)?;
+        if amount.is_zero() {
+            faults.refuse("/price/amount", Code::AmountZero, "must be above zero");
+            return None;
         }
-        Some(form.clone().into())
+        Some(Asked {
+            price: form.clone().into(),
+            amount,
+            decimals,
+        })
     }
 }

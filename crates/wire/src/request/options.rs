@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use paywatch_domain::{
-    Amount, Asset, AssetName, Catalogue, ChainSpec, Finality, Mode, Policy, Price, TermsError,
-    Tolerance, WalletId, limits, terms,
+    Amount, AmountError, Asset, AssetName, Catalogue, ChainSpec, Finality, Mode, Policy, Price,
+    Rate, Rates, Rounding, TermsError, Tolerance, WalletId, limits, terms,
 };
 
 use super::create_invoice::CreateOption;
@@ -18,10 +18,26 @@ use crate::field::Code;
 pub(super) struct Around<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) mode: Mode,
-    pub(super) price: Option<&'a Price>,
+    pub(super) price: Option<&'a Asked>,
+    /// Whether a price was named, be it right or wrong.
+    pub(super) has_price: bool,
+    pub(super) rates: &'a Rates<'a>,
     /// `None` when its fault was noted already.
     pub(super) policy: Option<&'a Policy>,
     pub(super) tolerance: Option<&'a ToleranceRequest>,
+}
+
+/// The price, as it was named and as a count of the currency's smallest unit.
+pub(super) struct Asked {
+    pub(super) price: Price,
+    pub(super) amount: Amount,
+    pub(super) decimals: u8,
+}
+
+impl Around<'_> {
+    fn named_price(&self) -> Option<&Price> {
+        self.price.map(|asked| &asked.price)
+    }
 }
 
 /// The options in domain words. Those that cannot stand are left out, and their faults noted.
@@ -72,18 +88,19 @@ impl CreateOption {
     fn check(&self, at: At, around: &Around<'_>, faults: &mut Faults) -> Option<DraftOption> {
         let wallet = self.wallet(at, faults);
         let (chain, asset) = self.asset(at, around, faults)?;
-        let due = self.due(at, asset, around.price.is_some(), faults);
+        let due = self.due(at, asset, around, faults);
         let tolerance = match around.tolerance {
             None => Some(Tolerance::default()),
             Some(asked) => asked.check(asset.decimals, faults),
         };
-        let (due, tolerance) = (due?, tolerance?);
+        let ((due, rate), tolerance) = (due?, tolerance?);
         let bounds = bounds(at, asset, due, tolerance, around, faults);
         let finality = finality(at, chain, asset, due, around, faults);
         let (minimum, maximum) = bounds?;
         Some(DraftOption {
             asset: asset.clone(),
             due,
+            rate,
             minimum,
             maximum,
             tolerance,
@@ -129,16 +146,25 @@ impl CreateOption {
         Some((chain, asset))
     }
 
-    fn due(&self, at: At, asset: &Asset, has_price: bool, faults: &mut Faults) -> Option<Amount> {
+    /// What is asked for: the option's own amount, or what the price comes to, with the rate where one was needed.
+    fn due(
+        &self,
+        at: At,
+        asset: &Asset,
+        around: &Around<'_>,
+        faults: &mut Faults,
+    ) -> Option<(Amount, Option<Rate>)> {
         let at = at.field("amount");
         let Some(text) = &self.amount else {
-            if has_price {
-                let detail = "no exchange rates are configured; name the option's amount";
-                faults.refuse(at, Code::RateUnavailable, detail);
-            } else {
-                faults.refuse(at, Code::Required, "name the option's amount");
-            }
-            return None;
+            return match around.price {
+                Some(asked) => asked.in_asset(&at, asset, around.rates, faults),
+                // A price that cannot stand was noted at its own place.
+                None if around.has_price => None,
+                None => {
+                    faults.refuse(at, Code::Required, "name the option's amount, or a price");
+                    None
+                }
+            };
         };
         let due = faults.amount(&at, text, asset.decimals)?;
         if due.is_zero() {
@@ -146,7 +172,7 @@ impl CreateOption {
             faults.refuse(at, Code::AmountZero, detail);
             return None;
         }
-        Some(due)
+        Some((due, None))
     }
 
     /// Decoding has read the id already; a request that was made in code has not.
@@ -156,6 +182,48 @@ impl CreateOption {
             faults.refuse(at.field("wallet_id"), Code::IdInvalid, error.to_string());
         }
         read.ok()
+    }
+}
+
+impl Asked {
+    /// What the price comes to in an asset, rounded up to its atomic unit.
+    fn in_asset(
+        &self,
+        at: &str,
+        asset: &Asset,
+        rates: &Rates<'_>,
+        faults: &mut Faults,
+    ) -> Option<(Amount, Option<Rate>)> {
+        let (due, rate) = if asset.name.is_currency(&self.price.currency) {
+            let one = Amount::from_atomic(1);
+            let due = self
+                .amount
+                .ratio(asset.decimals, one, self.decimals, Rounding::Up);
+            (due, None)
+        } else {
+            let rate = match rates.rate(&asset.name, &self.price.currency) {
+                Ok(rate) => rate,
+                Err(problem) => {
+                    let may_pass = problem.may_pass();
+                    let code = if may_pass {
+                        Code::RateUntrusted
+                    } else {
+                        Code::RateUnavailable
+                    };
+                    faults.refuse(at, code, problem.to_string());
+                    return None;
+                }
+            };
+            let due = rate
+                .value
+                .amount_due(self.amount, self.decimals, asset.decimals);
+            (due, Some(rate))
+        };
+        if due.is_none() {
+            let detail = AmountError::TooLarge.to_string();
+            faults.refuse(at, Code::AmountTooLarge, detail);
+        }
+        Some((due?, rate))
     }
 }
 
@@ -190,8 +258,11 @@ fn finality(
     around: &Around<'_>,
     faults: &mut Faults,
 ) -> Option<Finality> {
+    if around.has_price && around.price.is_none() {
+        return None;
+    }
     let (policy, name, decimals) = (around.policy?, &asset.name, asset.decimals);
-    let rule = match policy.rule(name, decimals, due, around.price) {
+    let rule = match policy.rule(name, decimals, due, around.named_price()) {
         Ok(rule) => rule,
         Err(gap) => {
             faults.refuse(at.whole(), Code::from(&gap), gap.to_string());
@@ -199,7 +270,7 @@ fn finality(
         }
     };
     let asked = rule.map_or(&chain.finality, |rule| rule.finality);
-    match asked.resolve(name, decimals, due, around.price, &chain.finality) {
+    match asked.resolve(name, decimals, due, around.named_price(), &chain.finality) {
         Ok(finality) => Some(finality),
         Err(error) => {
             let pointer = rule.map_or_else(|| at.whole(), |rule| pointer_of(policy, &rule, name));

@@ -13,7 +13,7 @@ pub use decision::{operator_fact_from_json, operator_fact_kind, operator_fact_to
 pub use endpoints::{endpoints_from_json, endpoints_to_json};
 pub use task::{findings_from_json, findings_to_json, task_from_json, task_to_json};
 
-use paywatch_domain::{Amount, Finality, Said, Terms};
+use paywatch_domain::{Amount, Finality, Rate, Said, Terms};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -110,6 +110,11 @@ pub fn terms_to_json(terms: &Terms) -> String {
 /// [`StoredError`] when the text was not written so.
 pub fn terms_from_json(text: &str) -> Result<Terms, StoredError> {
     read::<terms::TermsForm>(terms::FORM, text)?.into_domain()
+}
+
+/// The stored form of the rate of an option, as it stands in the terms.
+pub fn rate_to_json(rate: &Rate) -> String {
+    json_text(&terms::StoredRate::from(rate))
 }
 
 /// The stored form of what was last said.

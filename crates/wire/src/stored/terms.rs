@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use paywatch_domain::{Margin, OptionTerms, Policy, Terms, Tier, Tolerance, UnixMillis};
+use paywatch_domain::{
+    Margin, OptionTerms, Policy, Quote, Rate, RateValue, Terms, Tier, Tolerance, UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{StoredError, Values};
@@ -61,12 +63,30 @@ struct StoredOption {
     asset: String,
     decimals: u8,
     due: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate: Option<StoredRate>,
     minimum: String,
     maximum: String,
     tolerance: ToleranceForm,
     dust: String,
     finality: FinalityForm,
     created_height: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredRate {
+    value: String,
+    at: i64,
+    quotes: Vec<StoredQuote>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredQuote {
+    source: String,
+    value: String,
+    at: i64,
 }
 
 impl From<&Terms> for TermsForm {
@@ -177,6 +197,7 @@ impl From<&OptionTerms> for StoredOption {
             asset: option.asset.to_string(),
             decimals: option.decimals,
             due: option.due.to_string(),
+            rate: option.rate.as_ref().map(Into::into),
             minimum: option.minimum.to_string(),
             maximum: option.maximum.to_string(),
             tolerance: ToleranceForm {
@@ -197,6 +218,7 @@ impl StoredOption {
             asset: VALUES.parse("options.asset", &self.asset)?,
             decimals: self.decimals,
             due: VALUES.amount("options.due", &self.due)?,
+            rate: self.rate.map(StoredRate::into_domain).transpose()?,
             minimum: VALUES.amount("options.minimum", &self.minimum)?,
             maximum: VALUES.amount("options.maximum", &self.maximum)?,
             tolerance: Tolerance {
@@ -206,6 +228,39 @@ impl StoredOption {
             dust: VALUES.amount("options.dust", &self.dust)?,
             finality: self.finality.into(),
             created_height: self.created_height,
+        })
+    }
+}
+
+impl From<&Rate> for StoredRate {
+    fn from(rate: &Rate) -> Self {
+        let quotes = rate.quotes.iter().map(|quote| StoredQuote {
+            source: quote.source.to_string(),
+            value: quote.value.to_string(),
+            at: quote.at.0,
+        });
+        Self {
+            value: rate.value.to_string(),
+            at: rate.at.0,
+            quotes: quotes.collect(),
+        }
+    }
+}
+
+impl StoredRate {
+    fn into_domain(self) -> Result<Rate, StoredError> {
+        let value = |text: &str| VALUES.parse::<RateValue>("options.rate", text);
+        let quotes = self.quotes.into_iter().map(|quote| {
+            Ok(Quote {
+                value: value(&quote.value)?,
+                source: quote.source.into(),
+                at: UnixMillis(quote.at),
+            })
+        });
+        Ok(Rate {
+            value: value(&self.value)?,
+            at: UnixMillis(self.at),
+            quotes: quotes.collect::<Result<_, StoredError>>()?,
         })
     }
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use paywatch_chain::{DerivedAddress, KeyError};
 use paywatch_domain::{
-    Dossier, Entropy, InvoiceId, OptionId, OptionTerms, PaymentPlace, Terms, TermsError, UnixMillis,
+    Dossier, Entropy, InvoiceId, OptionId, OptionTerms, PaymentPlace, Rates, Terms, TermsError,
+    UnixMillis,
 };
 use paywatch_store::invoices::{self, NewInvoice, NewOption, NewSibling};
 use paywatch_store::wallets::Wallet;
 use paywatch_store::{MerchantKey, Tx};
-use paywatch_wire::Code;
 use paywatch_wire::request::{CreateInvoice, Draft, DraftOption};
+use paywatch_wire::{Code, FieldError};
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, answered_before, once};
+use super::super::rates::told;
 use super::super::wallet::{address_at, derivation, derived, is_pool};
 use super::super::{Caller, CommandError, CommandParts, Commands};
 use super::conclude;
@@ -71,13 +73,16 @@ impl Commands {
         entropy: &mut dyn Entropy,
     ) -> Result<Answered, CommandError> {
         let parts = &self.parts;
-        let draft = request
-            .check(&parts.catalogue, &parts.policies, caller.mode)
-            .map_err(CommandError::Fields)?;
         let (store, master) = (&parts.store, &parts.master);
+        // Before the check: what could be priced then need not be priced now.
         if let Some(before) = answered_before(store, master, caller, idempotent.as_ref()).await? {
             return Ok(before);
         }
+        let told = told(parts, request.currency_to_convert()).await?;
+        let rates = Rates::new(&parts.rates, &told, now);
+        let draft = request
+            .check(&parts.catalogue, &parts.policies, &rates, caller.mode)
+            .map_err(refused)?;
         let payees = self.payees(caller, &draft, now).await?;
         let indexes = self.fresh_indexes(&payees).await?;
         let mut placed = Vec::with_capacity(draft.options.len());
@@ -148,6 +153,7 @@ impl Commands {
             asset: option.asset.name.clone(),
             decimals: option.asset.decimals,
             due: option.due,
+            rate: option.rate.clone(),
             minimum: option.minimum,
             maximum: option.maximum,
             tolerance: option.tolerance,
@@ -171,6 +177,16 @@ impl Commands {
             wallet,
             siblings: siblings.collect(),
         })
+    }
+}
+
+/// A request that would stand if its rates could be trusted may stand later.
+fn refused(errors: Vec<FieldError>) -> CommandError {
+    let untrusted = Code::RateUntrusted.as_str();
+    if errors.iter().all(|error| error.code == untrusted) {
+        CommandError::Unavailable(errors)
+    } else {
+        CommandError::Fields(errors)
     }
 }
 
