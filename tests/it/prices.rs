@@ -149,19 +149,8 @@ async fn house(bourses: &Bourses, stale_after_s: u32) -> Result<House> {
     House::with(Database::Sqlite, options).await
 }
 
-/// Goal: a price becomes the exact amount by the median of several sources, which stays with the invoice; whatever
-/// sources do, an invoice is made by a rate that can be trusted or not at all.
-/// Method: the binary, and a server that plays three sources.
-#[tokio::test(flavor = "multi_thread")]
-async fn api_prices_become_amounts_by_rates_that_can_be_trusted() -> Result<()> {
-    let bourses = Bourses::start().await?;
-    bourses.quote(&[
-        ("one", "64987.00"),
-        ("two", "\"64990\""),
-        ("three", "6.4e4"),
-    ]);
-    let house = house(&bourses, 8).await?;
-    until_rate(&house, "64987").await?;
+/// What prices in several currencies come to; gives the invoice that was made first.
+async fn exact_amounts(house: &House) -> Result<Value> {
     let first = house
         .api
         .post_once("/v1/invoices", &request("49.99", "USD"), "first")
@@ -178,16 +167,16 @@ async fn api_prices_become_amounts_by_rates_that_can_be_trusted() -> Result<()> 
         (&json!("64987"), &json!("median"))
     );
     assert_eq!(option["rate"]["sources"].as_array().map(Vec::len), Some(3));
-    let large = priced(&house, "100.01", "USD").await?.value()?;
+    let large = priced(house, "100.01", "USD").await?.value()?;
     assert_eq!(
         large["options"][0]["finality"],
         json!({ "depth": 3 }),
         "by the price"
     );
-    let yen = priced(&house, "500000", "JPY").await?.value()?;
+    let yen = priced(house, "500000", "JPY").await?.value()?;
     assert_eq!(yen["options"][0]["amount_atomic"], "5000001", "rounded up");
     assert_eq!(yen["options"][0]["rate"]["source"], "fixed");
-    let own = priced(&house, "0.00150000", "BTC").await?.value()?;
+    let own = priced(house, "0.00150000", "BTC").await?.value()?;
     assert_eq!(
         (
             &own["options"][0]["amount_atomic"],
@@ -195,20 +184,42 @@ async fn api_prices_become_amounts_by_rates_that_can_be_trusted() -> Result<()> 
         ),
         (&json!("150000"), &Value::Null)
     );
-    let euro = priced(&house, "49.99", "EUR").await?;
+    let euro = priced(house, "49.99", "EUR").await?;
     assert_eq!(
         (euro.status, euro.code()),
         (422, "rate_unavailable".to_owned())
     );
+    Ok(first)
+}
 
-    // One source is dead, and later one lies: the others are enough.
+/// One source is dead, and later it lies: the others are enough.
+async fn one_of_three_fails(house: &House, bourses: &Bourses) -> Result<()> {
     bourses.says("three", 500, "");
-    until_rate(&house, "64988.5").await?;
+    until_rate(house, "64988.5").await?;
     for lie in ["1e400", "-5", "\"NaN\"", "0", "null", "1"] {
         bourses.quote(&[("three", lie)]);
-        let invoice = priced(&house, "49.99", "USD").await?.value()?;
+        let invoice = priced(house, "49.99", "USD").await?.value()?;
         assert_eq!(invoice["options"][0]["amount"], "0.00076922", "{lie}");
     }
+    Ok(())
+}
+
+/// Goal: a price becomes the exact amount by the median of several sources, which stays with the invoice; whatever
+/// sources do, an invoice is made by a rate that can be trusted or not at all.
+/// Method: the binary, and a server that plays three sources.
+#[tokio::test(flavor = "multi_thread")]
+async fn api_prices_become_amounts_by_rates_that_can_be_trusted() -> Result<()> {
+    let bourses = Bourses::start().await?;
+    bourses.quote(&[
+        ("one", "64987.00"),
+        ("two", "\"64990\""),
+        ("three", "6.4e4"),
+    ]);
+    let house = house(&bourses, 8).await?;
+    until_rate(&house, "64987").await?;
+    let first = exact_amounts(&house).await?;
+    one_of_three_fails(&house, &bourses).await?;
+
     // They disagree: nobody is believed, and what needs no rate is made all the same.
     bourses.quote(&[("one", "64987"), ("two", "70000"), ("three", "60000")]);
     until_problem(&house, "disagree").await?;
@@ -239,7 +250,7 @@ async fn api_prices_become_amounts_by_rates_that_can_be_trusted() -> Result<()> 
         .await?
         .value()?;
     assert_eq!(
-        shown["options"][0]["rate"], option["rate"],
+        shown["options"][0]["rate"], first["options"][0]["rate"],
         "what was agreed stays"
     );
     assert!(!house.watcher.log().contains(KEY), "no secret is logged");

@@ -172,11 +172,10 @@ impl<F: Fetch> Collector<F> {
             if self.told.insert(pair.clone(), word) == Some(word) {
                 continue;
             }
-            match problem {
-                Some(problem) => {
-                    tracing::warn!(%pair, %problem, "no rate; invoices that need it are refused")
-                }
-                None => tracing::info!(%pair, "the rate is known"),
+            if let Some(problem) = problem {
+                tracing::warn!(%pair, %problem, "no rate; invoices that need it are refused");
+            } else {
+                tracing::info!(%pair, "the rate is known");
             }
         }
         Ok(())

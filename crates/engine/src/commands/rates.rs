@@ -1,6 +1,6 @@
 //! Rates: what is known at present, for those who ask and for invoices that need one.
 
-use paywatch_domain::{Rates, Told, UnixMillis};
+use paywatch_domain::{Pair, Rates, Told, UnixMillis};
 use paywatch_store::rates;
 use paywatch_wire::RateState;
 
@@ -13,8 +13,8 @@ pub(super) async fn told(
 ) -> Result<Vec<Told>, CommandError> {
     let pairs = parts.rates.pairs.keys();
     let wanted = pairs.filter(|pair| Some(pair.currency()) == currency);
-    let mut wanted = wanted.peekable();
-    if wanted.peek().is_none() {
+    let wanted: Vec<&Pair> = wanted.collect();
+    if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let mut conn = parts.store.read().await?;

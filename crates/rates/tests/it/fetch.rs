@@ -19,7 +19,7 @@ use paywatch_rates::{AnswerProblem, Fetch as _, HttpFetch, Source};
 use paywatch_webhook::EgressRules;
 
 /// Bytes of one piece of a body.
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 16 * 1024;
 
 #[derive(Clone, Default)]
 struct Seen {
