@@ -5,7 +5,7 @@
 pub enum Scope {
     /// Read invoices and their events.
     InvoicesRead,
-    /// Create and cancel invoices.
+    /// Create and cancel invoices, and keep notes and fulfilments with them.
     InvoicesWrite,
     /// Read wallets.
     WalletsRead,

@@ -189,6 +189,8 @@ pub enum OperatorFact {
     },
     /// A quarantine was lifted.
     Released(Release),
+    /// Something was put on record that changes nothing of what is said.
+    Recorded(Record),
 }
 
 impl OperatorFact {
@@ -199,6 +201,7 @@ impl OperatorFact {
             Self::Refunded(refund) => refund.at,
             Self::Settled(settlement) => settlement.at,
             Self::Released(release) => release.at,
+            Self::Recorded(record) => record.at,
         }
     }
 }
@@ -260,6 +263,48 @@ pub struct Release {
     pub reason: Box<str>,
     /// Anything else.
     pub note: Box<str>,
+}
+
+/// What a merchant keeps with an invoice, as evidence for later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When it was recorded.
+    pub at: UnixMillis,
+    /// Who recorded it, for example `key_..`.
+    pub actor: Box<str>,
+    /// What kind of thing it is.
+    pub kind: RecordKind,
+    /// What was written, or what was shipped.
+    pub text: Box<str>,
+    /// The number of a parcel, a licence or a ticket; `None` where there is none.
+    pub reference: Option<Box<str>>,
+}
+
+/// What kind of thing is on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordKind {
+    /// A note for people.
+    Note,
+    /// What was given for the money.
+    Fulfilment,
+}
+
+impl RecordKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Note, Self::Fulfilment];
+
+    /// The name in the database, in the API and in the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Fulfilment => "fulfilment",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
 }
 
 /// A time in which nobody could look at a chain: no poll that began in it found everything read.

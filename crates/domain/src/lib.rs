@@ -47,8 +47,8 @@ pub use exception::{
     Action, Exception, ExceptionKind, ExceptionNews, Finding, Quarantine, Subject,
 };
 pub use facts::{
-    ChainView, Gap, LeftReason, OperatorFact, Place, Placement, Refund, Release, Role, Settlement,
-    Transfer, Unseen, Vetting, Views,
+    ChainView, Gap, LeftReason, OperatorFact, Place, Placement, Record, RecordKind, Refund,
+    Release, Role, Settlement, Transfer, Unseen, Vetting, Views,
 };
 pub use finality::{Commitment, Finality, FinalityError, FinalityFault, Tag, Unconfirmed};
 pub use fold::{Await, Folded, OptionTally, Progress, Refusal, TransferView, fold, refunds};

@@ -16,6 +16,8 @@ pub const OPTIONS_MAX: usize = 16;
 pub const TEXT_CHARS_MAX: usize = 255;
 /// Characters of a note.
 pub const NOTE_CHARS_MAX: usize = 2000;
+/// Notes of one invoice, and fulfilments of one.
+pub const RECORDS_MAX: u32 = 100;
 /// Characters of a URL.
 pub const URL_CHARS_MAX: usize = 2048;
 /// Characters of an extended key or output descriptor; 20 keys with their origins fit.

@@ -3,13 +3,15 @@
 use paywatch_domain::OperatorFact;
 use paywatch_wire::stored::{operator_fact_kind, operator_fact_to_json};
 
+use crate::column::count;
 use crate::keys::InvoiceKey;
 use crate::sql::statements;
-use crate::{StoreError, Tx};
+use crate::{Conn, StoreError, Tx};
 
 statements! {
     INSERT = "INSERT INTO operator_facts (invoice, kind, body, actor, created_at)
         VALUES ($1, $2, $3, $4, $5)";
+    COUNT = "SELECT COUNT(*) FROM operator_facts WHERE invoice = $1 AND kind = $2";
 }
 
 /// Stores a decision. The invoice must be locked.
@@ -29,4 +31,15 @@ pub async fn insert(
     ];
     tx.execute(INSERT, &binds).await?;
     Ok(())
+}
+
+/// How many decisions of a kind there are about an invoice.
+pub async fn count_of(
+    conn: &mut Conn,
+    invoice: InvoiceKey,
+    kind: &'static str,
+) -> Result<u32, StoreError> {
+    let binds = [invoice.into(), kind.into()];
+    let (found,) = conn.fetch_one::<(i64,)>(COUNT, &binds).await?;
+    count("operator_facts", found)
 }

@@ -158,7 +158,8 @@ pub async fn list_of(
             OperatorFact::Canceled { .. }
             | OperatorFact::Accepted { .. }
             | OperatorFact::Refunded(_)
-            | OperatorFact::Settled(_) => false,
+            | OperatorFact::Settled(_)
+            | OperatorFact::Recorded(_) => false,
         };
         Ok(Noted {
             notes: notes.iter().filter(is_own).cloned().collect(),

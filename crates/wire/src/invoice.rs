@@ -1,8 +1,8 @@
 //! The invoice as merchants see it: the same object in answers, events and exports.
 
 use paywatch_domain::{
-    Dossier, Folded, Mode, OptionTally, OptionTerms, PaymentPlace, Place, Role, Transfer,
-    TransferView, Violation,
+    Dossier, Folded, Mode, OptionTally, OptionTerms, PaymentPlace, Place, RecordKind, Role,
+    Transfer, TransferView, Violation,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -11,6 +11,7 @@ use crate::exception::{ExceptionForm, RefundForm};
 use crate::forms::{FinalityForm, PolicyForm, PriceForm};
 use crate::progress::ProgressForm;
 use crate::rate::RateForm;
+use crate::record::{self, Fulfilment};
 use crate::time::rfc3339;
 
 /// An invoice.
@@ -50,6 +51,9 @@ pub struct Invoice {
     pub exceptions: Vec<ExceptionForm>,
     /// What the merchant sent back, in the order in which it was recorded.
     pub refunds: Vec<RefundForm>,
+    /// What was given for the money, in the order in which it was recorded.
+    #[serde(default)]
+    pub fulfilments: Vec<Fulfilment>,
     /// The policy as it was at creation.
     pub policy: PolicyForm,
     /// Where a payer goes after paying.
@@ -227,6 +231,7 @@ impl Invoice {
             transfers,
             exceptions: exceptions.collect::<Result<_, _>>()?,
             refunds: RefundForm::all(dossier),
+            fulfilments: record::all(dossier, RecordKind::Fulfilment),
             policy: (&terms.policy).into(),
             success_url: terms.success_url.as_deref().map(Into::into),
             cancel_url: terms.cancel_url.as_deref().map(Into::into),

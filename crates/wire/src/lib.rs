@@ -18,6 +18,7 @@ pub mod page;
 pub mod problem;
 pub mod progress;
 pub mod rate;
+pub mod record;
 pub mod request;
 pub mod stored;
 pub mod task;
@@ -42,6 +43,7 @@ pub use page::Page;
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use progress::{ProgressForm, RefusalForm};
 pub use rate::{QuoteForm, RateForm, RateState};
+pub use record::{Fulfilment, Note};
 pub use request::{
     CreateEndpoint, CreateInvoice, CreateWallet, DecodeError, Draft, DraftOption, ExtendPool,
     Material, NamedPolicies, NoFields, Rescan, ScanWallet, decode,

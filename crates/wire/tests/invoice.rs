@@ -177,7 +177,7 @@ fn expected_invoice() -> String {
         OPTION,
         r#"],"transfers":["#,
         TRANSFERS,
-        r#"],"exceptions":[],"refunds":[],"policy":{"name":"default","tiers":[{"finality":"#,
+        r#"],"exceptions":[],"refunds":[],"fulfilments":[],"policy":{"name":"default","tiers":[{"finality":"#,
         r#"{"base":{"depth":12},"btc@bitcoin-regtest":{"depth":3}}}]},"#,
         r#""success_url":"https://shop.example/ok","cancel_url":null,"#,
         r#""metadata":{"b": 1.10, "a": [18446744073709551616]},"version":3,"checkout_url":null}"#,

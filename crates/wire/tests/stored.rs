@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use paywatch_domain::{
     Action, Amount, AssetName, ChainName, Commitment, ExceptionId, ExceptionKind, Finality, Margin,
-    OperatorFact, OptionId, OptionTerms, Policy, PoolNews, Price, Quote, Rate, RateValue, Refund,
-    Release, Said, Settlement, Status, Subject, Sums, Tag, Terms, Tier, Tolerance, TxId,
-    Unconfirmed, UnixMillis,
+    OperatorFact, OptionId, OptionTerms, Policy, PoolNews, Price, Quote, Rate, RateValue, Record,
+    RecordKind, Refund, Release, Said, Settlement, Status, Subject, Sums, Tag, Terms, Tier,
+    Tolerance, TxId, Unconfirmed, UnixMillis,
 };
 use paywatch_wire::stored::{
     StoredError, finality_from_json, finality_to_json, operator_fact_from_json,
@@ -218,6 +218,8 @@ prop_compose! {
             }),
             OperatorFact::Assigned { at, exception, owner },
             OperatorFact::Released(Release { at, actor, exception, reason, note }),
+            OperatorFact::Recorded(Record { at, actor: "key_1".into(), kind: RecordKind::Note, text: "a note".into(), reference: None }),
+            OperatorFact::Recorded(Record { at, actor: "key_1".into(), kind: RecordKind::Fulfilment, text: "a parcel".into(), reference: Some("1Z".into()) }),
         ]
     }
 }

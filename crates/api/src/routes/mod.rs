@@ -9,6 +9,7 @@ mod exceptions;
 mod health;
 mod invoices;
 mod rates;
+mod records;
 mod requests;
 mod wallets;
 
@@ -59,6 +60,8 @@ pub fn router(state: ApiState) -> Router {
         )
         .route("/v1/invoices/{id}/check", post(requests::check))
         .route("/v1/invoices/{id}/refunds", post(exceptions::refund))
+        .route("/v1/invoices/{id}/notes", post(records::note))
+        .route("/v1/invoices/{id}/fulfilments", post(records::fulfilment))
         .route("/v1/exceptions", get(exceptions::list))
         .route("/v1/exceptions/{id}", get(exceptions::one))
         .route("/v1/exceptions/{id}/resolve", post(exceptions::resolve))

@@ -9,6 +9,7 @@ mod exceptions;
 mod explain;
 mod http;
 mod quarantine;
+mod records;
 mod requests;
 mod resources;
 mod world;

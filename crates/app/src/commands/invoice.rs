@@ -1,4 +1,4 @@
-//! `paywatch invoice`: made, shown, listed, watched and checked.
+//! `paywatch invoice`: made, shown, listed, watched, checked, and with notes kept.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -78,6 +78,23 @@ enum Action {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Keep a note with an invoice.
+    Note {
+        /// The invoice's id.
+        id: String,
+        /// What is written.
+        text: String,
+    },
+    /// Keep with an invoice what was given for its money.
+    Fulfil {
+        /// The invoice's id.
+        id: String,
+        /// What it was.
+        description: String,
+        /// The number of a parcel, a licence or a ticket.
+        #[arg(long)]
+        reference: Option<String>,
+    },
     /// Print an invoice each time it changes, until it is paid, expired or canceled.
     Watch {
         /// The invoice's id.
@@ -94,18 +111,7 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             expires_in,
             policy,
         } => {
-            let options: Vec<Value> = options.iter().map(|text| option(text)).collect();
-            let mut body = json!({ "options": options });
-            let fields = [
-                ("order_id", order_id.map(Value::from)),
-                ("expires_in_s", expires_in.map(Value::from)),
-                ("policy", policy.map(Value::from)),
-            ];
-            for (name, value) in fields {
-                if let Some(value) = value {
-                    body[name] = value;
-                }
-            }
+            let body = order(&options, order_id, expires_in, policy);
             let invoice = client.post("/v1/invoices", &body).await?;
             output.say(&invoice, || describe(&invoice));
         }
@@ -147,8 +153,56 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             tell(output, &client, &id, no_wait).await?;
         }
         Action::Check { id, no_wait } => check(output, &client, &id, no_wait).await?,
+        Action::Note { id, text } => {
+            keep(output, &client, &id, "notes", &json!({ "text": text })).await?;
+        }
+        Action::Fulfil {
+            id,
+            description,
+            reference,
+        } => {
+            let body = json!({ "description": description, "reference": reference });
+            keep(output, &client, &id, "fulfilments", &body).await?;
+        }
         Action::Watch { id } => watch(output, &client, &id).await?,
     }
+    Ok(())
+}
+
+/// The request that makes an invoice.
+fn order(
+    options: &[String],
+    order_id: Option<String>,
+    expires_in: Option<u64>,
+    policy: Option<String>,
+) -> Value {
+    let options: Vec<Value> = options.iter().map(|text| option(text)).collect();
+    let mut body = json!({ "options": options });
+    let fields = [
+        ("order_id", order_id.map(Value::from)),
+        ("expires_in_s", expires_in.map(Value::from)),
+        ("policy", policy.map(Value::from)),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            body[name] = value;
+        }
+    }
+    body
+}
+
+/// Puts something on an invoice's record.
+async fn keep(
+    output: Output,
+    client: &Client,
+    id: &str,
+    kind: &str,
+    body: &Value,
+) -> anyhow::Result<()> {
+    let kept = client
+        .post(&format!("/v1/invoices/{id}/{kind}"), body)
+        .await?;
+    output.say(&kept, || format!("kept with {id}"));
     Ok(())
 }
 

@@ -25,7 +25,8 @@ impl<'a> Decided<'a> {
                 OperatorFact::Refunded(refund) => refunded |= refund.is_everything,
                 OperatorFact::Settled(_)
                 | OperatorFact::Assigned { .. }
-                | OperatorFact::Released(_) => {}
+                | OperatorFact::Released(_)
+                | OperatorFact::Recorded(_) => {}
             }
         }
         Self {
@@ -48,7 +49,8 @@ impl<'a> Decided<'a> {
             | OperatorFact::Refunded(_)
             | OperatorFact::Settled(_)
             | OperatorFact::Assigned { .. }
-            | OperatorFact::Released(_) => None,
+            | OperatorFact::Released(_)
+            | OperatorFact::Recorded(_) => None,
         });
         floors.filter(|floor| !floor.is_zero()).min()
     }
@@ -71,7 +73,8 @@ impl<'a> Decided<'a> {
             | OperatorFact::Canceled { .. }
             | OperatorFact::Refunded(_)
             | OperatorFact::Assigned { .. }
-            | OperatorFact::Released(_) => None,
+            | OperatorFact::Released(_)
+            | OperatorFact::Recorded(_) => None,
         });
         Ok(finding.amount.saturating_sub(sum(settled)?))
     }
@@ -86,7 +89,8 @@ pub fn refunds(facts: &[OperatorFact], option: OptionId) -> Result<Amount, Viola
         | OperatorFact::Canceled { .. }
         | OperatorFact::Settled(_)
         | OperatorFact::Assigned { .. }
-        | OperatorFact::Released(_) => None,
+        | OperatorFact::Released(_)
+        | OperatorFact::Recorded(_) => None,
     }))
 }
 

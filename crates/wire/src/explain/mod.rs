@@ -1,16 +1,19 @@
 //! Why an invoice says what it says: in words, and as data.
 
+mod awaited;
 mod words;
 
 use paywatch_domain::{
-    Await, Basis, Certainty, Dossier, Folded, LeftReason, OptionTerms, Place, Placement, Status,
-    Transfer, TransferView, UnixMillis, Violation,
+    Basis, Certainty, Dossier, Folded, LeftReason, OptionTerms, Place, Placement, RecordKind,
+    Status, Transfer, TransferView, UnixMillis, Violation,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::forms::{FinalityForm, PriceForm};
 use crate::invoice::InvoiceTransfer;
+use crate::record::{self, Fulfilment, Note};
 use crate::time::rfc3339;
+pub use awaited::Awaited;
 use words::{astray, so_far, when};
 
 /// Why an invoice says what it says.
@@ -30,6 +33,12 @@ pub struct Explanation {
     pub transfers: Vec<ExplainedTransfer>,
     /// What may change something.
     pub awaited: Vec<Awaited>,
+    /// What was written to it, in the order in which it was written.
+    #[serde(default)]
+    pub notes: Vec<Note>,
+    /// What was given for the money, in the order in which it was recorded.
+    #[serde(default)]
+    pub fulfilments: Vec<Fulfilment>,
 }
 
 /// A stable word and a sentence that says the same.
@@ -91,21 +100,6 @@ pub struct PlacementForm {
     pub left_reason: Option<String>,
 }
 
-/// What may change something about an invoice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Awaited {
-    /// Which chain.
-    pub chain: String,
-    /// `height`, `covered`, `looked`, `safe`, `confirmed` or `finalized`.
-    pub kind: String,
-    /// The height of the tip or of the mark.
-    pub height: Option<u64>,
-    /// The time up to which the chain must have been read, or balances looked at.
-    pub until: Option<String>,
-    /// The same in words.
-    pub text: String,
-}
-
 fn reason(code: &str, text: impl Into<String>) -> Reason {
     Reason {
         code: code.into(),
@@ -131,7 +125,9 @@ impl Explanation {
             next_action: next_action(folded),
             rules: options.map(|option| rule(dossier, option)).collect(),
             transfers: transfers(dossier, folded, history)?,
-            awaited: folded.awaits.iter().map(awaited).collect(),
+            awaited: folded.awaits.iter().map(Into::into).collect(),
+            notes: record::all(dossier, RecordKind::Note),
+            fulfilments: record::all(dossier, RecordKind::Fulfilment),
         })
     }
 }
@@ -344,38 +340,6 @@ fn gone(last: Option<&Placement>) -> Reason {
             "Not counted: its block left the chain, and it stands in no other.",
         ),
         Some((_, LeftReason::Mined)) | None => reason("gone", "Not counted: it stands nowhere."),
-    }
-}
-
-fn awaited(one: &Await) -> Awaited {
-    let (chain, kind, height, until) = match one {
-        Await::Height { chain, height } => (chain, "height", Some(*height), None),
-        Await::Mark {
-            chain,
-            mark,
-            height,
-        } => (chain, mark.as_str(), Some(*height), None),
-        Await::Covered { chain, until } => (chain, "covered", None, Some(rfc3339(*until))),
-        Await::Looked { chain, until } => (chain, "looked", None, Some(rfc3339(*until))),
-    };
-    let text = match (kind, height, &until) {
-        ("height", Some(height), _) => format!("Block {height} of {chain}."),
-        (mark, Some(height), _) => format!("The mark {mark} of {chain} at height {height}."),
-        ("looked", None, until) => format!(
-            "A look at the balances on {chain} after a final block later than {}.",
-            until.as_deref().unwrap_or_default()
-        ),
-        (_, None, until) => format!(
-            "A complete reading of {chain} after {}.",
-            until.as_deref().unwrap_or_default()
-        ),
-    };
-    Awaited {
-        chain: chain.to_string(),
-        kind: kind.into(),
-        height,
-        until,
-        text,
     }
 }
 

@@ -8,6 +8,7 @@ mod fields;
 mod options;
 mod policy;
 mod price;
+mod record;
 mod task;
 mod tolerance;
 mod wallet;
@@ -21,6 +22,7 @@ pub use draft::{
 pub use endpoint::{CreateEndpoint, ReplayEvents, RotateSecret, UpdateEndpoint};
 pub use exception::{RecordRefund, ResolveException};
 pub use policy::{PolicyRequest, TierRequest};
+pub use record::{AddFulfilment, AddNote};
 pub use task::{AttachTransaction, CheckInvoice, Rescan, ScanWallet};
 pub use tolerance::ToleranceRequest;
 pub use wallet::{CreateWallet, ExtendPool, Material};

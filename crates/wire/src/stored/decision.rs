@@ -1,8 +1,8 @@
 //! The stored form of a decision.
 
 use paywatch_domain::{
-    Action, Amount, ExceptionKind, OperatorFact, Refund, Release, Settlement, Subject, TxId,
-    UnixMillis,
+    Action, Amount, ExceptionKind, OperatorFact, Record, RecordKind, Refund, Release, Settlement,
+    Subject, TxId, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,19 @@ enum DecisionForm {
         owner: String,
     },
     Released(ReleaseForm),
+    Note(RecordForm),
+    Fulfilment(RecordForm),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordForm {
+    v: u32,
+    at: i64,
+    actor: String,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,6 +106,7 @@ pub fn operator_fact_kind(fact: &OperatorFact) -> &'static str {
         OperatorFact::Settled(_) => "settled",
         OperatorFact::Assigned { .. } => "assigned",
         OperatorFact::Released(_) => "released",
+        OperatorFact::Recorded(record) => record.kind.as_str(),
     }
 }
 
@@ -139,6 +153,10 @@ pub fn operator_fact_to_json(fact: &OperatorFact) -> String {
             owner: owner.to_string(),
         },
         OperatorFact::Released(release) => DecisionForm::Released(release.into()),
+        OperatorFact::Recorded(record) => match record.kind {
+            RecordKind::Note => DecisionForm::Note(record.into()),
+            RecordKind::Fulfilment => DecisionForm::Fulfilment(record.into()),
+        },
     })
 }
 
@@ -209,6 +227,10 @@ pub fn operator_fact_from_json(text: &str) -> Result<OperatorFact, StoredError> 
             owner: owner.into(),
         },
         DecisionForm::Released(form) => OperatorFact::Released(form.into_domain()?),
+        DecisionForm::Note(form) => OperatorFact::Recorded(form.into_domain(RecordKind::Note)),
+        DecisionForm::Fulfilment(form) => {
+            OperatorFact::Recorded(form.into_domain(RecordKind::Fulfilment))
+        }
     })
 }
 
@@ -234,6 +256,30 @@ impl ReleaseForm {
             reason: self.reason.into(),
             note: self.note.into(),
         })
+    }
+}
+
+impl From<&Record> for RecordForm {
+    fn from(record: &Record) -> Self {
+        Self {
+            v: VERSION,
+            at: record.at.0,
+            actor: record.actor.to_string(),
+            text: record.text.to_string(),
+            reference: record.reference.as_deref().map(Into::into),
+        }
+    }
+}
+
+impl RecordForm {
+    fn into_domain(self, kind: RecordKind) -> Record {
+        Record {
+            at: UnixMillis(self.at),
+            actor: self.actor.into(),
+            kind,
+            text: self.text.into(),
+            reference: self.reference.map(Into::into),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Invoices: made, shown, canceled and refunded.
+//! Invoices: made, shown, canceled, refunded, and with what merchants keep beside them.
 
 mod cancel;
 mod create;
 mod explain;
 mod payee;
 mod read;
+mod record;
 mod refund;
 
 pub(super) use refund::{Standing, record_refund, refund_amount};
