@@ -190,7 +190,7 @@ prop_compose! {
         action in proptest::sample::select(Action::ALL.to_vec()),
         (actor, note, reason, owner) in (text(), text(), text(), text()),
         tx_id in proptest::option::of("[0-9a-f]{1,64}"), is_everything in any::<bool>(),
-    ) -> [OperatorFact; 6] {
+    ) -> [OperatorFact; 8] {
         let tx_id = tx_id.map(|id| TxId::new(&id));
         [
             OperatorFact::Canceled { at },

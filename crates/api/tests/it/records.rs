@@ -53,8 +53,9 @@ async fn notes_and_fulfilments_are_kept_once_and_change_nothing() {
                 .as_str()
                 .is_some_and(|actor| actor.starts_with("key_"))
         );
-        let same = |name: &str| assert_eq!(after[name], before[name], "{name}");
-        ["status", "version", "options", "exceptions"].map(same);
+        for same in ["status", "version", "options", "exceptions"] {
+            assert_eq!(after[same], before[same], "{same}");
+        }
         let events = world.get(&format!("{path}/events")).await.is(200);
         assert_eq!(
             events["data"].as_array().map(Vec::len),
