@@ -102,6 +102,7 @@ async fn an_invoice_is_explained_from_its_facts() {
             "invoice_id": invoice["id"], "object": "explanation", "status": "created",
             "next_action": { "code": "show", "text": "Show the payer how to pay." },
             "rules": [rule], "transfers": [], "awaited": explained["awaited"],
+            "notes": [], "fulfilments": [],
         });
         assert_eq!(explained, expected);
         assert_eq!(explained["awaited"][0]["kind"], "covered");
