@@ -33,6 +33,8 @@ pub struct Follower {
     /// Whether the next event may undo more than that, because an operator has looked.
     is_resumed: bool,
     tip: Option<BlockRef>,
+    /// The lowest block that the node can give, as far as it was told.
+    lowest: u64,
     state: State,
 }
 
@@ -58,8 +60,15 @@ impl Follower {
             depth_max,
             is_resumed: false,
             tip: None,
+            lowest: 0,
             state,
         })
+    }
+
+    /// Takes the lowest block that the node can give: a chain that was never read begins no lower. Young chains, and
+    /// nodes that began with a snapshot, have fewer blocks than may be undone.
+    pub fn begin_from(&mut self, lowest: u64) {
+        self.lowest = lowest;
     }
 
     /// The same after an operator has looked at a halt: the next event may undo any number of blocks. When
@@ -155,7 +164,7 @@ impl Follower {
             State::Reading { .. } => {
                 let from = match self.top() {
                     Some(top) => top.height.saturating_add(1),
-                    None => tip.height.saturating_sub(self.depth_max),
+                    None => self.first(tip.height),
                 };
                 if tip.height < from {
                     Want::Nothing
@@ -167,6 +176,12 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// Where a chain begins that was never read.
+    fn first(&self, tip: u64) -> u64 {
+        let deepest = tip.saturating_sub(self.depth_max);
+        deepest.max(self.lowest).min(tip)
     }
 
     /// Takes the node's hash at a height that was wanted; `None` above the node's tip, which is not known

@@ -147,6 +147,7 @@ impl<S: Source> Following<S> {
                 self.polled_at = Some(begun_at);
                 self.looks = true;
                 let behind = self.follower.cursor() != Some(&health.tip);
+                self.follower.begin_from(health.lowest);
                 self.follower.observe(&health.tip)?;
                 let problem = self.problem(parts, &health.tip, now);
                 let is_new = behind && self.reported_tip != health.tip.height;

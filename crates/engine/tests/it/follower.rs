@@ -419,6 +419,22 @@ fn a_chain_that_was_never_read_starts_within_reach_of_the_limit() {
 }
 
 #[test]
+fn a_chain_that_was_never_read_starts_with_what_its_node_has() {
+    let node = Node::new(50);
+    for (lowest, from) in [(0, 39), (39, 39), (45, 45), (49, 49), (200, 49)] {
+        let mut follower = Follower::new(Vec::new(), 10).unwrap();
+        follower.begin_from(lowest);
+        follower.observe(&node.tip()).unwrap();
+        assert_eq!(follower.want(), Want::Blocks { from, to: 49 }, "{lowest}");
+    }
+    // Where it was read before, everything is wanted that follows.
+    let mut follower = Follower::new(window(&node.chain[..20]), 10).unwrap();
+    follower.begin_from(45);
+    follower.observe(&node.tip()).unwrap();
+    assert_eq!(follower.want(), Want::Blocks { from: 20, to: 49 });
+}
+
+#[test]
 fn a_window_that_is_not_linked_is_refused() {
     let header = |height, branch, parent: &str| Header {
         at: block_ref(height, branch),
