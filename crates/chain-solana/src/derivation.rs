@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use paywatch_chain::{
     AddressPool, Derivation, DerivedAddress, KeyError, Sibling, WalletKey, private_material,
 };
-use paywatch_domain::{Amount, Asset, ChainName, Entropy, Family, TxId, limits};
+use paywatch_domain::{Amount, Asset, AssetKind, ChainName, Entropy, Family, TxId, limits};
 
 use crate::key::AccountKey;
 use crate::pay::{self, PayWallet};
 use crate::{pool, uri};
 
+/// What an account without data has to hold (<https://solana.com/docs/core/accounts#rent>): 128 bytes that
+/// every account has, two years, 3,480 lamports a byte and year.
+const RENT_MIN_LAMPORTS: u64 = 128 * 2 * 3_480;
 /// Bytes of a transaction's first signature, which is its id.
 const SIGNATURE_BYTES: usize = 64;
 
@@ -171,6 +174,21 @@ impl Derivation for SolanaDerivation {
                 false
             }
         })
+    }
+
+    /// A new account has to hold the rent of two years. The wallet of Solana Pay is there already, and an account
+    /// for tokens is made and paid for by the payer.
+    fn least_payment(&self, canonical: &str, asset: &Asset) -> Option<Amount> {
+        let is_new = !pay::is_meant(canonical);
+        (is_new && asset.kind == AssetKind::Native)
+            .then_some(Amount::from_atomic(RENT_MIN_LAMPORTS))
+    }
+
+    fn recipient(&self, canonical: &str) -> Option<String> {
+        match Material::parse(canonical) {
+            Ok(Material::Pay(wallet)) => Some(wallet.recipient_text()),
+            Ok(Material::Account(_)) | Err(_) => None,
+        }
     }
 
     fn pool(&self, text: &str) -> Result<AddressPool, KeyError> {

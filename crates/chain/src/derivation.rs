@@ -196,6 +196,17 @@ pub trait Derivation: Send + Sync + 'static {
         Ok(first(one)? == first(other)?)
     }
 
+    /// The least that one payment can bring to a new address of a stored key: the chain refuses less. `None`
+    /// where there is no such least.
+    fn least_payment(&self, _canonical: &str, _asset: &Asset) -> Option<Amount> {
+        None
+    }
+
+    /// The address to which all money of a stored key comes; `None` for a key with an address for each index.
+    fn recipient(&self, _canonical: &str) -> Option<String> {
+        None
+    }
+
     /// Reads a file of addresses that a wallet of the merchant made, and finds all of it good.
     fn pool(&self, _text: &str) -> Result<AddressPool, KeyError> {
         let detail = format!(

@@ -15,6 +15,10 @@ statements! {
         FROM json_each($3) WHERE true";
     GET = "SELECT address, seal FROM pool_addresses WHERE wallet = $1 AND position = $2";
     SIZE = "SELECT COALESCE(MAX(position) + 1, 0) FROM pool_addresses WHERE wallet = $1";
+    /// Each pool and each invoice.
+    GIVEN = "SELECT address FROM pool_addresses WHERE family = $1 AND address = $2
+        UNION SELECT address FROM options WHERE family = $1 AND address = $2
+        ORDER BY address LIMIT 1";
     /// Each pool, each invoice, and each wallet that is paid with references.
     KNOWN = "SELECT p.address FROM json_each($2) AS j CROSS JOIN pool_addresses AS p
             WHERE p.family = $1 AND p.address = j.value->>'address'
@@ -104,4 +108,11 @@ pub async fn known(
     let binds = [family.as_str().into(), (&rows).into()];
     let found = conn.fetch_optional::<(String,)>(KNOWN, &binds).await?;
     Ok(found.map(|(address,)| address))
+}
+
+/// Whether an address stands in a pool or belongs to an invoice, of whomever.
+pub async fn is_given(conn: &mut Conn, family: Family, address: &str) -> Result<bool, StoreError> {
+    let binds = [family.as_str().into(), address.into()];
+    let found = conn.fetch_optional::<(String,)>(GIVEN, &binds).await?;
+    Ok(found.is_some())
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct FieldError {
     /// Where, as a JSON pointer (RFC 6901); empty for the whole body.
     pub pointer: String,
-    /// Stable, for programs: one of [`Code`], or what a command says of key material or wallets.
+    /// Stable, for programs: one of [`Code`], or what a command says of key material, wallets or their addresses.
     pub code: String,
     /// For people. Never repeats the value, which may be a secret.
     pub detail: String,

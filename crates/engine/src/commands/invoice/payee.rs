@@ -9,9 +9,9 @@ use paywatch_store::counters::{INDEX_END, TakeIndexes};
 use paywatch_store::wallets::Wallet;
 use paywatch_store::{Conn, StoreError};
 use paywatch_wire::field::FieldError;
-use paywatch_wire::request::Draft;
+use paywatch_wire::request::{Draft, DraftOption};
 
-use super::super::wallet::{POOL_EMPTY, payee, pool_empty, pool_level};
+use super::super::wallet::{POOL_EMPTY, derivation, payee, pool_empty, pool_level};
 use super::super::{Caller, CommandError, Commands};
 
 /// Who is paid by one option, and from which block on.
@@ -69,6 +69,12 @@ impl Commands {
             if height.is_none() {
                 faults.unavailable.push(unavailable(place, chain));
             }
+            if let Some(wallet) = &wallet
+                && let Some(error) = self.below_least(wallet, place, option)?
+            {
+                faults.fields.push(error);
+                continue;
+            }
             if let (Some(wallet), Some(created_height)) = (wallet, height) {
                 let before = payees
                     .iter()
@@ -94,6 +100,30 @@ impl Commands {
             }
             Faults { .. } => Ok(payees),
         }
+    }
+
+    /// An amount that the chain would not take as the payment to a new address.
+    fn below_least(
+        &self,
+        wallet: &Wallet,
+        place: usize,
+        option: &DraftOption,
+    ) -> Result<Option<FieldError>, CommandError> {
+        let derivation = derivation(&self.parts, wallet.family)?;
+        let least = derivation.least_payment(&wallet.canonical, &option.asset);
+        let least = least.filter(|least| option.due < *least);
+        Ok(least.map(|least| {
+            let (asset, least) = (&option.asset, least.decimal(option.asset.decimals));
+            let detail = format!(
+                "must be at least {least}: the chain refuses a payment of less {} to a new address",
+                asset.name.symbol()
+            );
+            FieldError::new(
+                format!("/options/{place}/amount"),
+                "amount_below_minimum",
+                detail,
+            )
+        }))
     }
 
     /// Takes an index for each payee, durably, in their order.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use paywatch_chain::{ADDRESS_POOL, AddressPool, Derivation};
 use paywatch_domain::{Entropy, Mode, UnixMillis, WalletId};
 use paywatch_store::wallets::{self, NewWallet, Wallet as Row, WalletState};
-use paywatch_store::{StoreError, Tx, audit};
+use paywatch_store::{StoreError, Tx, audit, pool_addresses};
 use paywatch_wire::audit::state_text;
 use paywatch_wire::json_text;
 use paywatch_wire::request::{CreateWallet, Material};
@@ -43,6 +43,7 @@ impl Effect for InsertWallet {
         if self.has_twin(tx).await? {
             return Err(exists());
         }
+        self.check_recipient(tx).await?;
         let key = match wallets::insert(tx, &self.wallet).await {
             Err(StoreError::Conflict("wallet_exists")) => return Err(exists()),
             inserted => inserted?,
@@ -63,6 +64,24 @@ impl Effect for InsertWallet {
 }
 
 impl InsertWallet {
+    /// Where all money of a wallet comes to one address, that must not be somebody's already: each payment would
+    /// count twice.
+    async fn check_recipient(&self, tx: &mut Tx) -> Result<(), CommandError> {
+        let (parts, wallet) = (&self.shared.parts, &self.wallet);
+        let recipient = derivation(parts, wallet.family)?.recipient(&wallet.canonical);
+        let Some(recipient) = recipient else {
+            return Ok(());
+        };
+        if pool_addresses::is_given(tx, wallet.family, &recipient).await? {
+            let detail = format!(
+                "{recipient} stands in a pool or belongs to an invoice; a wallet that is paid with references \
+                 needs an address of its own"
+            );
+            return Err(CommandError::field("/key", "address_known", detail));
+        }
+        Ok(())
+    }
+
     /// Whether a wallet of this merchant has the same addresses, whatever text it was made from.
     /// Another script of the same key is a wallet of its own, which shares the counter. The addresses of
     /// a pool are compared one by one when they are stored.
