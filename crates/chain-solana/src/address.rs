@@ -3,7 +3,10 @@
 
 use base58ck as base58;
 use curve25519_dalek::edwards::CompressedEdwardsY;
+use sha2::{Digest, Sha256};
 
+/// The program that makes the accounts in which wallets keep tokens.
+const ASSOCIATED_TOKEN_PROGRAM: &str = "ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL";
 /// Letters of the shortest address and of the longest.
 const CHARS: std::ops::RangeInclusive<usize> = 32..=44;
 
@@ -44,6 +47,25 @@ pub fn parse_address(text: &str) -> Result<[u8; 32], AddressError> {
 /// The text of an address.
 pub fn address_text(bytes: &[u8; 32]) -> String {
     base58::encode(bytes)
+}
+
+/// The account in which wallets keep an owner's tokens of a mint, as text: a program derives it, so that it is on no
+/// curve (<https://spl.solana.com/associated-token-account>). `None` when program or mint is none.
+pub fn associated_account(owner: &[u8; 32], program: &str, mint: &str) -> Option<String> {
+    let seeds = [*owner, parse_bytes(program).ok()?, parse_bytes(mint).ok()?];
+    let maker = parse_bytes(ASSOCIATED_TOKEN_PROGRAM).ok()?;
+    (0..=u8::MAX).rev().find_map(|bump| {
+        let mut hash = Sha256::new();
+        for seed in &seeds {
+            hash.update(seed);
+        }
+        hash.update([bump]);
+        hash.update(maker);
+        hash.update(b"ProgramDerivedAddress");
+        let derived: [u8; 32] = hash.finalize().into();
+        let is_on_curve = CompressedEdwardsY(derived).decompress().is_some();
+        (!is_on_curve).then(|| address_text(&derived))
+    })
 }
 
 /// Whether a private key can have this public one: a point of the curve that is not one of the eight for

@@ -13,7 +13,7 @@ use crate::assets::Assets;
 use crate::reader::{Gain, Payment, ReadBlock};
 
 /// What stands between an address and a reference.
-const WITH: char = '/';
+pub(crate) const WITH: char = '/';
 
 /// The credits of a block.
 pub fn scan(at: &BlockRef, block: &ReadBlock, assets: &Assets, watched: &WatchTable) -> Block {

@@ -1,6 +1,6 @@
 //! The port itself: what the engine asks of a chain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -104,6 +104,18 @@ pub trait Source: Send + Sync + 'static {
                 Located::Block(BlockRef { height, hash })
             }))
         })
+    }
+
+    /// At which heights, of those from one up to another, transactions stand that name these keys, by an index
+    /// of the node; `None` where there is none, or it says too much, so that every block has to be read. Keys of
+    /// other families are passed over. A hint: blocks are read and proven before anything is believed.
+    /// Asked by people only.
+    fn mentions(
+        &self,
+        _keys: Vec<Box<[u8]>>,
+        _heights: (u64, u64),
+    ) -> BoxFuture<'_, Result<Option<BTreeSet<u64>>, SourceError>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Reads a block and what its proof needs.

@@ -26,7 +26,7 @@ pub struct ChainRequest {
     pub from_height: Option<u64>,
     /// The highest block to be read.
     pub to_height: Option<u64>,
-    /// Blocks that were read.
+    /// Blocks that were read, or need not be: the node's index finds nothing in them.
     pub blocks_done: u64,
     /// Blocks to be read; `null` before that is known.
     pub blocks_total: Option<u64>,

@@ -4,11 +4,12 @@ mod answers;
 mod fetch;
 mod identity;
 mod locate;
+mod mentions;
 mod mints;
 mod slots;
 mod wait;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::atomic::AtomicU8;
@@ -175,6 +176,14 @@ impl Source for SolanaSource {
         hint: Option<BlockHint>,
     ) -> BoxFuture<'_, Result<Located, SourceError>> {
         Box::pin(async move { self.locate_transaction(&transaction, hint).await })
+    }
+
+    fn mentions(
+        &self,
+        keys: Vec<Box<[u8]>>,
+        heights: (u64, u64),
+    ) -> BoxFuture<'_, Result<Option<BTreeSet<u64>>, SourceError>> {
+        Box::pin(self.slots_that_name(keys, heights))
     }
 
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<RawBlock, SourceError>> {

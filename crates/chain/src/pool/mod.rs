@@ -15,7 +15,7 @@ mod reading;
 mod report;
 mod vote;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -155,6 +155,14 @@ impl<S: Source> Source for EndpointPool<S> {
         hint: Option<BlockHint>,
     ) -> BoxFuture<'_, Result<Located, SourceError>> {
         Box::pin(self.locate_anywhere(transaction, hint))
+    }
+
+    fn mentions(
+        &self,
+        keys: Vec<Box<[u8]>>,
+        heights: (u64, u64),
+    ) -> BoxFuture<'_, Result<Option<BTreeSet<u64>>, SourceError>> {
+        Box::pin(self.mentioned_anywhere(keys, heights))
     }
 
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Self::Raw, SourceError>> {

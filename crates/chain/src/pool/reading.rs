@@ -1,5 +1,6 @@
 //! Which endpoint is asked, and which next when it fails.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::select_all;
@@ -124,6 +125,32 @@ impl<S: Source> EndpointPool<S> {
             }
         }
         said
+    }
+
+    /// What the indexes of all endpoints say together: one that leaves something out is no harm then.
+    pub(super) async fn mentioned_anywhere(
+        &self,
+        keys: Vec<Box<[u8]>>,
+        heights: (u64, u64),
+    ) -> Result<Option<BTreeSet<u64>>, SourceError> {
+        let mut mentioned: Option<BTreeSet<u64>> = None;
+        let mut has_answered = false;
+        let mut failed = Vec::new();
+        for number in self.order_of_voters(heights.1) {
+            let member = self.member(number)?;
+            match member.source.mentions(keys.clone(), heights).await {
+                Ok(Some(found)) => mentioned.get_or_insert_default().extend(found),
+                Ok(None) => has_answered = true,
+                Err(error) => {
+                    self.note_error(member, &error);
+                    failed.push(error);
+                }
+            }
+        }
+        if mentioned.is_none() && !has_answered {
+            return Err(most_telling(failed).unwrap_or_else(|| self.too_few(0)));
+        }
+        Ok(mentioned)
     }
 
     /// Waits until the tip of any endpoint is not what it was at the last poll.

@@ -3,7 +3,7 @@
 //! Its chain is a text: the block at a height is the text up to there, so that every block names its
 //! parent, and two chains are the same as far as their texts are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub(crate) struct Mood {
     pub(crate) marks: BTreeMap<Mark, u64>,
     /// What everybody holds; `None` when it sees every payment.
     pub(crate) held: Option<u64>,
+    /// Where its index finds everybody; `None` when it has none.
+    pub(crate) indexed: Option<BTreeSet<u64>>,
     /// What it was asked.
     pub(crate) asked: Vec<String>,
 }
@@ -55,7 +57,7 @@ pub(crate) struct Raw {
 struct Nobody;
 
 impl Spenders for Nobody {
-    fn spenders(&self, _: &std::collections::BTreeSet<&str>) -> BTreeMap<String, TxId> {
+    fn spenders(&self, _: &BTreeSet<&str>) -> BTreeMap<String, TxId> {
         BTreeMap::new()
     }
 }
@@ -178,6 +180,15 @@ impl Source for Endpoint {
             let hashes = (from..=to).map_while(|height| block_at(blocks, height));
             Ok(hashes.map(|block| block.hash).collect())
         })
+    }
+
+    fn mentions(
+        &self,
+        keys: Vec<Box<[u8]>>,
+        (from, to): (u64, u64),
+    ) -> BoxFuture<'_, Result<Option<BTreeSet<u64>>, SourceError>> {
+        let asked = format!("mentions of {} from {from} to {to}", keys.len());
+        self.answer(asked, |mood| Ok(mood.checked()?.indexed.clone()))
     }
 
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Raw, SourceError>> {

@@ -570,3 +570,43 @@ async fn what_keys_hold_is_what_enough_endpoints_say() {
     let said = pool.holdings(&tip("aaa"), &holders).await;
     assert_eq!(said, Err(unreachable()), "one is not enough");
 }
+
+/// What an index of one endpoint leaves out that of another may have; none of them has to agree.
+#[tokio::test]
+async fn what_indexes_say_is_joined() {
+    type Said<'a> = (Option<&'a [u64]>, bool);
+    let cases: [([Said<'_>; 3], Result<Option<&[u64]>, ()>); 6] = [
+        (
+            [
+                (Some(&[1, 2]), false),
+                (Some(&[2, 5]), false),
+                (None, false),
+            ],
+            Ok(Some(&[1, 2, 5])),
+        ),
+        ([(None, false), (None, false), (None, false)], Ok(None)),
+        (
+            [(None, true), (Some(&[]), false), (None, false)],
+            Ok(Some(&[])),
+        ),
+        ([(None, true), (None, false), (None, true)], Ok(None)),
+        (
+            [(None, true), (None, true), (Some(&[7]), false)],
+            Ok(Some(&[7])),
+        ),
+        ([(None, true), (None, true), (None, true)], Err(())),
+    ];
+    for (said, expected) in cases {
+        let (pool, endpoints) = pool(&["aaa", "aaa", "aaa"], 1);
+        pool.health().await.unwrap();
+        for (endpoint, (indexed, fails)) in endpoints.iter().zip(said) {
+            let mut mood = endpoint.mood();
+            mood.indexed = indexed.map(|heights| heights.iter().copied().collect());
+            mood.error = fails.then(unreachable);
+        }
+        let joined = pool.mentions(vec![[1].into()], (0, 9)).await;
+        let joined = joined.map(|joined| joined.map(|all| all.into_iter().collect::<Vec<_>>()));
+        let expected = expected.map(|expected| expected.map(<[u64]>::to_vec));
+        assert_eq!(joined.map_err(drop), expected, "{said:?}");
+    }
+}

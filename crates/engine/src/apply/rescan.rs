@@ -39,6 +39,8 @@ pub struct ApplyRescan {
     pub request: RequestKey,
     /// How far the request was before.
     pub progress: Progress,
+    /// How many of the blocks that were asked for are dealt with after these.
+    pub blocks_done: u64,
     /// Whether nothing is left of it after these blocks.
     pub is_last: bool,
     /// The time.
@@ -209,14 +211,13 @@ impl ApplyRescan {
 
     fn progress(&self, found: Findings) -> Progress {
         let before = self.progress.findings.unwrap_or_default();
-        let read = u64::try_from(self.blocks.len()).unwrap_or(u64::MAX);
         Progress {
             state: match (self.is_last, found.rejection) {
                 (true, Some(_)) => RequestState::Failed,
                 (true, None) => RequestState::Done,
                 (false, _) => RequestState::Running,
             },
-            blocks_done: self.progress.blocks_done.saturating_add(read),
+            blocks_done: self.blocks_done,
             blocks_total: self.progress.blocks_total,
             findings: Some(Findings {
                 placed: before.placed.saturating_add(found.placed),

@@ -1,6 +1,6 @@
 //! Requests to a node, and their answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ pub(super) enum What<S: Source> {
     Reread(u64, Result<Option<(BlockRef, S::Raw)>, SourceError>),
     /// Where the transaction of a request is.
     Located(RequestKey, Result<Located, SourceError>),
+    /// Where the addresses of a request's invoice are named; `None` when every block has to be read.
+    Mentioned(RequestKey, Result<Option<BTreeSet<u64>>, SourceError>),
     /// What stands at addresses after a block; `None` when nobody has to look.
     Holdings(BlockRef, Result<Option<Vec<Looked>>, SourceError>),
     /// The mempool and the marks, for the poll begun at this time.
@@ -141,6 +143,21 @@ pub(super) fn locate<S: Source>(
         Answer {
             round: 0,
             what: What::Located(asked, source.locate(transaction, hint).await),
+        }
+    })
+}
+
+pub(super) fn mentions<S: Source>(
+    source: &Arc<S>,
+    asked: RequestKey,
+    keys: Vec<Box<[u8]>>,
+    heights: (u64, u64),
+) -> Request<S> {
+    let source = Arc::clone(source);
+    Box::pin(async move {
+        Answer {
+            round: 0,
+            what: What::Mentioned(asked, source.mentions(keys, heights).await),
         }
     })
 }

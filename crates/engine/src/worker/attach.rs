@@ -1,5 +1,5 @@
-//! A transaction that people want on an invoice's record: first its block is found, then that is read again
-//! like any other.
+//! What a node is asked before blocks are read for a request: where a transaction is that people want on an
+//! invoice's record, or where an invoice's addresses are named. The blocks are then read again like any others.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use paywatch_store::requests::{Request as Asked, RequestState};
 use paywatch_store::{Conn, RequestKey, StoreError, placements};
 
 use super::ask::{self, Request};
+use super::check::Addresses;
 use super::following::Following;
 use super::piece::Obstacle;
 use super::reading::Reading;
@@ -19,18 +20,25 @@ use crate::apply::Aim;
 /// How long to wait before the node is asked again, in milliseconds.
 const REST_MS: i64 = 1_000;
 
-/// A transaction whose block is looked for.
+/// A request whose blocks are looked for.
 pub(super) struct Locating {
     /// What was asked.
     pub(super) asked: Asked,
-    transaction: TxId,
-    hint: Option<BlockHint>,
-    /// What is done with its block.
-    aim: Aim,
+    pub(super) sought: Sought,
+    /// What is done with the blocks.
+    pub(super) aim: Aim,
     is_asked: bool,
     /// How often it was not found where it could be read.
-    attempts: u32,
+    pub(super) attempts: u32,
     rest_until: UnixMillis,
+}
+
+/// What blocks are looked for by.
+pub(super) enum Sought {
+    /// A transaction, in the block of the hint where there is one.
+    Transaction(TxId, Option<BlockHint>),
+    /// The addresses of an invoice.
+    Addresses(Addresses),
 }
 
 impl Locating {
@@ -39,15 +47,24 @@ impl Locating {
         let Task::Attach { tx_id, block, .. } = &asked.task else {
             return None;
         };
-        Some(Self {
-            transaction: tx_id.clone(),
-            hint: block.clone(),
+        let sought = Sought::Transaction(tx_id.clone(), block.clone());
+        Some(Self::by(sought, asked, aim))
+    }
+
+    /// Looks for where an invoice's addresses are named.
+    pub(super) fn addresses(addresses: Addresses, asked: &Asked, aim: Aim) -> Self {
+        Self::by(Sought::Addresses(addresses), asked, aim)
+    }
+
+    fn by(sought: Sought, asked: &Asked, aim: Aim) -> Self {
+        Self {
+            sought,
             asked: asked.clone(),
             aim,
             is_asked: false,
             attempts: 0,
             rest_until: UnixMillis(0),
-        })
+        }
     }
 
     /// Looks again for what could not be read where it was found.
@@ -69,8 +86,15 @@ impl Locating {
             return None;
         }
         self.is_asked = true;
-        let (transaction, hint) = (self.transaction.clone(), self.hint.clone());
-        Some(ask::locate(source, self.asked.key, transaction, hint))
+        let key = self.asked.key;
+        Some(match &self.sought {
+            Sought::Transaction(transaction, hint) => {
+                ask::locate(source, key, transaction.clone(), hint.clone())
+            }
+            Sought::Addresses(Addresses { keys, heights, .. }) => {
+                ask::mentions(source, key, keys.clone(), *heights)
+            }
+        })
     }
 
     /// Whether the transaction stands on the invoice's record already, in a block that is followed.
@@ -84,16 +108,17 @@ impl Locating {
     }
 
     /// Ends the request: it is refused, or there was nothing left to do.
-    fn conclude(&mut self, rejection: Option<Rejection>) {
+    pub(super) fn conclude(&mut self, rejection: Option<Rejection>) {
         let progress = &mut self.asked.progress;
         progress.state = match rejection {
             None => RequestState::Done,
             Some(_) => RequestState::Failed,
         };
         progress.error = rejection.map(|rejection| rejection.sentence().into());
+        // What was found before it went on stays.
         progress.findings = Some(Findings {
             rejection,
-            ..Findings::default()
+            ..progress.findings.unwrap_or_default()
         });
     }
 
@@ -148,18 +173,29 @@ impl<S: Source> Following<S> {
                 note(parts, fence, &locating.asked, None, now).await?;
                 self.looks = true;
             }
-            Err(obstacle) => {
-                locating.rest(now);
-                suffer(parts, fence, &mut locating.asked, obstacle, now).await?;
-                let (key, attempts) = (locating.asked.key, locating.attempts);
-                let is_open = locating.asked.progress.state.is_open();
-                if is_open && !self.line.gives_way(key, attempts, now) {
-                    self.locating = Some(locating);
-                } else {
-                    self.looks = true;
-                }
-            }
+            Err(obstacle) => self.look_later(parts, locating, obstacle, now).await?,
         }
         Ok(true)
+    }
+
+    /// Asks again later for what could not be found out, or lets others pass.
+    pub(super) async fn look_later(
+        &mut self,
+        parts: &Parts,
+        mut locating: Locating,
+        obstacle: Obstacle,
+        now: UnixMillis,
+    ) -> Result<(), Fault> {
+        locating.rest(now);
+        let fence = self.lease.fence;
+        suffer(parts, fence, &mut locating.asked, obstacle, now).await?;
+        let (key, attempts) = (locating.asked.key, locating.attempts);
+        let is_open = locating.asked.progress.state.is_open();
+        if is_open && !self.line.gives_way(key, attempts, now) {
+            self.locating = Some(locating);
+        } else {
+            self.looks = true;
+        }
+        Ok(())
     }
 }

@@ -130,6 +130,9 @@ impl<S: Source> Following<S> {
         if let What::Located(asked, located) = answer.what {
             return self.take_located(parts, asked, located, now).await;
         }
+        if let What::Mentioned(asked, mentioned) = answer.what {
+            return self.take_mentioned(parts, asked, mentioned, now).await;
+        }
         if let What::Holdings(at, held) = answer.what {
             return self.take_holdings(parts, &at, held, now).await;
         }
@@ -137,9 +140,11 @@ impl<S: Source> Following<S> {
             return Ok(false);
         }
         match answer.what {
-            What::Reread(..) | What::Located(..) | What::Holdings(..) | What::Withdrawn => {
-                Ok(false)
-            }
+            What::Reread(..)
+            | What::Located(..)
+            | What::Mentioned(..)
+            | What::Holdings(..)
+            | What::Withdrawn => Ok(false),
             What::Health(begun_at, health) => {
                 self.asked.health = false;
                 self.poll_at = now.plus_ms(parts.pace.poll_ms);

@@ -6,6 +6,7 @@
 mod ask;
 mod attach;
 mod balances;
+mod check;
 mod endpoints;
 mod following;
 mod headers;

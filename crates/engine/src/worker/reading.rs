@@ -1,7 +1,7 @@
 //! Blocks that are read for a request beside following: a few at a time, in order, linked.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use paywatch_chain::{Block, Source, SourceError, WatchTable};
@@ -35,6 +35,8 @@ pub(super) struct Reading<S: Source> {
     pub(super) next: u64,
     /// The highest block to record.
     pub(super) to: u64,
+    /// The heights to read, where the others hold nothing of what is looked for; `None` for all of them.
+    places: Option<BTreeSet<u64>>,
     /// The hash of the block below `next`, where only the links from block to block bind it to the chain.
     below: Option<BlockHash>,
     /// In which round blocks are asked for; `None` before the first of them.
@@ -67,6 +69,7 @@ impl<S: Source> Reading<S> {
             to,
             asked,
             wallet,
+            places: None,
             scanned: Vec::new(),
             below: None,
             round: None,
@@ -96,6 +99,38 @@ impl<S: Source> Reading<S> {
     /// The same, about these transfers.
     pub(super) fn aimed(self, aim: Aim) -> Self {
         Self { aim, ..self }
+    }
+
+    /// Reads at these heights alone, and what proves the blocks there.
+    pub(super) fn keep_to_places(&mut self, places: BTreeSet<u64>) {
+        self.places = Some(places);
+        self.next = self.behind();
+    }
+
+    /// From where on a piece is wanted, and up to where.
+    pub(super) fn wanted(&self) -> (u64, u64) {
+        let to = if self.places.is_some() {
+            self.next
+        } else {
+            self.to
+        };
+        (self.next, to)
+    }
+
+    /// The height to go on with behind what is scanned; above `to` when nothing is left.
+    fn behind(&self) -> u64 {
+        let top = self.top();
+        let Some(places) = &self.places else {
+            return top;
+        };
+        let next = places.range(top..).next().copied();
+        next.unwrap_or_else(|| self.to.saturating_add(1).max(top))
+    }
+
+    /// How many of the blocks that were asked for are dealt with once this piece is recorded.
+    pub(super) fn done(&self) -> u64 {
+        let end = self.to.saturating_add(1);
+        self.behind().min(end).saturating_sub(self.from)
     }
 
     /// The height of the next block to scan.
@@ -232,7 +267,7 @@ impl<S: Source> Reading<S> {
 
     /// Whether nothing is left to be read after a complete piece.
     pub(super) fn is_last(&self) -> bool {
-        self.to < self.top()
+        self.to < self.behind()
     }
 
     /// What is scanned of what was asked for; what is above only proves it.
@@ -245,7 +280,7 @@ impl<S: Source> Reading<S> {
     /// The piece was recorded.
     pub(super) fn recorded(&mut self) {
         self.attempts = 0;
-        self.next = self.top();
+        self.next = self.behind();
         let piece = self.piece.take();
         let is_proven = piece.is_some_and(|piece| piece.seal.is_some());
         let last = self.scanned.last().filter(|_| !is_proven);

@@ -8,7 +8,6 @@ use paywatch_domain::{BlockRef, Findings, Task, UnixMillis};
 use paywatch_store::requests::{self, Progress, Request, RequestState, Unreadable};
 use paywatch_store::{RequestKey, invoices};
 
-use super::attach::Locating;
 use super::following::Following;
 use super::piece::{Obstacle, piece};
 use super::reading::Reading;
@@ -63,7 +62,7 @@ impl<S: Source> Following<S> {
         reading.keep_to(self.branch, now);
         if reading.piece.is_none() && !reading.is_resting(now) {
             let mut conn = parts.store.read().await?;
-            let (heights, is_scan) = ((reading.next, reading.to), reading.wallet.is_some());
+            let (heights, is_scan) = (reading.wanted(), reading.wallet.is_some());
             match piece(&mut conn, &parts.spec.name, heights, is_scan).await? {
                 Ok(piece) => reading.piece = Some(piece),
                 Err(obstacle) => {
@@ -182,14 +181,7 @@ impl<S: Source> Following<S> {
             self.poll_at = now;
             self.said = None;
         }
-        match heights {
-            Some(heights) => {
-                let reading = Reading::new(request.clone(), wallet, heights, self.branch);
-                self.reading = Some(reading.aimed(aim));
-            }
-            None => self.locating = Locating::new(request, aim),
-        }
-        Ok(())
+        self.begin_reading(parts, request, aim, wallet).await
     }
 
     /// Raises the counter above what was found, with every piece: what happens to the scan later must not
@@ -249,6 +241,7 @@ impl<S: Source> Following<S> {
             seal,
             request: reading.asked.key,
             progress: reading.asked.progress.clone(),
+            blocks_done: reading.done(),
             is_last: reading.is_last(),
             now,
             seed: parts.seed(),

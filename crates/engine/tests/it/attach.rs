@@ -22,6 +22,11 @@ stories!(
     an_attachment_survives_a_crash,
     an_invoice_that_is_checked_gets_what_was_missed,
     a_check_reads_the_mempool_at_once,
+    a_check_reads_only_where_the_node_finds_the_invoice,
+    a_check_reads_up_to_what_proves_an_old_block,
+    a_check_finds_what_stands_where_it_is_not,
+    a_check_of_what_is_named_nowhere_reads_nothing,
+    a_check_by_an_index_survives_a_crash_and_a_node_that_fails,
     what_is_withdrawn_is_let_go,
 );
 
@@ -245,6 +250,107 @@ async fn a_check_reads_the_mempool_at_once(mut house: House) {
     let done = finish(&mut house, &asked).await;
     assert_eq!(done.state, "done");
     expect(&house, id, "detected", &["created", "detected"]).await;
+}
+
+/// The heights of blocks that were read since the node began to count.
+fn read(house: &House) -> Vec<u64> {
+    house.chain.node().fetched.keys().copied().collect()
+}
+
+async fn a_check_reads_only_where_the_node_finds_the_invoice(mut house: House) {
+    mine_many(&mut house, 90).await;
+    let (id, before) = lost(&mut house).await;
+    let paid_at = before.transfers[0].block_height.unwrap();
+    {
+        let mut node = house.chain.node();
+        node.is_indexed = true;
+        node.fetched.clear();
+    }
+    let asked = house.check(id).await;
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, placed(&done)), ("done", Some(1)), "{done:?}");
+    assert_eq!(Some(done.blocks_done), done.blocks_total);
+    assert_eq!(read(&house), [paid_at], "its own header proves it");
+    assert_eq!(plain(house.show(id).await), plain(before));
+}
+
+async fn a_check_reads_up_to_what_proves_an_old_block(mut house: House) {
+    let (id, before) = lost(&mut house).await;
+    let paid_at = before.transfers[0].block_height.unwrap();
+    mine_many(&mut house, 250).await;
+    {
+        let mut node = house.chain.node();
+        node.is_indexed = true;
+        node.fetched.clear();
+    }
+    let asked = house.check(id).await;
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, placed(&done)), ("done", Some(1)), "{done:?}");
+    assert_eq!(Some(done.blocks_done), done.blocks_total);
+    let run: Vec<u64> = (paid_at..=100).collect();
+    assert_eq!(read(&house), run, "every hundredth header is kept");
+    expect(&house, id, "paid", &["created", "confirming", "paid"]).await;
+}
+
+async fn a_check_finds_what_stands_where_it_is_not(mut house: House) {
+    let (id, key) = house.invoice(100_000, 86_400).await;
+    house.mine(vec![payment("a", &key, 100_000, "in:0")]).await;
+    mine_many(&mut house, 10).await;
+    let paid_at = house.show(id).await.transfers[0].block_height.unwrap();
+    {
+        // What it says now: the transaction was never there, and its index does not know it either.
+        let mut node = house.chain.node();
+        node.is_indexed = true;
+        node.blocks[usize::try_from(paid_at).unwrap()]
+            .credits
+            .clear();
+    }
+    let asked = house.check(id).await;
+    let done = finish(&mut house, &asked).await;
+    let findings = done.findings.as_ref().unwrap();
+    assert_eq!((findings.placed, findings.removed), (Some(0), Some(1)));
+    assert_eq!(house.show(id).await.status, "created");
+}
+
+async fn a_check_of_what_is_named_nowhere_reads_nothing(mut house: House) {
+    let (id, _) = house.invoice(100_000, 86_400).await;
+    mine_many(&mut house, 10).await;
+    {
+        let mut node = house.chain.node();
+        node.is_indexed = true;
+        node.fetched.clear();
+    }
+    let asked = house.check(id).await;
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, placed(&done)), ("done", Some(0)), "{done:?}");
+    assert_eq!(Some(done.blocks_done), done.blocks_total);
+    assert_eq!(read(&house), [0_u64; 0]);
+}
+
+async fn a_check_by_an_index_survives_a_crash_and_a_node_that_fails(mut house: House) {
+    let (id, key) = house.invoice(100_000, 86_400).await;
+    for part in ["a", "b", "c"] {
+        house.mine(vec![payment(part, &key, 30_000, part)]).await;
+        mine_many(&mut house, 7).await;
+    }
+    for statement in LOSE_ALL {
+        tamper(&house.url, statement).await;
+    }
+    house.chain.node().is_indexed = true;
+    house.chain.hold_back(true);
+    let asked = house.check(id).await;
+    house.poll().await;
+    assert_eq!(house.request(&asked).await.state, "running");
+    house.restart().await;
+    house.chain.node().is_down = true;
+    house.chain.hold_back(false);
+    house.poll().await;
+    house.chain.node().is_down = false;
+    house.pass(60_000).await;
+    let done = finish(&mut house, &asked).await;
+    assert_eq!((&*done.state, placed(&done)), ("done", Some(3)), "{done:?}");
+    assert_eq!(Some(done.blocks_done), done.blocks_total);
+    assert_eq!(house.show(id).await.transfers.len(), 3);
 }
 
 async fn what_is_withdrawn_is_let_go(mut house: House) {

@@ -42,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) is_lying: bool,
     /// While this holds, it finds no transaction by its id alone.
     pub(crate) is_forgetful: bool,
+    /// While this holds, it knows in which blocks keys are paid.
+    pub(crate) is_indexed: bool,
     /// What keys hold and how many transactions they have sent, from which height on; `None` for a node that
     /// shows every payment in its blocks.
     pub(crate) held: Option<BTreeMap<Vec<u8>, Held>>,
@@ -214,6 +216,7 @@ impl MemoryChain {
             is_down: false,
             is_lying: false,
             is_forgetful: false,
+            is_indexed: false,
             held: None,
             looked: (0, 0),
             endpoints: Vec::new(),
@@ -312,6 +315,24 @@ impl Source for MemoryChain {
             }
         });
         Box::pin(async { located })
+    }
+
+    fn mentions(
+        &self,
+        keys: Vec<Box<[u8]>>,
+        (from, to): (u64, u64),
+    ) -> BoxFuture<'_, Result<Option<BTreeSet<u64>>, SourceError>> {
+        let mentioned = self.answer(|node| {
+            let pays = |block: &&Block| {
+                let mut credits = block.credits.iter();
+                credits.any(|credit| keys.contains(&credit.key))
+            };
+            let blocks = node.blocks.iter().filter(pays);
+            let heights = blocks.map(|block| block.at.height);
+            let heights = heights.filter(|height| (from..=to).contains(height));
+            node.is_indexed.then(|| heights.collect())
+        });
+        Box::pin(async { mentioned })
     }
 
     fn fetch(&self, block: BlockRef) -> BoxFuture<'_, Result<Block, SourceError>> {
