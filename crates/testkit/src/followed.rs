@@ -60,19 +60,33 @@ impl FollowedChain {
 
     /// The chain of a Solana node. Its coin is called `sol`.
     pub fn solana(name: &str, node: &Surfnet) -> Self {
+        Self::solana_at(name, &node.url(), Some(node.websocket_url()))
+    }
+
+    /// The chain of whatever speaks as a Solana node does at an address.
+    pub fn solana_at(name: &str, url: &str, websocket: Option<String>) -> Self {
         Self {
             name: name.into(),
-            urls: vec![node.url()],
+            urls: vec![url.to_owned()],
             agree: 1,
             login: None,
             kind: Kind::Accounts {
                 keys: SOLANA.into(),
                 coin: SOL,
-                websocket: Some(node.websocket_url()),
+                websocket,
                 finality: None,
                 tokens: Vec::new(),
             },
         }
+    }
+
+    /// The same as a cluster with another CAIP-2 id; nothing changes for chains of other families.
+    #[must_use]
+    pub fn of_cluster(mut self, id: &str) -> Self {
+        if let Kind::Accounts { keys, .. } = &mut self.kind {
+            *keys = keys.replace("solana:surfpool", id);
+        }
+        self
     }
 
     /// The same through another address, such as a relay's.

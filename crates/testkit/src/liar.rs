@@ -94,7 +94,15 @@ impl Liar {
         node: &Anvil,
         lie: impl Fn(Exchange) -> T + Send + Sync + 'static,
     ) -> Result<Self> {
-        let origin = Origin::Node(http_client()?, node.url());
+        Self::before(&node.url(), lie).await
+    }
+
+    /// The same before whatever answers at an address.
+    pub async fn before<T: Into<Told>>(
+        url: &str,
+        lie: impl Fn(Exchange) -> T + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let origin = Origin::Node(http_client()?, url.to_owned());
         Self::serve(origin, Box::new(move |exchange| lie(exchange).into())).await
     }
 

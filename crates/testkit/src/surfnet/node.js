@@ -115,6 +115,20 @@ const actions = {
     return send([transfer]);
   },
 
+  // Lamports, or tokens where a mint is named, for several people in one transaction.
+  pay_many: async ({ payments }) => {
+    const steps = [];
+    for (const { to, lamports, mint, amount } of payments) {
+      if (mint === undefined) {
+        steps.push(native(payer.publicKey, to, lamports));
+      } else {
+        const { target, move } = await moved({ mint, to, amount });
+        steps.push(target.make, move);
+      }
+    }
+    return done(steps);
+  },
+
   // A mint of the payer's; its address.
   mint: async ({ decimals, program = "token", fee_bps: fee, delegate, supply = "1000000000000" }) => {
     const [key, programId] = [person(), programs[program]];
@@ -160,6 +174,33 @@ const actions = {
   send_tokens_twice: async (what) => {
     const { target, move } = await moved(what);
     return done([target.make, move, move]);
+  },
+
+  // The instruction that holds others (https://github.com/solana-program/token, p-token): two plain transfers.
+  batch: async (what) => {
+    const { source, target } = await moved(what);
+    const one = Buffer.alloc(9, 3);
+    one.writeBigUInt64LE(BigInt(what.amount), 1);
+    const data = Buffer.concat([Buffer.from([255, 3, one.length]), one, Buffer.from([3, one.length]), one]);
+    const keys = [
+      { pubkey: source.address, isSigner: false, isWritable: true },
+      { pubkey: target.address, isSigner: false, isWritable: true },
+      { pubkey: payer.publicKey, isSigner: true, isWritable: false },
+    ];
+    const batch = new web3.TransactionInstruction({ programId: target.program, keys: [...keys, ...keys], data });
+    return done([target.make, batch]);
+  },
+
+  // Tokens in an account that belongs to an account of another token come back to the wallet: programs call each other,
+  // and no instruction of the transaction transfers anything.
+  recover: async ({ mint, other, to, amount }) => {
+    const outer = await associated(other, to);
+    const { target: nested, move } = await moved({ mint, to: outer.address, amount });
+    const target = await associated(mint, to);
+    await done([outer.make, nested.make, target.make, move]);
+    return done([token.createRecoverNestedInstruction(
+      nested.address, account(mint), target.address, outer.address, account(other), account(to), target.program,
+    )], [people.get(to)]);
   },
 
   // A payment and its refund in one transaction.

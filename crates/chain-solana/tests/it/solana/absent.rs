@@ -2,57 +2,72 @@
 
 use anyhow::Result;
 use paywatch_chain::{Retry, Source};
+use paywatch_testkit::{SolanaCluster as Cluster, SolanaTold as Told};
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
 use super::support::{block, read, source, watching};
 
-/// What is answered to the request for a block of the chain, and what comes of it.
-#[tokio::test]
-async fn solana_every_code_has_a_meaning() -> Result<()> {
-    use Retry::{AfterChange, Soon};
-    let cases = [
-        // Thrown away.
-        (Err(-32001), "node_pruned", AfterChange, "connect a node"),
-        // Not there, or not yet, or said to be skipped though links name it.
-        (Err(-32004), "block_missing", Soon, "does not have"),
-        (Err(-32007), "block_missing", Soon, "does not have"),
-        (Err(-32009), "block_missing", Soon, "does not have"),
-        (Err(-32014), "block_missing", Soon, "does not have"),
-        (Ok(Value::Null), "block_missing", Soon, "does not have"),
-        // Behind.
-        (Err(-32005), "block_missing", Soon, "does not have"),
-        (Err(-32016), "block_missing", Soon, "does not have"),
-        // A validator without history.
-        (Err(-32011), "node_refused", AfterChange, "--enable-rpc"),
-        (Err(-32601), "node_refused", AfterChange, "getBlock"),
-        // What it asks for old blocks does not answer.
-        (Err(-32019), "node_unreachable", Soon, "words"),
-        // A version that cannot be asked for.
-        (Err(-32015), "node_answer_malformed", Soon, "error -32015"),
-        (Err(-32603), "node_answer_malformed", Soon, "error -32603"),
-        (Ok(json!(7)), "node_answer_malformed", Soon, "getBlock: "),
-        (Ok(json!({})), "node_answer_malformed", Soon, "getBlock: "),
-    ];
+/// What comes of an answer to the request for a block of the chain: the block is neither empty nor skipped, and it
+/// can be read once it is given.
+async fn means(told: Told, code: &str, retry: Retry, words: &str) -> Result<()> {
     let cluster = Cluster::start("abcde").await?;
     let source = source(cluster.url());
-    for (told, code, retry, words) in cases {
-        let shown = format!("{told:?}");
-        cluster.lie(move |method, params| {
-            (method == "getBlock" && params[0] == 102).then(|| told.clone())
-        });
-        let error = read(&source, &block(102, "c"), &watching(&[])).await;
-        let error = error.unwrap_err();
-        assert_eq!(
-            (error.code(), error.retry()),
-            (code, retry),
-            "{shown}: {error}"
-        );
-        assert!(error.to_string().contains(words), "{shown}: {error}");
-        cluster.be_honest();
-        read(&source, &block(102, "c"), &watching(&[])).await?;
-    }
+    cluster.lie(move |method, params| {
+        (method == "getBlock" && params[0] == 102).then(|| told.clone())
+    });
+    let error = read(&source, &block(102, "c"), &watching(&[])).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.code(), error.retry()), (code, retry), "{error}");
+    assert!(error.to_string().contains(words), "{error}");
+    cluster.be_honest();
+    read(&source, &block(102, "c"), &watching(&[])).await?;
     Ok(())
+}
+
+/// A test for each way of not giving a block.
+macro_rules! meanings {
+    ($($(#[$doc:meta])+ $name:ident: $told:expr => $code:literal, $retry:ident, $words:literal;)+) => {$(
+        $(#[$doc])+
+        #[tokio::test]
+        async fn $name() -> Result<()> {
+            means($told, $code, Retry::$retry, $words).await
+        }
+    )+};
+}
+
+meanings! {
+    /// Thrown away.
+    solana_32001_is_pruned: Err(-32001) => "node_pruned", AfterChange, "connect a node";
+    /// Not there, or not yet.
+    solana_32004_is_missing: Err(-32004) => "block_missing", Soon, "does not have";
+    /// Said to be skipped, though links name it.
+    solana_32007_is_missing: Err(-32007) => "block_missing", Soon, "does not have";
+    /// Said to be skipped in what is kept for long, though links name it.
+    solana_32009_is_missing: Err(-32009) => "block_missing", Soon, "does not have";
+    /// Not voted for yet.
+    solana_32014_is_missing: Err(-32014) => "block_missing", Soon, "does not have";
+    /// Not there, as some software says it.
+    solana_null_is_missing: Ok(Value::Null) => "block_missing", Soon, "does not have";
+    /// Behind the others.
+    solana_32005_is_missing: Err(-32005) => "block_missing", Soon, "does not have";
+    /// Behind what was asked for.
+    solana_32016_is_missing: Err(-32016) => "block_missing", Soon, "does not have";
+    /// A validator without history.
+    solana_32011_is_refused: Err(-32011) => "node_refused", AfterChange, "--enable-rpc";
+    /// An endpoint that does not give blocks.
+    solana_32601_is_refused: Err(-32601) => "node_refused", AfterChange, "getBlock";
+    /// What it asks for old blocks does not answer.
+    solana_32019_is_unreachable: Err(-32019) => "node_unreachable", Soon, "words";
+    /// A version of transactions that cannot be asked for.
+    solana_32015_with_the_highest_version_is_malformed:
+        Err(-32015) => "node_answer_malformed", Soon, "error -32015";
+    /// Something else.
+    solana_32603_is_malformed: Err(-32603) => "node_answer_malformed", Soon, "error -32603";
+    /// No block at all.
+    solana_a_number_is_malformed: Ok(json!(7)) => "node_answer_malformed", Soon, "getBlock: ";
+    /// A block without anything in it.
+    solana_an_empty_object_is_malformed:
+        Ok(json!({})) => "node_answer_malformed", Soon, "getBlock: ";
 }
 
 /// A block that is not given because it left the chain is stale, whatever the node says of its slot.

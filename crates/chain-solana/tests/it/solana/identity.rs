@@ -4,10 +4,9 @@ use anyhow::Result;
 use paywatch_chain::{Located, Retry, Source};
 use paywatch_chain_solana::{Assets, Config, Power, SolanaSource};
 use paywatch_domain::{BlockHint, TxId};
-use paywatch_testkit::Surfnet;
+use paywatch_testkit::{SolanaCluster as Cluster, Surfnet};
 use serde_json::json;
 
-use super::cluster::Cluster;
 use super::support::{assets, block, config, source};
 
 const MAINNET: &str = "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d";

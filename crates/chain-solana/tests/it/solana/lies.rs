@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use paywatch_chain::Retry;
+use paywatch_testkit::SolanaCluster as Cluster;
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
 use super::support::{block, credits, payment, read, source, watching};
 
 /// The code of the error, words of it, the pointer to what is changed, and to what; `null` for "left out".

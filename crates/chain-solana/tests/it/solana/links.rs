@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use paywatch_chain::{Retry, Source};
+use paywatch_testkit::SolanaCluster as Cluster;
 use serde_json::{Value, json};
 
-use super::cluster::Cluster;
 use super::support::{block, credits, hashes, payment, read, source, watching};
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 mod absent;
 mod addresses;
-mod cluster;
 mod identity;
 mod lies;
 mod links;
+mod mentions;
 mod node;
 mod payments;
 mod pools;

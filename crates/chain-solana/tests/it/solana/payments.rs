@@ -85,7 +85,7 @@ async fn solana_payments_are_told_by_balances() -> Result<()> {
     let of = |mint: &str, amount: u64| json!({"mint": mint, "amount": amount});
     let sol = |lamports: u64| json!({ "lamports": lamports });
     let rent = RENT.to_string();
-    let cases: [Case<'_>; 15] = [
+    let cases: [Case<'_>; 17] = [
         ("pay", sol(7), &[("sol", "7")]),
         // The account for the tokens is made in the same transaction, by another program.
         ("send_tokens", of(usdc, 5_000_000), &[("usdc", "5000000")]),
@@ -95,6 +95,13 @@ async fn solana_payments_are_told_by_balances() -> Result<()> {
             &[("usdc", "1000000")],
         ),
         ("send_tokens_twice", of(usdc, 7), &[("usdc", "14")]),
+        ("batch", of(usdc, 11), &[("usdc", "22")]),
+        // With the rent of the account that is left.
+        (
+            "recover",
+            json!({"mint": usdc, "other": fake, "amount": 4}),
+            &[("usdc", "4"), ("sol", &rent)],
+        ),
         ("send_and_take_back", of(usdc, 7), &[]),
         ("send_tokens", of(fee, 100), &[("fee", "95")]),
         (

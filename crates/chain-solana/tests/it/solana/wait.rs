@@ -5,9 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use paywatch_chain::Source;
 use paywatch_chain_solana::{Config, SolanaSource};
-use paywatch_testkit::Surfnet;
+use paywatch_testkit::{SolanaCluster as Cluster, Surfnet};
 
-use super::cluster::Cluster;
 use super::support::{block, config, source};
 
 /// Far beyond what a busy machine needs; waits end when something happens.
