@@ -1,6 +1,7 @@
 //! An endpoint that gives no traces: what contracts pay is seen by balances.
 
-use super::house::{CHAIN, EvmHouse, Invoice, MILLI};
+use super::house::{CHAIN, EvmHouse, MILLI};
+use crate::support::shop::Invoice;
 use anyhow::{Result, ensure};
 use paywatch_testkit::{Anvil, Argument, Deployed, FollowedChain, Liar};
 use std::time::Duration;

@@ -5,6 +5,7 @@ mod chance;
 mod commands;
 mod house;
 mod relay;
+pub(crate) mod shop;
 mod told;
 
 pub(crate) use chance::{Chance, is_full};

@@ -1,7 +1,7 @@
 //! The watcher on a Solana node: what is right and what is wrong with a configuration, in words.
 
 use anyhow::{Result, ensure};
-use paywatch_testkit::{FollowedChain, Surfnet, Watcher, WatcherOptions};
+use paywatch_testkit::{FollowedChain, SolanaCluster, Surfnet, Watcher, WatcherOptions};
 
 /// Goal: the doctor says of each chain what its node is, or what to change.
 #[tokio::test(flavor = "multi_thread")]
@@ -32,6 +32,37 @@ async fn the_doctor_knows_solana_nodes_and_mints() -> Result<()> {
             ensure!(said.contains(words), "{words} is missing in {said}");
         }
     }
+    Ok(())
+}
+
+/// Goal: the doctor says that a node is of another cluster, or how far it is behind the others. Method: the first
+/// is a real node, the second a server that speaks as a validator does.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_knows_genesis_hashes_and_the_lag_of_a_solana_node() -> Result<()> {
+    const MAIN: &str = "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp";
+    let node = Surfnet::start().await?;
+    let stranger = FollowedChain::solana("solana", &node).of_cluster(MAIN);
+    let cluster = SolanaCluster::start("abcdef").await?;
+    let of_main = || FollowedChain::solana_at("solana", cluster.url(), None).of_cluster(MAIN);
+    let doctor = async |chain: FollowedChain| -> Result<(bool, String)> {
+        let watcher = Watcher::prepare_on(&[chain], &WatcherOptions::default()).await?;
+        watcher.run(&["migrate"]).await?;
+        let doctor = watcher.run(&["doctor"]).await?;
+        Ok((doctor.status.success(), String::from_utf8(doctor.stdout)?))
+    };
+    let (is_good, said) = doctor(of_main()).await?;
+    ensure!(
+        is_good && said.contains("solana-core 4.1.2, at block 105"),
+        "{said}"
+    );
+    let (is_good, said) = doctor(stranger).await?;
+    ensure!(!is_good, "{said}");
+    for words in ["genesis hash 5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp", "found"] {
+        ensure!(said.contains(words), "{words} is missing in {said}");
+    }
+    cluster.lie(|method, _| (method == "getHealth").then_some(Err(-32005)));
+    let (is_good, said) = doctor(of_main()).await?;
+    ensure!(!is_good && said.contains("105 of 147"), "{said}");
     Ok(())
 }
 
