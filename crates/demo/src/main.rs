@@ -7,6 +7,7 @@ mod merchant;
 mod play;
 mod screen;
 mod signature;
+mod solana;
 mod stage;
 mod stories;
 
@@ -20,7 +21,8 @@ use crate::screen::Screen;
 use crate::stage::Stage;
 use crate::stories::STORIES;
 
-/// Invoices on a real Bitcoin node (regtest) and on two real EVM nodes (anvil), from creation to verified webhooks.
+/// Invoices on a real Bitcoin node (regtest), on two real EVM nodes (anvil) and on a real Solana node (surfpool), from creation
+/// to verified webhooks.
 #[derive(Parser)]
 #[command(name = "demo")]
 struct Arguments {

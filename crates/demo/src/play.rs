@@ -39,6 +39,7 @@ impl Play<'_> {
         self.second_part().await?;
         self.reorganisation().await?;
         self.on_evm_chains().await?;
+        self.on_solana().await?;
         self.screen.say("waiting for the unpaid invoice to expire");
         self.until(UNPAID, "expired").await?;
         self.check().await

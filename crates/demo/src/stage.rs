@@ -1,16 +1,18 @@
-//! Everything the demo runs: a Bitcoin node, two EVM nodes, somebody who pays, the watcher, a merchant's backend.
+//! Everything the demo runs: a Bitcoin node, two EVM nodes, a Solana node, somebody who pays, the watcher, a merchant's backend.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use paywatch_testkit::{
-    Api, Bitcoind, EvmWallet, Payer, WalletKey, Watcher, WatcherOptions, eventually,
+    Api, Bitcoind, EvmWallet, FollowedChain, Payer, WalletKey, Watcher, WatcherOptions, eventually,
+    other_solana_addresses,
 };
 use serde_json::{Value, json};
 
 use crate::evm::Ethereum;
 use crate::merchant::Merchant;
 use crate::screen::Screen;
+use crate::solana::{ACCOUNT, Solana};
 
 /// How long the watcher may take to read the node for the first time.
 const FIRST_READ_LIMIT: Duration = Duration::from_secs(30);
@@ -24,6 +26,7 @@ pub(crate) struct Stage {
     pub(crate) node: Bitcoind,
     pub(crate) payer: Payer,
     pub(crate) ethereum: Ethereum,
+    pub(crate) solana: Solana,
     pub(crate) watcher: Watcher,
     pub(crate) merchant: Merchant,
     pub(crate) api: Api,
@@ -37,9 +40,13 @@ impl Stage {
         let payer = Payer::new(&node).await?;
         screen.say("starting two EVM nodes (anvil), with contracts on the first");
         let ethereum = Ethereum::start().await?;
+        screen.say("starting a Solana node (surfpool), with a token on it");
+        let solana = Solana::start().await?;
         screen.say("starting paywatch (SQLite) and a merchant's backend");
+        let mut further_chains: Vec<FollowedChain> = ethereum.chains().into();
+        further_chains.push(solana.chain());
         let options = WatcherOptions {
-            further_chains: ethereum.chains().into(),
+            further_chains,
             ..WatcherOptions::default()
         };
         let watcher = Watcher::start(&node, &options).await?;
@@ -49,6 +56,7 @@ impl Stage {
             node,
             payer,
             ethereum,
+            solana,
             watcher,
             merchant,
             api,
@@ -84,6 +92,8 @@ impl Stage {
         self.register("bitcoin", &bitcoin.vpub(), &own?).await?;
         let own = evm.addresses(&FIRST).await?;
         self.register("evm", &evm.xpub(), &own).await?;
+        let own = other_solana_addresses(ACCOUNT, &FIRST).await?;
+        self.register("solana", ACCOUNT, &own).await?;
         screen
             .say("the merchant's public keys are registered; their addresses are the wallets' own");
         Ok(())

@@ -44,11 +44,15 @@ pub(crate) const TOKEN: usize = 16;
 pub(crate) const ASTRAY: usize = 17;
 /// Paid in a block that other blocks replace, and paid again.
 pub(crate) const AGAIN: usize = 18;
+/// Paid in SOL.
+pub(crate) const SOL: usize = 19;
+/// Paid in a token of Solana.
+pub(crate) const SOLANA_TOKEN: usize = 20;
 
 const HOUR_S: u64 = 3600;
 
 /// All of them; the constants above are their places.
-pub(crate) const STORIES: [Story; 19] = [
+pub(crate) const STORIES: [Story; 21] = [
     Story {
         name: "paid exactly",
         asset: BITCOIN,
@@ -158,6 +162,16 @@ pub(crate) const STORIES: [Story; 19] = [
         ],
         ..ON_EVM
     },
+    Story {
+        name: "paid in SOL",
+        ..ON_SOLANA
+    },
+    Story {
+        name: "paid in a token of Solana",
+        asset: "usdc@surfpool",
+        amount: "25.00",
+        ..ON_SOLANA
+    },
 ];
 
 const BITCOIN: &str = "btc@bitcoin-regtest";
@@ -171,6 +185,17 @@ const ON_EVM: Story = Story {
     depth: Some(1),
     ends: "paid",
     tells: &["created", "paid"],
+};
+
+/// Final when confirmed, as the chain is configured.
+const ON_SOLANA: Story = Story {
+    name: "",
+    asset: "sol@surfpool",
+    amount: "0.25",
+    expires_in_s: HOUR_S,
+    depth: None,
+    ends: "paid",
+    tells: &["created", "confirming", "paid"],
 };
 
 const OF_TEN: Story = Story {
