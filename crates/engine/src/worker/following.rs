@@ -122,24 +122,36 @@ impl<S: Source> Following<S> {
         answer: Answer<S>,
         now: UnixMillis,
     ) -> Result<bool, Fault> {
-        if let What::Reread(height, block) = answer.what {
-            return self
-                .take_reread(parts, answer.round, height, block, now)
-                .await;
+        let Answer { round, what } = answer;
+        match what {
+            What::Reread(height, block) => self.take_reread(parts, round, height, block, now).await,
+            What::Located(asked, located) => self.take_located(parts, asked, located, now).await,
+            What::Mentioned(asked, mentioned) => {
+                self.take_mentioned(parts, asked, mentioned, now).await
+            }
+            What::Holdings(at, held) => self.take_holdings(parts, &at, held, now).await,
+            What::Health(..)
+            | What::Hash(..)
+            | What::Hashes(..)
+            | What::Block(..)
+            | What::Pool(..)
+            | What::Woken
+            | What::Withdrawn => {
+                let is_asked = round == self.round;
+                Ok(is_asked && self.take_followed(source, parts, what, now).await?)
+            }
         }
-        if let What::Located(asked, located) = answer.what {
-            return self.take_located(parts, asked, located, now).await;
-        }
-        if let What::Mentioned(asked, mentioned) = answer.what {
-            return self.take_mentioned(parts, asked, mentioned, now).await;
-        }
-        if let What::Holdings(at, held) = answer.what {
-            return self.take_holdings(parts, &at, held, now).await;
-        }
-        if answer.round != self.round {
-            return Ok(false);
-        }
-        match answer.what {
+    }
+
+    /// Takes an answer of the round under way.
+    async fn take_followed(
+        &mut self,
+        source: &Arc<S>,
+        parts: &mut Parts,
+        what: What<S>,
+        now: UnixMillis,
+    ) -> Result<bool, Fault> {
+        match what {
             What::Reread(..)
             | What::Located(..)
             | What::Mentioned(..)
