@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 /// Lamports that an account for tokens has to hold.
 const TOKEN_RENT: &str = "0.00203928";
 
+/// The asset, the amount, and what the payer does with what.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, Value)]);
+
 /// Goal: whatever moves the money, the invoice that it comes to is paid with it: by balances before and after,
 /// never by instructions. Method: each action of the payer has an invoice of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn money_counts_however_it_moves() -> Result<()> {
     let house = SolanaHouse::new().await?;
     let usdc = |amount: u64| json!({ "mint": house.usdc, "amount": amount });
-    let cases: [(&str, &str, &[(&str, Value)]); 8] = [
+    let cases: [Case<'_>; 8] = [
         ("usdc", "25", &[("send_tokens", usdc(25_000_000))]),
         // The second instruction names no mint.
         (

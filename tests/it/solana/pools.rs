@@ -77,6 +77,47 @@ async fn a_pool_is_filled_used_up_and_topped_up() -> Result<()> {
     Ok(())
 }
 
+/// Offers a file as a new wallet and as more addresses for one, over HTTP and by the binary: each time it is refused.
+async fn refused(
+    house: &SolanaHouse,
+    id: &str,
+    (code, file, says): (&str, &str, &str),
+) -> Result<()> {
+    let new = json!({ "chain_family": "solana", "pool": file });
+    for (path, body) in [
+        ("/v1/wallets".to_owned(), new),
+        (
+            format!("/v1/wallets/{id}/addresses"),
+            json!({ "pool": file }),
+        ),
+    ] {
+        let refused = house.api.post(&path, &body).await?;
+        assert_eq!(refused.status, 422, "{code}: {}", refused.text);
+        if !file.is_empty() {
+            assert_eq!(refused.code(), code, "{}", refused.text);
+            ensure!(
+                refused.text.contains(says),
+                "{says} is missing in {}",
+                refused.text
+            );
+        }
+    }
+    house.write("bad", file)?;
+    for line in [
+        "wallet add --pool bad --family solana".to_owned(),
+        format!("wallet top-up {id} --pool bad"),
+    ] {
+        let (is_good, said) = house.line(&line).await?;
+        ensure!(!is_good, "{code}: {line}: {said}");
+        ensure!(
+            file.is_empty() || said.contains(says),
+            "{says} is missing in {said}"
+        );
+        ensure!(!said.contains("xprv9s21"), "a key is repeated: {said}");
+    }
+    Ok(())
+}
+
 /// Goal: a file that is not whole, or holds what cannot stand, is refused with its line, and nothing of it is taken:
 /// over HTTP as a new wallet and as more addresses for one, and by the binary.
 #[tokio::test(flavor = "multi_thread")]
@@ -130,38 +171,7 @@ async fn a_file_that_cannot_stand_is_refused_whole() -> Result<()> {
         ),
     ];
     for (code, file, says) in cases {
-        let new = json!({ "chain_family": "solana", "pool": file });
-        let more = json!({ "pool": file });
-        for (path, body) in [
-            ("/v1/wallets".to_owned(), new),
-            (format!("/v1/wallets/{id}/addresses"), more),
-        ] {
-            let refused = house.api.post(&path, &body).await?;
-            if file.is_empty() {
-                ensure!(refused.status == 422, "{}", refused.text);
-                continue;
-            }
-            assert_eq!(refused.status, 422, "{code}: {}", refused.text);
-            assert_eq!(refused.code(), code, "{}", refused.text);
-            ensure!(
-                refused.text.contains(says),
-                "{says} is missing in {}",
-                refused.text
-            );
-        }
-        house.write("bad", &file)?;
-        for line in [
-            "wallet add --pool bad --family solana".to_owned(),
-            format!("wallet top-up {id} --pool bad"),
-        ] {
-            let (is_good, said) = house.line(&line).await?;
-            ensure!(!is_good, "{code}: {line}: {said}");
-            ensure!(
-                file.is_empty() || said.contains(says),
-                "{says} is missing in {said}"
-            );
-            ensure!(!said.contains("xprv9s21"), "a key is repeated: {said}");
-        }
+        refused(&house, &id, (code, &file, says)).await?;
     }
     assert_eq!(house.pool(&id).await?, before, "nothing was taken");
     // What was refused is still new.

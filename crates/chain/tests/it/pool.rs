@@ -575,7 +575,8 @@ async fn what_keys_hold_is_what_enough_endpoints_say() {
 #[tokio::test]
 async fn what_indexes_say_is_joined() {
     type Said<'a> = (Option<&'a [u64]>, bool);
-    let cases: [([Said<'_>; 3], Result<Option<&[u64]>, ()>); 6] = [
+    type Case<'a> = ([Said<'a>; 3], Result<Option<&'a [u64]>, ()>);
+    let cases: [Case<'_>; 6] = [
         (
             [
                 (Some(&[1, 2]), false),

@@ -263,7 +263,7 @@ async fn a_check_reads_only_where_the_node_finds_the_invoice(mut house: House) {
     let paid_at = before.transfers[0].block_height.unwrap();
     {
         let mut node = house.chain.node();
-        node.is_indexed = true;
+        node.indexed_from = Some(0);
         node.fetched.clear();
     }
     let asked = house.check(id).await;
@@ -280,7 +280,7 @@ async fn a_check_reads_up_to_what_proves_an_old_block(mut house: House) {
     mine_many(&mut house, 250).await;
     {
         let mut node = house.chain.node();
-        node.is_indexed = true;
+        node.indexed_from = Some(0);
         node.fetched.clear();
     }
     let asked = house.check(id).await;
@@ -300,7 +300,7 @@ async fn a_check_finds_what_stands_where_it_is_not(mut house: House) {
     {
         // What it says now: the transaction was never there, and its index does not know it either.
         let mut node = house.chain.node();
-        node.is_indexed = true;
+        node.indexed_from = Some(0);
         node.blocks[usize::try_from(paid_at).unwrap()]
             .credits
             .clear();
@@ -317,7 +317,7 @@ async fn a_check_of_what_is_named_nowhere_reads_nothing(mut house: House) {
     mine_many(&mut house, 10).await;
     {
         let mut node = house.chain.node();
-        node.is_indexed = true;
+        node.indexed_from = Some(0);
         node.fetched.clear();
     }
     let asked = house.check(id).await;
@@ -336,7 +336,7 @@ async fn a_check_by_an_index_survives_a_crash_and_a_node_that_fails(mut house: H
     for statement in LOSE_ALL {
         tamper(&house.url, statement).await;
     }
-    house.chain.node().is_indexed = true;
+    house.chain.node().indexed_from = Some(0);
     house.chain.hold_back(true);
     let asked = house.check(id).await;
     house.poll().await;

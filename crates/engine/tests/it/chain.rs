@@ -42,8 +42,8 @@ pub(crate) struct Node {
     pub(crate) is_lying: bool,
     /// While this holds, it finds no transaction by its id alone.
     pub(crate) is_forgetful: bool,
-    /// While this holds, it knows in which blocks keys are paid.
-    pub(crate) is_indexed: bool,
+    /// The lowest block of which its index knows whom it pays; `None` for a node without one.
+    pub(crate) indexed_from: Option<u64>,
     /// What keys hold and how many transactions they have sent, from which height on; `None` for a node that
     /// shows every payment in its blocks.
     pub(crate) held: Option<BTreeMap<Vec<u8>, Held>>,
@@ -216,7 +216,7 @@ impl MemoryChain {
             is_down: false,
             is_lying: false,
             is_forgetful: false,
-            is_indexed: false,
+            indexed_from: None,
             held: None,
             looked: (0, 0),
             endpoints: Vec::new(),
@@ -330,7 +330,8 @@ impl Source for MemoryChain {
             let blocks = node.blocks.iter().filter(pays);
             let heights = blocks.map(|block| block.at.height);
             let heights = heights.filter(|height| (from..=to).contains(height));
-            node.is_indexed.then(|| heights.collect())
+            node.indexed_from
+                .map(|lowest| heights.filter(|height| lowest <= *height).collect())
         });
         Box::pin(async { mentioned })
     }
