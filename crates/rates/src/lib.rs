@@ -1,6 +1,6 @@
 //! Sources of rates: asked in the background, read exactly, and kept.
 //!
-//! [`pointer`] is pure, [`fetch`] is everything that touches the network, [`collector`] is the worker that
+//! [`mod@pointer`] is pure, [`fetch`] is everything that touches the network, [`collector`] is the worker that
 //! connects them with the store. When a rate is believed stands in `paywatch_domain::rate`.
 
 pub mod collector;

@@ -188,6 +188,15 @@ fn kept(copy: &[BlockRef]) -> Vec<Header> {
     headers
 }
 
+/// The lowest header from which on up to the top none is missing.
+fn unbroken(headers: &[Header]) -> u64 {
+    let heights = headers.iter().rev().map(|header| header.at.height);
+    let top = headers.last().map_or(0, |header| header.at.height);
+    let run = (0..=top).rev().zip(heights);
+    let unbroken = run.take_while(|(expected, height)| expected == height);
+    unbroken.last().map_or(0, |(lowest, _)| lowest)
+}
+
 /// The chain that the model with halts follows: it restarts and resumes from what is kept.
 struct Shallow {
     node: Node,
@@ -225,10 +234,12 @@ impl Shallow {
             self.node.reorganise(*undo, *mine);
             return;
         }
-        let kept = Follower::new(kept(&self.copy), SHALLOW).unwrap();
+        let headers = kept(&self.copy);
+        let unbroken = unbroken(&headers);
+        let kept = Follower::new(headers, SHALLOW).unwrap();
         let Some(mut follower) = self.follower.take() else {
             self.follower = matches!(act, Act::Resume).then(|| kept.resumed());
-            self.floor = 0;
+            self.floor = unbroken;
             return;
         };
         let result = match act {
@@ -242,7 +253,7 @@ impl Shallow {
             }
             Act::Restart => {
                 follower = kept;
-                self.floor = 0;
+                self.floor = unbroken;
                 Ok(true)
             }
             Act::Resume | Act::Reorganise { .. } => Ok(true),
