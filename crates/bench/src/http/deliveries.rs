@@ -127,6 +127,8 @@ async fn bare() -> Result<Duration> {
     const AT_ONCE: u32 = 32;
     let backend = Backend::start().await?;
     let (url, body) = (backend.url("take"), Bytes::from(vec![b' '; 2_000]));
+    // Which chooses a TLS provider, as each client wants one; it keeps no connection for the next request.
+    drop(paywatch_testkit::http_client()?);
     let client = reqwest::Client::builder().no_proxy().build()?;
     let left = Arc::new(AtomicU32::new(EVENTS));
     let began = Instant::now();
