@@ -11,6 +11,7 @@ mod bench;
 mod defects;
 mod demo;
 mod nodes;
+mod openapi;
 mod paths;
 mod progress;
 mod run;
@@ -34,6 +35,7 @@ cargo xtask COMMAND
                                 simulated worlds with faults and crashes, looked at by an auditor
   sim --defects [NAME ...] [--jobs J]
                                 proves that it finds bugs: puts known mistakes into a copy of the code
+  openapi                       write docs/openapi.json from the code
   tidy                          the rules of this repository that no other tool checks
 
 What setup installs lives outside the checkout: $PAYWATCH_CACHE, else $XDG_CACHE_HOME/paywatch,
@@ -66,6 +68,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<ExitCode> {
         "test" => test::command(rest),
         "bench" => bench::command(rest),
         "sim" => sim::command(rest),
+        "openapi" => openapi::command(rest),
         "tidy" => tidy::command(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

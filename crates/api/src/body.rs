@@ -30,6 +30,11 @@ impl Whole {
         decode(body).map_err(Fault::from)
     }
 
+    /// Whether nothing was sent.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The hash by which two bodies under one idempotency key are compared.
     pub(crate) fn hash(&self) -> [u8; 32] {
         Sha256::digest(&self.0).into()

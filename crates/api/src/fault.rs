@@ -26,6 +26,8 @@ pub enum Thing {
     Chain,
     /// `req_…`.
     Request,
+    /// `key_…`.
+    Key,
 }
 
 impl Thing {
@@ -38,6 +40,7 @@ impl Thing {
             Self::Exception => "exception",
             Self::Chain => "chain",
             Self::Request => "request",
+            Self::Key => "API key",
         }
     }
 
@@ -50,6 +53,7 @@ impl Thing {
             Self::Exception => "exception_unknown",
             Self::Chain => "chain_unknown",
             Self::Request => "request_unknown",
+            Self::Key => "key_unknown",
         }
     }
 }
@@ -93,6 +97,9 @@ pub enum Fault {
     /// The body did not arrive in time or broke off.
     #[error("the body did not arrive whole in time")]
     BodyIncomplete,
+    /// The body is said to be something else than JSON.
+    #[error("send the body as JSON, with `Content-Type: application/json`")]
+    MediaTypeUnsupported,
     /// The body is not JSON.
     #[error("{0}")]
     BodyNotJson(DecodeError),
@@ -163,6 +170,7 @@ impl Fault {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyIncomplete => StatusCode::REQUEST_TIMEOUT,
+            Self::MediaTypeUnsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyNotJson(_) | Self::Query(_) | Self::IdempotencyKeyInvalid => {
                 StatusCode::BAD_REQUEST
             }
@@ -189,6 +197,7 @@ impl Fault {
             Self::NotFound(thing) => thing.code(),
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyIncomplete => "body_incomplete",
+            Self::MediaTypeUnsupported => "media_type_unsupported",
             Self::BodyNotJson(_) => "body_not_json",
             Self::Fields(errors) => return fields_code(errors, "fields_invalid"),
             Self::Unavailable(errors) => return fields_code(errors, "unavailable"),
@@ -218,6 +227,7 @@ impl Fault {
             | Self::NotFound(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete
+            | Self::MediaTypeUnsupported
             | Self::BodyNotJson(_)
             | Self::IdempotencyKeyInvalid
             | Self::IdempotencyReused
@@ -267,6 +277,7 @@ impl Fault {
             | Self::RouteUnknown
             | Self::MethodNotAllowed
             | Self::NotFound(_)
+            | Self::MediaTypeUnsupported
             | Self::BodyNotJson(_)
             | Self::Fields(_)
             | Self::Query(_)

@@ -7,10 +7,10 @@
 mod auth;
 mod body;
 mod client;
+mod describe;
 mod entropy;
 mod fault;
 mod idempotency;
-pub mod key;
 mod layer;
 mod meter;
 mod page;
@@ -18,13 +18,12 @@ mod post;
 mod query;
 mod request_id;
 mod routes;
-pub mod scope;
 mod state;
 
 pub use fault::{Fault, Thing};
-pub use key::{ApiKeyText, Grant, KeyTextError};
 pub use meter::{Meter, Rate};
+pub use paywatch_domain::scope::{self, Scope};
+pub use paywatch_engine::api_key::{self as key, ApiKeyText, Grant, KeyTextError};
 pub use request_id::{CurrentRequest, X_REQUEST_ID};
-pub use routes::router;
-pub use scope::Scope;
+pub use routes::{DOCUMENT, document, router};
 pub use state::{ApiState, RenderMetrics};

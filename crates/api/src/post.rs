@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest, Request};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use paywatch_engine::commands::{Answered, CommandError, Idempotent};
 use paywatch_wire::request::Request as Decoded;
 
@@ -33,7 +33,11 @@ impl<S: Send + Sync> FromRequest<S> for Post {
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
         let key = idempotency::key(request.headers())?;
         let path = request.uri().path().to_owned();
+        let is_json = says_json(request.headers());
         let body = Whole::from_request(request, state).await?;
+        if !is_json && !body.is_empty() {
+            return Err(Fault::MediaTypeUnsupported);
+        }
         let idempotent = key.map(|key| Idempotent {
             path,
             key,
@@ -41,6 +45,17 @@ impl<S: Send + Sync> FromRequest<S> for Post {
         });
         Ok(Self { body, idempotent })
     }
+}
+
+/// Whether a body may be JSON by what is said about it; nothing said is fine.
+fn says_json(headers: &HeaderMap) -> bool {
+    let Some(said) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let said = said.to_str().unwrap_or_default();
+    let media = said.split(';').next().unwrap_or_default();
+    let media = media.trim().to_ascii_lowercase();
+    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
 }
 
 /// A command's answer as it is sent.
@@ -88,6 +103,35 @@ impl From<CommandError> for Fault {
                 tracing::error!(%error, "a command failed");
                 Self::Internal
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_json_unless_something_else_is_said() {
+        let said = |text: &str| {
+            let value = text.parse().expect("a header's value");
+            says_json(&HeaderMap::from_iter([(header::CONTENT_TYPE, value)]))
+        };
+        assert!(says_json(&HeaderMap::new()));
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/vnd.shop+json",
+        ] {
+            assert!(said(good), "{good}");
+        }
+        for bad in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "",
+            "json",
+        ] {
+            assert!(!said(bad), "{bad}");
         }
     }
 }

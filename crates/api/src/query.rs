@@ -12,6 +12,8 @@ use crate::fault::Fault;
 #[derive(Debug)]
 pub(crate) struct Query {
     pairs: Vec<(String, String)>,
+    /// The names that were asked for.
+    known: Vec<String>,
     errors: Vec<FieldError>,
 }
 
@@ -38,6 +40,7 @@ impl Query {
         let pairs = url::form_urlencoded::parse(text.unwrap_or_default().as_bytes());
         Self {
             pairs: pairs.into_owned().collect(),
+            known: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -51,6 +54,7 @@ impl Query {
 
     /// A parameter; each may be given once.
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
+        self.known.push(name.to_owned());
         let place = self.pairs.iter().position(|(given, _)| given == name)?;
         let (_, value) = self.pairs.remove(place);
         if limits::TEXT_CHARS_MAX < value.chars().count() {
@@ -150,8 +154,14 @@ impl Query {
 
     /// Nothing, or everything that is wrong; what was not asked for is named.
     pub(crate) fn finish(mut self) -> Result<(), Fault> {
+        let known = self.known.join(", ");
         for (name, _) in std::mem::take(&mut self.pairs) {
-            self.refuse(&name, "unknown_parameter", "not known here, or given twice");
+            let detail = if known.is_empty() {
+                "not known; there are no parameters here".to_owned()
+            } else {
+                format!("not known, or given twice; known here: {known}")
+            };
+            self.refuse(&name, "unknown_parameter", detail);
         }
         if self.errors.is_empty() {
             Ok(())

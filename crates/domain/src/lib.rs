@@ -29,6 +29,7 @@ pub mod limits;
 pub mod mark;
 pub mod policy;
 pub mod rate;
+pub mod scope;
 pub mod status;
 pub mod sums;
 pub mod task;
@@ -62,6 +63,7 @@ pub use rate::{
     Pair, PairError, Quote, Rate, RateError, RatePlan, RateProblem, RateRules, RateValue, Rates,
     Told,
 };
+pub use scope::Scope;
 pub use status::{CustomerStatus, Status};
 pub use sums::{Certainty, Sums};
 pub use task::{BlockHint, Findings, Rejection, Task};

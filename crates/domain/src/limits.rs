@@ -86,6 +86,12 @@ pub const ANSWER_BYTES_KEPT: usize = 1024;
 pub const SECRET_OVERLAP_S: u64 = 24 * 3600;
 /// The longest that it may, in seconds: 30 days.
 pub const SECRET_OVERLAP_S_MAX: u64 = 30 * 24 * 3600;
+/// How long an API key before a rotation is good too, unless somebody says otherwise, in seconds: a day.
+pub const API_KEY_OVERLAP_S: u64 = 24 * 3600;
+/// The longest that it may, in seconds: 30 days.
+pub const API_KEY_OVERLAP_S_MAX: u64 = 30 * 24 * 3600;
+/// Scopes of an API key, and networks.
+pub const API_KEY_ITEMS_MAX: usize = 64;
 /// Events that one request to send events again looks at.
 pub const REPLAYED_MAX: u32 = 1_000;
 /// Deliveries claimed in one step.

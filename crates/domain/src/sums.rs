@@ -17,6 +17,16 @@ pub enum Certainty {
 }
 
 impl Certainty {
+    /// Every certainty.
+    pub const ALL: [Self; 4] = [Self::Gone, Self::Seen, Self::Confirming, Self::Final];
+
+    /// The certainty with this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|certainty| certainty.as_str() == text)
+    }
+
     /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {

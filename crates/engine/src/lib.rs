@@ -4,6 +4,7 @@
 //! what was read in one transaction. Requests of merchants go through [`commands`], which share the
 //! same fold.
 
+pub mod api_key;
 pub mod apply;
 pub mod commands;
 mod error;

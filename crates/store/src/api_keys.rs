@@ -5,6 +5,7 @@ use paywatch_wire::json_text;
 
 use crate::column::{damaged, mode, optional_time, parsed};
 use crate::keys::MerchantKey;
+use crate::page::{Cursor, Listed, Window};
 use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
 
@@ -19,6 +20,19 @@ statements! {
             k.networks, k.expires_at, k.label, k.created_at, k.revoked_at, k.last_used_at
         FROM api_keys AS k JOIN merchants AS m ON m.id = k.merchant
         ORDER BY k.id";
+    OWN = "SELECT k.public_id, k.merchant, m.public_id AS merchant_id, k.mode, k.hash, k.scopes,
+            k.networks, k.expires_at, k.label, k.created_at, k.revoked_at, k.last_used_at
+        FROM api_keys AS k JOIN merchants AS m ON m.id = k.merchant
+        WHERE k.merchant = $1 AND k.mode = $2 AND k.public_id = $3";
+    FIND = "SELECT id FROM api_keys WHERE merchant = $1 AND mode = $2 AND public_id = $3";
+    OLDER = "SELECT k.public_id, k.merchant, m.public_id AS merchant_id, k.mode, k.hash, k.scopes,
+            k.networks, k.expires_at, k.label, k.created_at, k.revoked_at, k.last_used_at
+        FROM api_keys AS k JOIN merchants AS m ON m.id = k.merchant
+        WHERE k.merchant = $1 AND k.mode = $2 AND k.id < $3 ORDER BY k.id DESC LIMIT CAST($4 AS BIGINT)";
+    NEWER = "SELECT k.public_id, k.merchant, m.public_id AS merchant_id, k.mode, k.hash, k.scopes,
+            k.networks, k.expires_at, k.label, k.created_at, k.revoked_at, k.last_used_at
+        FROM api_keys AS k JOIN merchants AS m ON m.id = k.merchant
+        WHERE k.merchant = $1 AND k.mode = $2 AND k.id > $3 ORDER BY k.id LIMIT CAST($4 AS BIGINT)";
     REVOKE = "UPDATE api_keys SET revoked_at = $2
         WHERE public_id = $1 AND (revoked_at IS NULL OR revoked_at > $2)";
     RESEAL = "UPDATE api_keys SET hash = $2 WHERE public_id = $1 AND hash = $3";
@@ -147,6 +161,37 @@ pub async fn by_id(conn: &mut Conn, id: KeyId) -> Result<Option<ApiKey>, StoreEr
     let id = id.to_string();
     let row = conn.fetch_optional::<Raw>(BY_ID, &[(&id).into()]).await?;
     row.map(Raw::read).transpose()
+}
+
+/// One key of a merchant and mode, revoked or not.
+pub async fn get(
+    conn: &mut Conn,
+    merchant: MerchantKey,
+    mode: Mode,
+    id: KeyId,
+) -> Result<Option<ApiKey>, StoreError> {
+    let id = id.to_string();
+    let binds = [merchant.into(), mode.as_str().into(), (&id).into()];
+    let row = conn.fetch_optional::<Raw>(OWN, &binds).await?;
+    row.map(Raw::read).transpose()
+}
+
+/// A page of the keys of a merchant and mode, newest first.
+///
+/// # Errors
+///
+/// [`StoreError::NoSuchCursor`] when the cursor is no key of this merchant and mode.
+pub async fn page(
+    conn: &mut Conn,
+    merchant: MerchantKey,
+    mode: Mode,
+    cursor: &Cursor<KeyId>,
+    limit: u32,
+) -> Result<Listed<ApiKey>, StoreError> {
+    let scope = [merchant.into(), mode.as_str().into()];
+    let window = Window::find(conn, cursor, limit, FIND, &scope).await?;
+    let rows = window.fetch(conn, (OLDER, NEWER), &scope, &[]).await?;
+    rows.try_map(Raw::read)
 }
 
 /// Every key of every merchant, oldest first.

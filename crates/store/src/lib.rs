@@ -46,6 +46,7 @@ pub mod sql;
 mod store;
 #[cfg(test)]
 mod tests;
+pub mod transfer_pages;
 pub mod transfers;
 mod unit;
 pub mod unseen;
@@ -101,6 +102,7 @@ pub fn statements() -> impl Iterator<Item = Sql> {
         restored::STATEMENTS,
         sealed::STATEMENTS,
         settings::STATEMENTS,
+        transfer_pages::STATEMENTS,
         transfers::STATEMENTS,
         unseen::STATEMENTS,
         vettings::STATEMENTS,

@@ -4,6 +4,7 @@ use paywatch_domain::{MerchantId, UnixMillis};
 
 use crate::column::parsed;
 use crate::keys::MerchantKey;
+use crate::page::{Cursor, Listed, Window};
 use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
 
@@ -12,6 +13,11 @@ statements! {
         ON CONFLICT (public_id) DO NOTHING";
     BY_ID = "SELECT id, public_id, name, created_at FROM merchants WHERE public_id = $1";
     BY_KEY = "SELECT id, public_id, name, created_at FROM merchants WHERE id = $1";
+    KEY = "SELECT id FROM merchants WHERE public_id = $1";
+    OLDER = "SELECT id, public_id, name, created_at FROM merchants
+        WHERE id < $1 ORDER BY id DESC LIMIT CAST($2 AS BIGINT)";
+    NEWER = "SELECT id, public_id, name, created_at FROM merchants
+        WHERE id > $1 ORDER BY id LIMIT CAST($2 AS BIGINT)";
     FIRST = "SELECT id, public_id, name, created_at FROM merchants ORDER BY id LIMIT 1";
 }
 
@@ -78,4 +84,19 @@ pub async fn find(conn: &mut Conn, id: MerchantId) -> Result<Option<Merchant>, S
     let id = id.to_string();
     let row = conn.fetch_optional::<Raw>(BY_ID, &[(&id).into()]).await?;
     row.map(Raw::read).transpose()
+}
+
+/// A page of all merchants, newest first.
+///
+/// # Errors
+///
+/// [`StoreError::NoSuchCursor`] when the cursor is no merchant.
+pub async fn page(
+    conn: &mut Conn,
+    cursor: &Cursor<MerchantId>,
+    limit: u32,
+) -> Result<Listed<Merchant>, StoreError> {
+    let window = Window::find(conn, cursor, limit, KEY, &[]).await?;
+    let rows = window.fetch(conn, (OLDER, NEWER), &[], &[]).await?;
+    rows.try_map(Raw::read)
 }

@@ -39,6 +39,10 @@ statements! {
                 AND o.mode = wallets.mode AND o.family = wallets.family AND o.is_default = 1)
             THEN wallets.is_default ELSE 1 END
         WHERE id = $1 AND state = 'pending'";
+    NO_DEFAULT = "UPDATE wallets SET is_default = 0
+        WHERE merchant = $1 AND mode = $2 AND family = $3 AND is_default = 1 AND id <> $4";
+    DEFAULT = "UPDATE wallets SET is_default = 1 WHERE id = $1 AND state = 'active'";
+    ARCHIVE = "UPDATE wallets SET state = 'archived', seal = $2, is_default = 0 WHERE id = $1 AND state <> 'archived'";
     /// Until the unit ends; SQLite has one writer anyway.
     HOLD_NODE = (lite "SELECT CAST($1 AS TEXT)",
         pg "SELECT CAST(pg_advisory_xact_lock(hashtextextended(CAST($1 AS TEXT), 0)) AS TEXT)");
@@ -283,6 +287,31 @@ pub async fn confirm(
     let binds = [wallet.into(), seal.into(), now.into()];
     let confirmed = tx.execute(CONFIRM, &binds).await;
     Ok(confirmed.map_err(|error| error.rule("wallets_default"))? == 1)
+}
+
+/// Makes an active wallet the default of its family, in the place of another one. Answers whether it was
+/// active.
+///
+/// # Errors
+///
+/// [`StoreError::Conflict`] `wallets_default` when another wallet became the default meanwhile: asking again
+/// then works.
+pub async fn make_default(tx: &mut Tx, wallet: &Wallet) -> Result<bool, StoreError> {
+    let binds = [
+        wallet.merchant.into(),
+        wallet.mode.as_str().into(),
+        wallet.family.as_str().into(),
+        wallet.key.into(),
+    ];
+    tx.execute(NO_DEFAULT, &binds).await?;
+    let made = tx.execute(DEFAULT, &[wallet.key.into()]).await;
+    Ok(made.map_err(|error| error.rule("wallets_default"))? == 1)
+}
+
+/// Takes a wallet out of use for new invoices. `seal` is that of the archived wallet.
+pub async fn archive(tx: &mut Tx, wallet: WalletKey, seal: &[u8]) -> Result<(), StoreError> {
+    tx.execute(ARCHIVE, &[wallet.into(), seal.into()]).await?;
+    Ok(())
 }
 
 /// Notes that a scan found this index paid. Never lowers what an earlier one found.

@@ -1,12 +1,13 @@
 //! The audit log as operators see it, and what its rows say about states.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json_text;
 
 /// One action of an operator or a merchant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     /// Always `audit_entry`.
     pub object: String,
@@ -15,6 +16,7 @@ pub struct AuditEntry {
     /// Place in the log, from 1 and without gaps; what `starting_after` and `ending_before` take.
     pub number: u64,
     /// When it was done.
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: String,
     /// Who did it: the id of an API key, or `cli`.
     pub actor: String,

@@ -1,12 +1,13 @@
 //! Chains and assets as merchants see them: what can be paid, and how far it was read.
 
 use paywatch_domain::{Asset, ChainSpec, Mode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::forms::FinalityForm;
 
 /// One chain: what it is, and how far it was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Chain {
     /// Short name.
     pub chain: String,
@@ -25,6 +26,7 @@ pub struct Chain {
     /// Height of the first block that was read and verified; from there to the cursor every one was.
     pub first_height: Option<u64>,
     /// Everything up to this time was read.
+    #[schemars(extend("format" = "date-time"))]
     pub covered_until: Option<String>,
     /// Height of the node's tip, as last read.
     pub tip_height: Option<u64>,
@@ -42,11 +44,12 @@ pub struct Chain {
     /// Whether new invoices on it are accepted.
     pub accepting: bool,
     /// When its follower last wrote.
+    #[schemars(extend("format" = "date-time"))]
     pub updated_at: Option<String>,
 }
 
 /// A chain on the way to its node's tip.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CatchUp {
     /// Blocks that were read and verified so far.
     pub blocks_done: u64,
@@ -59,7 +62,7 @@ pub struct CatchUp {
 }
 
 /// The last block that was read and verified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChainCursor {
     /// Its height.
     pub height: u64,
@@ -68,7 +71,7 @@ pub struct ChainCursor {
 }
 
 /// What keeps a follower from reading on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChainProblem {
     /// Stable, for programs.
     pub code: String,
@@ -77,7 +80,7 @@ pub struct ChainProblem {
 }
 
 /// One endpoint of a chain: a node, or somebody who runs nodes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChainEndpoint {
     /// Host and port. The rest of its address may hold a key and is shown nowhere.
     pub endpoint: String,
@@ -103,7 +106,7 @@ pub struct ChainEndpoint {
 }
 
 /// One asset that can be paid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AssetForm {
     /// `symbol@chain`.
     pub asset: String,

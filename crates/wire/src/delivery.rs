@@ -1,9 +1,10 @@
 //! Deliveries as merchants see them: one event to one endpoint, with every attempt.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One event to one endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Delivery {
     /// `dlv_…`.
     pub id: String,
@@ -20,21 +21,25 @@ pub struct Delivery {
     /// Tries so far.
     pub attempt_count: u32,
     /// When it is tried next; `null` while it waits for earlier events of its invoice.
+    #[schemars(extend("format" = "date-time"))]
     pub due_at: Option<String>,
     /// When the event was said.
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: String,
     /// When it was delivered or given up.
+    #[schemars(extend("format" = "date-time"))]
     pub finished_at: Option<String>,
     /// Every try, oldest first.
     pub attempts: Vec<Attempt>,
 }
 
 /// One HTTP try of a delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attempt {
     /// From 1.
     pub number: u32,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub started_at: String,
     /// How long it took, in milliseconds.
     pub duration_ms: u64,

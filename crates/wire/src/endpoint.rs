@@ -3,6 +3,7 @@
 use std::fmt;
 
 use paywatch_domain::{EndpointId, EventType, Mode, UnixMillis};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::rfc3339;
@@ -10,7 +11,7 @@ use crate::time::rfc3339;
 /// Where a merchant's events are sent.
 ///
 /// Prints without its secret.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// `whe_…`.
     pub id: String,
@@ -27,8 +28,10 @@ pub struct Endpoint {
     /// Why it is disabled.
     pub disabled_reason: Option<String>,
     /// Since when every attempt fails; `null` when the last one succeeded.
+    #[schemars(extend("format" = "date-time"))]
     pub failing_since: Option<String>,
     /// When it was registered.
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: String,
     /// The signing secret (`whsec_…`), in the answers to its creation and to each rotation alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +69,7 @@ impl Endpoint {
 }
 
 /// What is left of something that was deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deleted {
     /// What it was called.
     pub id: String,
@@ -77,7 +80,7 @@ pub struct Deleted {
 }
 
 /// What came of sending events again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Replay {
     /// Always `replay`.
     pub object: String,

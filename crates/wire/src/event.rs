@@ -7,8 +7,10 @@ use paywatch_domain::{
     Amount, Cause, EventId, EventType, ExceptionId, Mode, Said, Status, Terms, UnixMillis,
     Violation,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::Endpoint;
 use crate::exception::ExceptionForm;
 use crate::invoice::Invoice;
 use crate::json_text;
@@ -31,7 +33,8 @@ pub struct EventHead {
 }
 
 /// An event as a receiver reads it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Event")]
 pub struct Event<D> {
     /// `evt_…`; the same on every attempt.
     pub id: String,
@@ -39,6 +42,7 @@ pub struct Event<D> {
     #[serde(rename = "type")]
     pub kind: String,
     /// When it was said.
+    #[schemars(extend("format" = "date-time"))]
     pub timestamp: String,
     /// The version of the shapes inside.
     pub api_version: String,
@@ -49,7 +53,8 @@ pub struct Event<D> {
 }
 
 /// The data of an event about an invoice.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InvoiceData")]
 pub struct InvoiceData<I = Invoice> {
     /// The invoice after the change.
     pub invoice: I,
@@ -63,7 +68,7 @@ pub struct InvoiceData<I = Invoice> {
 }
 
 /// How much of an option's money was final and is, in the asset's own unit, late money included.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RevertedOption {
     /// The option.
     pub option_id: String,
@@ -100,7 +105,8 @@ impl RevertedOption {
 }
 
 /// The data of an event about an exception.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ExceptionData")]
 pub struct ExceptionData<E = ExceptionForm, I = Invoice> {
     /// The exception after the change.
     pub exception: E,
@@ -111,7 +117,7 @@ pub struct ExceptionData<E = ExceptionForm, I = Invoice> {
 }
 
 /// What set an event off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CauseForm {
     /// `block`, `mempool`, `reorg`, `expiry`, `api`, `operator` or `rescan`.
     pub kind: String,
@@ -133,8 +139,21 @@ impl From<&Cause> for CauseForm {
     }
 }
 
+/// What an event can be about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum EventData {
+    /// An exception, with its invoice; `null` for one that cannot be read.
+    Exception(Box<ExceptionData<ExceptionForm, Option<Invoice>>>),
+    /// An invoice.
+    Invoice(Box<InvoiceData>),
+    /// A webhook endpoint.
+    Endpoint(Box<EndpointData<Endpoint>>),
+}
+
 /// The data of an event about a webhook endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "EndpointData")]
 pub struct EndpointData<E> {
     /// The endpoint after the change, without its secret.
     pub endpoint: E,

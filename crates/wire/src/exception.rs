@@ -4,12 +4,13 @@ use paywatch_domain::{
     Action, AssetName, Dossier, Exception, ExceptionId, ExceptionKind, Finding, OperatorFact,
     OptionTerms, Place, Quarantine, Subject, Transfer, UnixMillis, Violation, limits,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::rfc3339;
 
 /// Something that a person has to decide about an invoice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExceptionForm {
     /// `exc_…`.
     pub id: String,
@@ -38,21 +39,24 @@ pub struct ExceptionForm {
     /// For money that never counts, the transactions that brought it, the first at most 20; else empty.
     pub tx_ids: Vec<String>,
     /// For money that never counts, when the first of it was seen; else `null`.
+    #[schemars(extend("format" = "date-time"))]
     pub sighted_at: Option<String>,
     /// When it was told.
+    #[schemars(extend("format" = "date-time"))]
     pub opened_at: String,
     /// What may be decided: `accept`, `accept_partial`, `refund`, `ignore`.
     pub actions: Vec<String>,
     /// Who takes care of it; `null` when nobody said so.
     pub owner: Option<String>,
     /// When it was told that nothing has to be decided any more; `null` while it is open.
+    #[schemars(extend("format" = "date-time"))]
     pub resolved_at: Option<String>,
     /// What was decided last; `null` when nothing was, or when it closed because its reason went away.
     pub resolution: Option<Resolution>,
 }
 
 /// A decision about an exception.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resolution {
     /// `accept`, `accept_partial`, `refund` or `ignore`.
     pub action: String,
@@ -67,11 +71,12 @@ pub struct Resolution {
     /// Who decided, for example `key_…`.
     pub actor: String,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
 }
 
 /// Money that was sent back.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundForm {
     /// The option whose money it was.
     pub option_id: String,
@@ -86,6 +91,7 @@ pub struct RefundForm {
     /// Who recorded it, for example `key_…`.
     pub actor: String,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
 }
 

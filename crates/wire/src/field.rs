@@ -1,10 +1,11 @@
 //! What is wrong with one field of a request, and the table of stable codes.
 
 use paywatch_domain::{AmountError, FinalityError, PolicyGap, TermsError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One field that cannot stand, in the `errors` of a problem (RFC 9457).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldError {
     /// Where, as a JSON pointer (RFC 6901); empty for the whole body.
     pub pointer: String,
@@ -154,6 +155,12 @@ codes! {
     HeightInvalid = "height_invalid",
     /// Both a key and a file of addresses.
     MaterialAmbiguous = "material_ambiguous",
+    /// No such scope.
+    ScopeUnknown = "scope_unknown",
+    /// Not a network in CIDR form.
+    NetworkInvalid = "network_invalid",
+    /// Not a time in the form of RFC 3339.
+    TimeInvalid = "time_invalid",
     /// Not a derivation index: 0 to 2147483647.
     IndexInvalid = "index_invalid",
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use paywatch_domain::{Commitment, Finality, Policy, Price, Tag, Tier, Unconfirmed, limits};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A price: decimal text and an ISO 4217 code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PriceForm {
     /// Decimal text in the currency's own unit.
@@ -34,7 +35,7 @@ impl From<PriceForm> for Price {
 }
 
 /// What makes a transfer final, for example `{"depth": 3}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FinalityForm {
     /// That many blocks, the one with the transfer included.
@@ -50,7 +51,7 @@ pub enum FinalityForm {
 }
 
 /// A block tag of an EVM node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TagForm {
     /// Justified.
@@ -60,7 +61,7 @@ pub enum TagForm {
 }
 
 /// A commitment of Solana.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitmentForm {
     /// Two thirds of the stake have voted for the block.
@@ -70,7 +71,7 @@ pub enum CommitmentForm {
 }
 
 /// When money counts without a block.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UnconfirmedForm {
     /// The most that may count so at one time for one option.
@@ -139,7 +140,7 @@ impl From<Commitment> for CommitmentForm {
 }
 
 /// A policy as an invoice shows it. No tiers means: the finality of each chain's configuration.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyForm {
     /// Its name in the configuration; `null` when it was given with the request.
     pub name: Option<String>,
@@ -148,7 +149,7 @@ pub struct PolicyForm {
 }
 
 /// What a policy asks for up to an amount.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TierForm {
     /// The largest amount that it is for, in a currency or an asset; missing in the last tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]

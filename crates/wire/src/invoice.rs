@@ -1,11 +1,13 @@
 //! The invoice as merchants see it: the same object in answers, events and exports.
 
 use paywatch_domain::{
-    Dossier, Folded, Mode, OptionTally, OptionTerms, PaymentPlace, Place, RecordKind, Role,
+    Dossier, Folded, Mode, OptionTally, OptionTerms, PaymentPlace, Place, RecordKind, Role, Status,
     Transfer, TransferView, Violation,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::exception::{ExceptionForm, RefundForm};
 use crate::forms::{FinalityForm, PolicyForm, PriceForm};
@@ -15,7 +17,7 @@ use crate::record::{self, Fulfilment};
 use crate::time::rfc3339;
 
 /// An invoice.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Invoice {
     /// `inv_…`.
     pub id: String,
@@ -26,6 +28,7 @@ pub struct Invoice {
     /// The merchant's own reference.
     pub order_id: Option<String>,
     /// The status by the table of states.
+    #[schemars(extend("enum" = Status::ALL.map(Status::as_str)))]
     pub status: String,
     /// What a payer is told.
     pub customer_status: String,
@@ -36,10 +39,13 @@ pub struct Invoice {
     /// The price, when there is one.
     pub price: Option<PriceForm>,
     /// When it was made.
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: String,
     /// In time means seen at or before this time.
+    #[schemars(extend("format" = "date-time"))]
     pub expires_at: String,
     /// Late money counts up to this time.
+    #[schemars(extend("format" = "date-time"))]
     pub late_until: String,
     /// The option that made it paid.
     pub paid_option: Option<String>,
@@ -69,7 +75,7 @@ pub struct Invoice {
 }
 
 /// One way to pay an invoice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceOption {
     /// `opt_…`.
     pub id: String,
@@ -96,6 +102,7 @@ pub struct InvoiceOption {
     /// What makes a transfer to it final.
     pub finality: FinalityForm,
     /// Its own status by the same table.
+    #[schemars(extend("enum" = Status::ALL.map(Status::as_str)))]
     pub status: String,
     /// A payment to it made now would be in time and is wanted: no other option has received enough.
     pub payable: bool,
@@ -104,7 +111,7 @@ pub struct InvoiceOption {
 }
 
 /// Sums of one option in the asset's own unit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// Everything in time, whatever its certainty.
     pub seen: String,
@@ -122,7 +129,7 @@ pub struct Tally {
 }
 
 /// One transfer to an address of the invoice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceTransfer {
     /// `trf_…`.
     pub id: String,
@@ -149,10 +156,12 @@ pub struct InvoiceTransfer {
     /// The hash of its block; `null` when it stands in none.
     pub block_hash: Option<String>,
     /// When it was first seen.
+    #[schemars(extend("format" = "date-time"))]
     pub sighted_at: String,
     /// Whether that was at or before expiry.
     pub in_time: bool,
     /// When it was first said to be final; `null` before. Kept when a reorganisation takes it away again.
+    #[schemars(extend("format" = "date-time"))]
     pub final_at: Option<String>,
     /// `seen`, `confirming`, `final`, or `gone` when it was replaced, evicted or reorganised away.
     pub certainty: String,
@@ -163,9 +172,9 @@ pub struct InvoiceTransfer {
 }
 
 /// A JSON object of the merchant, kept byte for byte and never interpreted.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Metadata(Box<RawValue>);
+pub struct Metadata(#[schemars(with = "Map<String, Value>")] Box<RawValue>);
 
 impl Metadata {
     /// The text as it was given.

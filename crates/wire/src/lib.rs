@@ -3,6 +3,7 @@
 //! [`invoice`], [`event`], [`request`] and the small resources are the outside contract; [`stored`]
 //! is what the database keeps. No form is ever computed with: numbers become domain types first.
 
+pub mod api_key;
 pub mod audit;
 pub mod chain;
 pub mod delivery;
@@ -14,6 +15,7 @@ pub mod export;
 pub mod field;
 pub mod forms;
 pub mod invoice;
+pub mod merchant;
 pub mod page;
 pub mod problem;
 pub mod progress;
@@ -23,15 +25,17 @@ pub mod request;
 pub mod stored;
 pub mod task;
 pub mod time;
+pub mod transfer;
 pub mod wallet;
 
+pub use api_key::{ApiKeyForm, ApiKeyRecord};
 pub use audit::AuditEntry;
 pub use chain::{AssetForm, CatchUp, Chain, ChainCursor, ChainEndpoint, ChainProblem};
 pub use delivery::{Attempt, Delivery};
 pub use endpoint::{Deleted, Endpoint, Replay};
 pub use event::{
-    API_VERSION, EventHead, RevertedOption, endpoint_event, exception_event, invoice_event,
-    quarantine_event, told_invoice,
+    API_VERSION, Event, EventData, EventHead, RevertedOption, endpoint_event, exception_event,
+    invoice_event, quarantine_event, told_invoice,
 };
 pub use exception::{ExceptionForm, RefundForm, Resolution};
 pub use explain::{ExplainedTransfer, Explanation};
@@ -39,6 +43,7 @@ pub use export::ExportForm;
 pub use field::{Code, FieldError};
 pub use forms::{CommitmentForm, FinalityForm, PolicyForm, PriceForm, TagForm, UnconfirmedForm};
 pub use invoice::Invoice;
+pub use merchant::MerchantForm;
 pub use page::Page;
 pub use problem::{PROBLEM_MEDIA_TYPE, Problem};
 pub use progress::{ProgressForm, RefusalForm};
@@ -50,6 +55,7 @@ pub use request::{
 };
 pub use stored::StoredError;
 pub use task::{ChainFindings, ChainRequest};
+pub use transfer::ListedTransfer;
 pub use wallet::{PoolLevel, Wallet, WalletAddress};
 
 /// The JSON text of one of this crate's forms.

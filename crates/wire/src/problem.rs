@@ -1,5 +1,6 @@
 //! Errors as RFC 9457 says them (<https://www.rfc-editor.org/rfc/rfc9457>).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::field::FieldError;
@@ -8,7 +9,7 @@ use crate::field::FieldError;
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 
 /// What went wrong with a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Always `about:blank`: `code` tells problems apart, and the status gives the title.
     #[serde(rename = "type")]

@@ -1,12 +1,13 @@
 //! How far a transfer is from final, as merchants see it.
 
 use paywatch_domain::{Progress, Refusal};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::forms::{CommitmentForm, TagForm};
 
 /// How far a transfer is from final, by the kind of its option's finality.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ProgressForm {
     /// Blocks, its own included.
@@ -51,7 +52,7 @@ pub enum ProgressForm {
 }
 
 /// Why a transfer is not accepted without a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalForm {
     /// It is more than the cap, alone or together with what was accepted so before.

@@ -1,6 +1,7 @@
 //! Rates as merchants see them: the one that an invoice is bound to, and what is known at present.
 
 use paywatch_domain::{Pair, Quote, Rate, RatePlan, RateProblem, Rates};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::rfc3339;
@@ -9,13 +10,14 @@ use crate::time::rfc3339;
 const MEDIAN: &str = "median";
 
 /// The rate by which a price became an amount.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RateForm {
     /// Units of the currency for one unit of the asset.
     pub value: String,
     /// The source's name in the configuration, or `median` of several.
     pub source: String,
     /// When it was read; of several the time of the oldest.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
     /// What each source said that it stands on.
     #[serde(default)]
@@ -23,18 +25,19 @@ pub struct RateForm {
 }
 
 /// What one source said.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuoteForm {
     /// The source's name in the configuration.
     pub source: String,
     /// Units of the currency for one unit of the asset.
     pub value: String,
     /// When it was read.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
 }
 
 /// What is known about one pair of an asset and a currency at present.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RateState {
     /// The symbol of an asset, which holds for every chain, or `symbol@chain`.
     pub asset: String,
@@ -51,7 +54,7 @@ pub struct RateState {
 }
 
 /// Why there is no rate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RateProblemForm {
     /// `stale`, `disagree` or `jumped`.
     pub code: String,
@@ -60,7 +63,7 @@ pub struct RateProblemForm {
 }
 
 /// What one source of a pair said last.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceState {
     /// Its name in the configuration.
     pub source: String,
@@ -69,6 +72,7 @@ pub struct SourceState {
     /// What it said; `null` when it never said anything that could be read.
     pub value: Option<String>,
     /// When that was read; `null` for a table, which holds as long as it stands in the configuration.
+    #[schemars(extend("format" = "date-time"))]
     pub at: Option<String>,
     /// Whether that was too long ago to count.
     pub stale: bool,

@@ -1,12 +1,13 @@
 //! What a merchant keeps with an invoice: notes, and what was given for the money.
 
 use paywatch_domain::{Dossier, OperatorFact, Record, RecordKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::rfc3339;
 
 /// A note on an invoice, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Note {
     /// Always `note`.
     pub object: String,
@@ -15,11 +16,12 @@ pub struct Note {
     /// Who wrote it, for example `key_…`.
     pub actor: String,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
 }
 
 /// What was given for the money of an invoice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fulfilment {
     /// Always `fulfilment`.
     pub object: String,
@@ -30,6 +32,7 @@ pub struct Fulfilment {
     /// Who recorded it, for example `key_…`.
     pub actor: String,
     /// When.
+    #[schemars(extend("format" = "date-time"))]
     pub at: String,
 }
 

@@ -1,10 +1,11 @@
 //! A request to the worker of a chain, as the API shows it.
 
 use paywatch_domain::Task;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What somebody has asked of the worker that follows a chain, and how far it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChainRequest {
     /// `req_…`.
     pub id: String,
@@ -35,15 +36,18 @@ pub struct ChainRequest {
     /// Why it failed, or what it waits for. Keys without the scope `admin` see only which of the two.
     pub error: Option<String>,
     /// When it was asked.
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: String,
     /// When a worker began.
+    #[schemars(extend("format" = "date-time"))]
     pub started_at: Option<String>,
     /// When it was done or given up.
+    #[schemars(extend("format" = "date-time"))]
     pub finished_at: Option<String>,
 }
 
 /// What reading blocks again has brought to light.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChainFindings {
     /// Transfers that were missing and stand there now, of the invoice where the request is about one;
     /// `null` for a scan.

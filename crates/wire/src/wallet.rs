@@ -1,9 +1,10 @@
 //! A wallet as merchants and operators see it. The key itself is not shown again.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A merchant's public key material for one chain family.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Wallet {
     /// `wal_…`.
     pub id: String,
@@ -44,13 +45,15 @@ pub struct Wallet {
     /// The first addresses, to be compared with what the wallet itself shows.
     pub first_addresses: Vec<WalletAddress>,
     /// When it was registered.
+    #[schemars(extend("format" = "date-time"))]
     pub created_at: String,
     /// When an operator confirmed it.
+    #[schemars(extend("format" = "date-time"))]
     pub confirmed_at: Option<String>,
 }
 
 /// How many addresses of a pool are left.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PoolLevel {
     /// All that were ever put into it.
     pub size: u32,
@@ -61,7 +64,7 @@ pub struct PoolLevel {
 }
 
 /// One address of a wallet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WalletAddress {
     /// The index below the wallet's node.
     pub index: u32,

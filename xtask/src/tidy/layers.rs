@@ -91,6 +91,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
             // the watcher must read.
             let real = [
                 ("api", "chain-bitcoin"),
+                ("api", "chain-solana"),
                 ("offline", "chain-solana"),
                 ("offline", "chain"),
             ];

@@ -8,11 +8,24 @@ use paywatch_wire::time::rfc3339;
 use paywatch_wire::{AuditEntry, Page};
 
 use crate::auth::Auth;
+use crate::describe::{Described, get};
 use crate::fault::Fault;
 use crate::page::page;
 use crate::query::Query;
 use crate::scope::Scope;
 use crate::state::ApiState;
+
+/// Adds the route.
+pub(super) fn add(routes: Described) -> Described {
+    routes.with(
+        get("/v1/audit", "list_audit_entries", "Read who did what")
+            .text("Each entry is sealed together with the one before it; `paywatch audit verify` checks the seals.")
+            .scope(Scope::Admin)
+            .lists::<AuditEntry>("A page of entries, newest first.")
+            .word("log", "Whose log; the merchant's own when nothing is said.", ["merchant", "installation"]),
+        list,
+    )
+}
 
 /// Whose log is read.
 #[derive(Clone, Copy)]

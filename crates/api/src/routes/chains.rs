@@ -11,10 +11,34 @@ use paywatch_wire::time::rfc3339;
 use paywatch_wire::{AssetForm, CatchUp, Chain, ChainCursor, ChainProblem, Page};
 
 use crate::auth::Auth;
+use crate::describe::{Described, get};
 use crate::fault::Fault;
 use crate::query::Query;
 use crate::scope::Scope;
 use crate::state::ApiState;
+
+/// Adds the routes.
+pub(super) fn add(routes: Described) -> Described {
+    routes
+        .with(
+            get(
+                "/v1/chains",
+                "list_chains",
+                "List chains: height, lag, coverage, health",
+            )
+            .scope(Scope::ChainsRead)
+            .answers::<Page<Chain>>(200, "Every chain of the key's mode.")
+            .refuses(400, "There are no parameters."),
+            list,
+        )
+        .with(
+            get("/v1/assets", "list_assets", "List what can be paid")
+                .scope(Scope::ChainsRead)
+                .answers::<Page<AssetForm>>(200, "Every asset of the key's mode.")
+                .refuses(400, "There are no parameters."),
+            assets,
+        )
+}
 
 /// A list that is as long as the configuration: one page.
 pub(super) fn whole<T>(data: Vec<T>) -> Json<Page<T>> {

@@ -11,12 +11,45 @@ use paywatch_wire::{Delivery, NoFields, Page};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
+use crate::describe::{Described, get, post};
 use crate::fault::{Fault, Thing};
 use crate::page::page;
 use crate::post::{Post, answer};
 use crate::query::Query;
 use crate::scope::Scope;
 use crate::state::ApiState;
+
+/// Adds the routes.
+pub(super) fn add(routes: Described) -> Described {
+    routes
+        .with(
+            get("/v1/deliveries", "list_deliveries", "List deliveries")
+                .scope(Scope::EndpointsRead)
+                .lists::<Delivery>("A page of deliveries, newest first."),
+            list,
+        )
+        .with(
+            get(
+                "/v1/deliveries/{id}",
+                "get_delivery",
+                "Read a delivery with its attempts",
+            )
+            .scope(Scope::EndpointsRead)
+            .answers::<Delivery>(200, "The delivery."),
+            one,
+        )
+        .with(
+            post(
+                "/v1/deliveries/{id}/redeliver",
+                "redeliver",
+                "Send a delivery again",
+            )
+            .scope(Scope::EndpointsWrite)
+            .answers::<Delivery>(202, "The delivery, due.")
+            .refuses(409, "The endpoint is disabled (`endpoint_disabled`)."),
+            redeliver,
+        )
+}
 
 async fn show(conn: &mut Conn, row: &Row) -> Result<Delivery, Fault> {
     let attempts = deliveries::attempts(conn, row.key).await?;

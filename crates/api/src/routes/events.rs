@@ -4,16 +4,45 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use paywatch_domain::{EventId, InvoiceId};
 use paywatch_store::{Listed, events, invoices};
-use paywatch_wire::Page;
+use paywatch_wire::{Event, EventData, Page};
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{IdPath, known};
 use crate::auth::Auth;
+use crate::describe::{Described, get};
 use crate::fault::{Fault, Thing};
 use crate::page::page;
 use crate::query::{Place, Query};
 use crate::scope::Scope;
 use crate::state::ApiState;
+
+/// Adds the routes.
+pub(super) fn add(routes: Described) -> Described {
+    routes
+        .with(
+            get("/v1/events", "list_events", "Pull everything that was said")
+                .text(
+                    "In the order of commits, oldest first, with the bytes that webhooks carry. `next_cursor` is never \
+                     null once there was an event: whoever polls with it as `after` misses nothing.",
+                )
+                .scope(Scope::EventsRead)
+                .limited()
+                .query(
+                    "after",
+                    "After the event with this number; 0 for the beginning, `latest` for the end.",
+                    json!({ "type": "string", "pattern": "^(latest|[0-9]{1,18})$" }),
+                )
+                .answers::<Page<Event<EventData>>>(200, "A page of events, oldest first."),
+            list,
+        )
+        .with(
+            get("/v1/invoices/{id}/events", "list_invoice_events", "List the history of an invoice")
+                .scope(Scope::InvoicesRead)
+                .lists::<Event<EventData>>("A page of events, newest first."),
+            of_invoice,
+        )
+}
 
 /// The stored bytes of an event. They were JSON when they were written.
 fn bytes(body: String) -> Result<Box<RawValue>, Fault> {

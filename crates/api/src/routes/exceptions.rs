@@ -6,16 +6,58 @@ use axum::response::Response;
 use paywatch_domain::{ExceptionId, ExceptionKind, InvoiceId};
 use paywatch_store::exceptions::Filter;
 use paywatch_wire::request::{RecordRefund, ResolveException};
-use paywatch_wire::{ExceptionForm, Page};
+use paywatch_wire::{ExceptionForm, Invoice, Page};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
+use crate::describe::{Described, get, post};
 use crate::fault::{Fault, Thing};
 use crate::page::page;
 use crate::post::{Post, answer};
 use crate::query::Query;
 use crate::scope::Scope;
 use crate::state::ApiState;
+
+/// Adds the routes.
+pub(super) fn add(routes: Described) -> Described {
+    let kinds = ExceptionKind::ALL.map(ExceptionKind::as_str);
+    routes
+        .with(
+            get("/v1/exceptions", "list_exceptions", "List what has to be decided")
+                .scope(Scope::ExceptionsRead)
+                .lists::<ExceptionForm>("A page of exceptions, newest first.")
+                .word("kind", "Only those of this kind.", kinds)
+                .word("state", "Only those in this state.", ["open", "resolved"]),
+            list,
+        )
+        .with(
+            get("/v1/exceptions/{id}", "get_exception", "Read an exception")
+                .scope(Scope::ExceptionsRead)
+                .answers::<ExceptionForm>(200, "The exception."),
+            one,
+        )
+        .with(
+            post("/v1/exceptions/{id}/resolve", "resolve_exception", "Decide about an exception")
+                .scope(Scope::ExceptionsWrite)
+                .takes::<ResolveException>()
+                .answers::<ExceptionForm>(200, "The exception after the decision.")
+                .refuses(
+                    409,
+                    "This cannot be decided about it (`action_not_possible`, `exception_resolved`, `nothing_final`, \
+                     `refund_too_large`).",
+                ),
+            resolve,
+        )
+        .with(
+            post("/v1/invoices/{id}/refunds", "record_refund", "Record money that was sent back")
+                .text("paywatch sends nothing: the transaction, or an offset in another way, is written down.")
+                .scope(Scope::ExceptionsWrite)
+                .takes::<RecordRefund>()
+                .answers::<Invoice>(201, "The invoice with the refund.")
+                .refuses(409, "More than what is final and not refunded yet (`refund_above_final`)."),
+            refund,
+        )
+}
 
 pub(super) async fn list(
     State(state): State<ApiState>,

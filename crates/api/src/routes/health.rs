@@ -6,28 +6,65 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use paywatch_domain::ChainName;
 use paywatch_store::chains::all;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::chains;
+use crate::describe::{Described, get};
 use crate::state::ApiState;
+
+/// Adds the routes.
+pub(super) fn add(routes: Described) -> Described {
+    routes
+        .with(
+            get("/livez", "live", "Whether the process answers").answers_text(
+                200,
+                "It does.",
+                &["text/plain"],
+            ),
+            live,
+        )
+        .with(
+            get("/readyz", "ready", "Whether the process does its work")
+                .text("The database answers, and the chains that this process follows are read.")
+                .answers::<Ready>(200, "It does.")
+                .answers::<Ready>(503, "It does not; what is missing is named."),
+            ready,
+        )
+        .with(
+            get("/metrics", "metrics", "All metrics as Prometheus text").answers_text(
+                200,
+                "The metrics.",
+                &["text/plain"],
+            ),
+            metrics,
+        )
+}
 
 /// Whether the process answers at all; nothing else is asked.
 pub(super) async fn live() -> &'static str {
     "ok"
 }
 
-#[derive(Serialize)]
+/// Whether a process does its work.
+#[derive(Serialize, JsonSchema)]
 struct Ready {
+    /// `ok` or `unavailable`.
     status: &'static str,
+    /// `ok` or `unavailable`.
     database: &'static str,
+    /// Every chain of the installation.
     chains: Vec<ReadyChain>,
 }
 
 /// Whether invoices on a chain can be made.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ReadyChain {
+    /// Its short name.
     chain: String,
+    /// Whether new invoices on it are accepted.
     accepting: bool,
+    /// Whether it waits for an operator.
     halted: bool,
 }
 

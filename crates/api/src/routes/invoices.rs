@@ -9,12 +9,83 @@ use paywatch_wire::{CreateInvoice, ExplainedTransfer, Explanation, Invoice, NoFi
 
 use super::{IdPath, known};
 use crate::auth::Auth;
+use crate::describe::{Described, Operation, get, post};
 use crate::fault::{Fault, Thing};
 use crate::page::{page, within};
 use crate::post::{Post, answer};
 use crate::query::Query;
 use crate::scope::Scope;
 use crate::state::ApiState;
+
+/// The list and its filters.
+fn listed() -> Operation {
+    get("/v1/invoices", "list_invoices", "List invoices")
+        .text("One filter at a time is possible; a range of `created_after` and `created_before` is one.")
+        .scope(Scope::InvoicesRead)
+        .lists::<Invoice>("A page of invoices, newest first.")
+        .word("status", "Only those with this status.", Status::ALL.map(Status::as_str))
+        .text_query("order_id", "Only those with this reference of the merchant.")
+        .text_query("asset", "Only those that can be paid in this asset, `symbol@chain`.")
+        .text_query("tx_id", "Only those that this transaction pays.")
+        .text_query("address", "Only those with this address.")
+        .word("has_exception", "Only those with something to decide.", ["true"])
+        .time("created_after", "Only those that were made at or after this time.")
+        .time("created_before", "Only those that were made before this time.")
+}
+
+/// Adds the routes.
+pub(super) fn add(routes: Described) -> Described {
+    routes
+        .with(listed(), list)
+        .with(
+            post("/v1/invoices", "create_invoice", "Make an invoice")
+                .text("Each option gets an address of its own. The policy's tier is chosen from the price, once.")
+                .scope(Scope::InvoicesWrite)
+                .takes::<CreateInvoice>()
+                .answers::<Invoice>(201, "The invoice.")
+                .refuses(409, "A pool has no address left (`address_pool_empty`), or a wallet cannot be used.")
+                .refuses(503, "A chain is too far behind (`chain_unavailable`)."),
+            create,
+        )
+        .with(
+            get("/v1/invoices/{id}", "get_invoice", "Read an invoice")
+                .text("Its state as it is known now: what a backend reads before it fulfils.")
+                .scope(Scope::InvoicesRead)
+                .answers::<Invoice>(200, "The invoice.")
+                .refuses(409, QUARANTINED),
+            one,
+        )
+        .with(
+            post("/v1/invoices/{id}/cancel", "cancel_invoice", "Cancel an invoice")
+                .scope(Scope::InvoicesWrite)
+                .answers::<Invoice>(200, "The invoice, canceled.")
+                .refuses(409, "Money is on its way or there (`invoice_not_cancelable`)."),
+            cancel,
+        )
+        .with(
+            get("/v1/invoices/{id}/explain", "explain_invoice", "Say why an invoice has its status")
+                .scope(Scope::InvoicesRead)
+                .answers::<Explanation>(200, "The explanation, in words and as data.")
+                .refuses(409, QUARANTINED),
+            explain,
+        )
+        .with(
+            get(
+                "/v1/invoices/{id}/transfers",
+                "list_invoice_transfers",
+                "List what was paid to an invoice",
+            )
+            .text("Where each transfer has stood is told too, and why it counts or does not.")
+            .scope(Scope::InvoicesRead)
+            .lists::<ExplainedTransfer>("A page of transfers, newest first.")
+            .refuses(409, QUARANTINED),
+            transfers,
+        )
+}
+
+/// Why an invoice is not shown.
+const QUARANTINED: &str =
+    "What is stored about it contradicts itself (`invoice_quarantined`): an operator has to look.";
 
 pub(super) async fn create(
     State(state): State<ApiState>,

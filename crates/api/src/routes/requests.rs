@@ -5,15 +5,96 @@ use axum::extract::State;
 use axum::response::Response;
 use paywatch_domain::{InvoiceId, RequestId, WalletId};
 use paywatch_engine::commands::{Ask, Caller, Sight};
-use paywatch_wire::request::Request;
-use paywatch_wire::{ChainRequest, NoFields};
+use paywatch_wire::request::{AttachTransaction, CheckInvoice, Request};
+use paywatch_wire::{ChainRequest, NoFields, Rescan, ScanWallet};
 
 use super::{IdPath, known};
 use crate::auth::Auth;
+use crate::describe::{Described, get, post};
 use crate::fault::{Fault, Thing};
 use crate::post::{Post, answer};
 use crate::scope::Scope;
 use crate::state::ApiState;
+
+/// Adds the routes.
+pub(super) fn add(routes: Described) -> Described {
+    const TAKEN: &str = "The request, waiting for the chain's worker.";
+    let routes = routes
+        .with(
+            post("/v1/chains/{chain}/resume", "resume_chain", "Let a halted chain go on")
+                .scope(Scope::Admin)
+                .answers::<ChainRequest>(202, TAKEN)
+                .refuses(409, "The chain is not halted (`chain_not_halted`)."),
+            resume,
+        )
+        .with(
+            post("/v1/chains/{chain}/rescan", "rescan_chain", "Read blocks of a chain again")
+                .scope(Scope::Admin)
+                .takes::<Rescan>()
+                .answers::<ChainRequest>(202, TAKEN)
+                .refuses(409, NOT_NOW),
+            rescan,
+        )
+        .with(
+            post("/v1/wallets/{id}/scan", "scan_wallet", "Look for the used addresses of a wallet")
+                .scope(Scope::WalletsWrite)
+                .takes::<ScanWallet>()
+                .answers::<ChainRequest>(202, TAKEN)
+                .refuses(409, NOT_NOW),
+            scan,
+        )
+        .with(
+            post(
+                "/v1/invoices/{id}/transfers",
+                "attach_transaction",
+                "Attach a transaction to an invoice by its id",
+            )
+            .text("The chain's worker looks for it, and takes it when it stands there and pays the invoice.")
+            .scope(Scope::InvoicesWrite)
+            .takes::<AttachTransaction>()
+            .answers::<ChainRequest>(202, TAKEN)
+            .refuses(409, NOT_NOW),
+            attach,
+        )
+        .with(
+            post("/v1/invoices/{id}/check", "check_invoice", "Read an invoice's addresses now")
+                .scope(Scope::InvoicesWrite)
+                .may_take::<CheckInvoice>()
+                .answers::<ChainRequest>(202, TAKEN)
+                .refuses(409, NOT_NOW),
+            check,
+        );
+    routes
+        .with(
+            get(
+                "/v1/requests/{id}",
+                "get_request",
+                "See how far a request is",
+            )
+            .scope(Scope::InvoicesRead)
+            .scope(Scope::WalletsRead)
+            .scope(Scope::Admin)
+            .answers::<ChainRequest>(200, "The request."),
+            one,
+        )
+        .with(
+            post(
+                "/v1/requests/{id}/cancel",
+                "cancel_request",
+                "Give a request up",
+            )
+            .scope(Scope::InvoicesWrite)
+            .scope(Scope::WalletsWrite)
+            .scope(Scope::Admin)
+            .answers::<ChainRequest>(200, "The request, canceled.")
+            .refuses(409, "It is over (`request_over`)."),
+            cancel,
+        )
+}
+
+/// Why a worker is not asked.
+const NOT_NOW: &str = "The chain was not read yet (`chain_not_read`), or enough is asked of it already (`scan_open`, \
+                       `requests_open`).";
 
 /// Asks a worker for what a body says.
 async fn ask<R: Request>(

@@ -12,12 +12,88 @@ use paywatch_wire::{CreateWallet, ExportForm, ExtendPool, NoFields, Page, Wallet
 
 use super::{IdPath, known};
 use crate::auth::Auth;
+use crate::describe::{Described, get, post};
 use crate::fault::{Fault, Thing};
 use crate::page::page;
 use crate::post::{Post, answer};
 use crate::query::Query;
 use crate::scope::Scope;
 use crate::state::ApiState;
+
+/// Adds the routes.
+pub(super) fn add(routes: Described) -> Described {
+    const ONE: &str = "/v1/wallets/{id}";
+    let routes = routes
+        .with(
+            get("/v1/wallets", "list_wallets", "List wallets")
+                .scope(Scope::WalletsRead)
+                .lists::<Wallet>("A page of wallets, newest first."),
+            list,
+        )
+        .with(
+            post("/v1/wallets", "create_wallet", "Register public key material")
+                .text(
+                    "Answers with the fingerprint and the first addresses: compare them with what the wallet itself \
+                     shows. The wallet is `pending` until somebody with the scope `admin` has confirmed it. Private \
+                     keys are refused.",
+                )
+                .scope(Scope::WalletsWrite)
+                .takes::<CreateWallet>()
+                .answers::<Wallet>(201, "The wallet, pending.")
+                .refuses(409, "The key is in use already (`wallet_exists`, `key_in_use`)."),
+            create,
+        )
+        .with(
+            get(ONE, "get_wallet", "Read a wallet")
+                .scope(Scope::WalletsRead)
+                .answers::<Wallet>(200, "The wallet."),
+            one,
+        )
+        .with(
+            get("/v1/wallets/{id}/export", "export_wallet", "Export a wallet for other programs")
+                .scope(Scope::WalletsRead)
+                .word("form", "The form; `descriptor` when nothing is said.", ExportForm::ALL.map(ExportForm::as_str))
+                .answers_text(200, "The export.", &["text/plain", "text/csv", "application/x-ndjson"])
+                .refuses(409, "The wallet has no descriptor (`descriptor_none`), or nobody serves its family."),
+            export,
+        );
+    add_actions(routes)
+}
+
+fn add_actions(routes: Described) -> Described {
+    routes
+        .with(
+            post("/v1/wallets/{id}/confirm", "confirm_wallet", "Take a wallet into use")
+                .text("For an operator who has compared its first addresses with what the wallet itself shows.")
+                .scope(Scope::Admin)
+                .answers::<Wallet>(200, "The wallet, active.")
+                .refuses(409, "The wallet is archived (`wallet_archived`), or another one became the default meanwhile."),
+            confirm,
+        )
+        .with(
+            post("/v1/wallets/{id}/addresses", "extend_pool", "Add addresses to a pool")
+                .scope(Scope::Admin)
+                .takes::<ExtendPool>()
+                .answers::<Wallet>(200, "The wallet with its level.")
+                .refuses(409, "The wallet is no pool (`wallet_not_pool`) or archived (`wallet_archived`)."),
+            top_up,
+        )
+        .with(
+            post("/v1/wallets/{id}/default", "make_wallet_default", "Make a wallet the default of its family")
+                .text("It is used where an option names no wallet.")
+                .scope(Scope::Admin)
+                .answers::<Wallet>(200, "The wallet, the default now.")
+                .refuses(409, "The wallet is not in use (`wallet_not_active`)."),
+            make_default,
+        )
+        .with(
+            post("/v1/wallets/{id}/archive", "archive_wallet", "Use a wallet no more for new invoices")
+                .text("What it handed out is watched as before.")
+                .scope(Scope::Admin)
+                .answers::<Wallet>(200, "The wallet, archived."),
+            archive,
+        )
+}
 
 pub(super) async fn create(
     State(state): State<ApiState>,
@@ -49,6 +125,42 @@ pub(super) async fn confirm(
     answer(
         commands
             .confirm_wallet(&caller, id, idempotent, now, &mut entropy)
+            .await?,
+    )
+}
+
+pub(super) async fn make_default(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::Admin)?;
+    let id = known::<WalletId>(id, Thing::Wallet)?;
+    let (NoFields {}, idempotent) = post.decode()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .make_default_wallet(&caller, id, idempotent, now, &mut entropy)
+            .await?,
+    )
+}
+
+pub(super) async fn archive(
+    State(state): State<ApiState>,
+    auth: Auth,
+    id: IdPath,
+    post: Post,
+) -> Result<Response, Fault> {
+    let caller = auth.may(Scope::Admin)?;
+    let id = known::<WalletId>(id, Thing::Wallet)?;
+    let (NoFields {}, idempotent) = post.decode()?;
+    let (now, mut entropy) = (state.now(), state.request_entropy());
+    let commands = &state.commands;
+    answer(
+        commands
+            .archive_wallet(&caller, id, idempotent, now, &mut entropy)
             .await?,
     )
 }

@@ -1,9 +1,11 @@
 //! The API over a real SQLite store, real commands and real key derivation.
 
+mod administration;
 mod audit;
 mod auth;
 mod bad_input;
 mod bank;
+mod document;
 mod endpoints;
 mod exceptions;
 mod explain;
@@ -12,4 +14,5 @@ mod quarantine;
 mod records;
 mod requests;
 mod resources;
+mod transfers;
 mod world;

@@ -12,9 +12,10 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use paywatch_api::{ApiKeyText, ApiState, Grant, Meter, Rate, Scope, router};
 use paywatch_chain::Derivation;
 use paywatch_chain_bitcoin::{BitcoinDerivation, Network};
+use paywatch_chain_solana::SolanaDerivation;
 use paywatch_domain::{
-    Amount, Asset, AssetKind, BlockHash, BlockRef, Catalogue, ChainName, ChainSpec, Clock, Entropy,
-    Family, Finality, MerchantId, Mode, UnixMillis,
+    Amount, Asset, AssetKind, BlockHash, BlockRef, Catalogue, ChainName, ChainSpec, Clock,
+    Commitment, Entropy, Family, Finality, MerchantId, Mode, UnixMillis,
 };
 use paywatch_engine::commands::{CommandParts, Commands};
 use paywatch_engine::high_water::HighWaterFolder;
@@ -164,6 +165,25 @@ pub(crate) fn chain(name: &str, network: Network) -> ChainSpec {
     }
 }
 
+/// A chain of another family.
+fn solana() -> ChainSpec {
+    let bitcoin = chain("bitcoin-regtest", Network::Regtest);
+    ChainSpec {
+        name: "solana-local".parse().expect("a name"),
+        caip2: "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp".into(),
+        family: Family::Solana,
+        finality: Finality::Commitment(Commitment::Finalized),
+        assets: vec![Asset {
+            name: "sol@solana-local".parse().expect("a name"),
+            kind: AssetKind::Native,
+            decimals: 9,
+            dust: Amount::from_atomic(1),
+            caip19: "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp/slip44:501".into(),
+        }],
+        ..bitcoin
+    }
+}
+
 struct Setup {
     merchant: MerchantId,
     networks: Vec<String>,
@@ -281,7 +301,14 @@ impl Unit for Revoke {
 pub(crate) async fn run(body: impl AsyncFnOnce(&mut World)) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = format!("sqlite:{}", folder.path().join("paywatch.db").display());
-    drive(&url, folder, body).await;
+    drive(&url, folder, &[], body).await;
+}
+
+/// Runs a test on a fresh world over SQLite, with a chain of Solana that nobody has read yet.
+pub(crate) async fn run_with_solana(body: impl AsyncFnOnce(&mut World)) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("paywatch.db").display());
+    drive(&url, folder, &[solana()], body).await;
 }
 
 /// Runs a test on a fresh world over SQLite, and then on one over Postgres, where units run at the
@@ -291,16 +318,21 @@ pub(crate) async fn run_on_both(body: impl AsyncFn(&mut World)) {
     let server = Postgres::start().await.expect("Postgres");
     let url = server.create_database().await.expect("a database");
     let folder = tempfile::tempdir().expect("a folder");
-    drive(&url, folder, &body).await;
+    drive(&url, folder, &[], &body).await;
 }
 
 /// Runs a test with the writer of its store beside it.
-async fn drive(url: &str, folder: TempDir, body: impl AsyncFnOnce(&mut World)) {
+async fn drive(
+    url: &str,
+    folder: TempDir,
+    further: &[ChainSpec],
+    body: impl AsyncFnOnce(&mut World),
+) {
     migrate(url, NOW).await.expect("migrated");
     let (store, writer) = Store::open(url, Options::default()).await.expect("opened");
     let (stop, stopped) = oneshot::channel::<()>();
     let test = async move {
-        let mut world = World::new(url, store, folder).await;
+        let mut world = World::new(url, store, folder, further).await;
         body(&mut world).await;
         drop(world);
         drop(stop);
@@ -312,21 +344,26 @@ async fn drive(url: &str, folder: TempDir, body: impl AsyncFnOnce(&mut World)) {
 }
 
 impl World {
-    async fn new(url: &str, store: Store, folder: TempDir) -> Self {
+    async fn new(url: &str, store: Store, folder: TempDir, further: &[ChainSpec]) -> Self {
         let networks = [
             ("bitcoin-regtest", Network::Regtest),
             ("bitcoin", Network::Mainnet),
         ];
-        let catalogue = Arc::new(Catalogue::new(
-            networks.map(|(name, network)| chain(name, network)),
-        ));
+        let bitcoin = networks.map(|(name, network)| chain(name, network));
+        let chains = bitcoin.into_iter().chain(further.iter().cloned());
+        let catalogue = Arc::new(Catalogue::new(chains));
         let named = networks.map(|(name, network)| (name.parse().expect("a name"), network));
         let derivation: Arc<dyn Derivation> = Arc::new(BitcoinDerivation::new(named));
+        let mut derivations = BTreeMap::from([(Family::Bitcoin, derivation)]);
+        if !further.is_empty() {
+            let named = further.iter().map(|chain| chain.name.clone());
+            derivations.insert(Family::Solana, Arc::new(SolanaDerivation::new(named)));
+        }
         let master = Arc::new(master());
         let commands = Commands::new(CommandParts {
             store: store.clone(),
             catalogue: Arc::clone(&catalogue),
-            derivations: BTreeMap::from([(Family::Bitcoin, derivation)]),
+            derivations,
             policies: NamedPolicies::default(),
             rates: Arc::default(),
             master: Arc::clone(&master),

@@ -9,7 +9,10 @@ mod delivery;
 pub(crate) mod endpoint;
 mod exception;
 mod invoice;
+mod key;
+mod merchant;
 mod rates;
+mod transfer;
 mod wallet;
 
 use std::collections::BTreeMap;
@@ -26,6 +29,7 @@ use paywatch_wire::request::NamedPolicies;
 pub use answer::{Answer, Answered, Idempotent};
 pub use chain::{Ask, Sight};
 pub use delivery::delivery_form;
+pub use transfer::{ListedTransfers, TransferFilter};
 pub use wallet::WalletExport;
 
 use crate::high_water::HighWater;

@@ -1,12 +1,13 @@
 //! What may change something about an invoice, and which block or time that is.
 
 use paywatch_domain::Await;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::time::rfc3339;
 
 /// What may change something about an invoice.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Awaited {
     /// Which chain.
     pub chain: String,
@@ -15,6 +16,7 @@ pub struct Awaited {
     /// The height of the tip or of the mark.
     pub height: Option<u64>,
     /// The time up to which the chain must have been read, or balances looked at.
+    #[schemars(extend("format" = "date-time"))]
     pub until: Option<String>,
     /// The same in words.
     pub text: String,

@@ -1,6 +1,7 @@
 //! The request that makes an invoice.
 
 use paywatch_domain::{TermsError, WalletId, limits};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -14,20 +15,25 @@ use crate::forms::PriceForm;
 use crate::invoice::Metadata;
 
 /// Makes an invoice. Amounts are texts whose digits are read when the asset is known.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct CreateInvoice {
     /// The merchant's own reference.
+    #[schemars(length(min = 1, max = limits::TEXT_CHARS_MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_id: Option<String>,
     /// The price, when there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<PriceForm>,
     /// The ways to pay.
+    #[schemars(length(min = 1, max = limits::OPTIONS_MAX))]
     pub options: Vec<CreateOption>,
-    /// Seconds from creation to expiry.
+    /// Seconds from creation to expiry; 900 when nothing is said.
+    #[schemars(range(min = 1, max = limits::EXPIRES_IN_S_MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
-    /// Seconds after expiry in which late money counts.
+    /// Seconds after expiry in which late money counts; a week when nothing is said.
+    #[schemars(range(max = limits::LATE_WINDOW_S_MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_window_s: Option<u64>,
     /// How far a sum may be from what is due.
@@ -48,9 +54,11 @@ pub struct CreateInvoice {
 }
 
 /// One way to pay, as asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct CreateOption {
     /// `symbol@chain`.
+    #[schemars(length(min = 1, max = limits::TEXT_CHARS_MAX))]
     pub asset: String,
     /// What is due, in the asset's own unit; overrides the price's rate.
     #[serde(skip_serializing_if = "Option::is_none")]

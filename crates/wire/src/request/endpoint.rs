@@ -1,6 +1,7 @@
 //! Requests about webhook endpoints: register one, change it, give it another secret, send it events again.
 
 use paywatch_domain::{EventType, limits};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -8,12 +9,21 @@ use super::fields::{Faults, Fields};
 use super::{Body, Request};
 use crate::field::Code;
 
+/// How requests name a type of event.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("enum" = EventType::ALL.map(EventType::as_str)))]
+#[expect(dead_code, reason = "describes a text; nothing is of this type")]
+struct EventTypeName(String);
+
 /// Registers a webhook endpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct CreateEndpoint {
-    /// Where to send.
+    /// Where to send; `https`, or `http` where the installation allows it.
+    #[schemars(length(max = limits::URL_CHARS_MAX))]
     pub url: String,
     /// Which events; all of them when empty.
+    #[schemars(default, with = "Vec<EventTypeName>")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub event_types: Vec<String>,
 }
@@ -79,12 +89,14 @@ impl Request for CreateEndpoint {
 }
 
 /// Changes a webhook endpoint; what is not named stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct UpdateEndpoint {
     /// Where to send from now on, also what is sent again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Which events that are said from now on; all of them when empty.
+    #[schemars(with = "Option<Vec<EventTypeName>>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_types: Option<Vec<String>>,
     /// Whether it gets events at all.
@@ -115,10 +127,17 @@ impl Request for UpdateEndpoint {
     }
 }
 
+/// The overlap when the request names none.
+fn overlap_s() -> u64 {
+    limits::SECRET_OVERLAP_S
+}
+
 /// Gives a webhook endpoint a new secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct RotateSecret {
     /// How long the secret before it signs too, in seconds.
+    #[schemars(default = "overlap_s", range(max = limits::SECRET_OVERLAP_S_MAX))]
     pub overlap_s: u64,
 }
 
@@ -129,17 +148,20 @@ impl Request for RotateSecret {
         let overlap_s = fields.whole("overlap_s", range, Code::OverlapInvalid);
         fields.finish();
         Some(Self {
-            overlap_s: overlap_s.unwrap_or(limits::SECRET_OVERLAP_S),
+            overlap_s: overlap_s.unwrap_or_else(self::overlap_s),
         })
     }
 }
 
 /// Sends events of the past to a webhook endpoint again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ReplayEvents {
     /// After the event with this `seq`; 0 for the beginning.
+    #[schemars(range(max = i64::MAX))]
     pub after: u64,
     /// Up to the one with this `seq`, which is included; up to the last one when nothing is said.
+    #[schemars(range(max = i64::MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
 }

@@ -1,16 +1,19 @@
 //! What merchants decide about exceptions, and the refunds that they record.
 
 use paywatch_domain::{Action, OptionId, TxId, limits};
-use serde_json::Value;
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
 
 use super::fields::{Faults, Fields};
 use super::{Body, Request};
 use crate::field::Code;
 
 /// Decides about an exception.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ResolveException {
-    /// What is decided; `None` for `assign`, which only names who takes care of it.
+    /// What is decided; `assign` decides nothing and names who takes care of it.
+    #[schemars(with = "String", extend("enum" = action_names()))]
     pub action: Option<Action>,
     /// Why, in a word of the merchant's own; needed to ignore.
     pub reason: Option<String>,
@@ -21,21 +24,45 @@ pub struct ResolveException {
     /// With `refund`: how much, in the asset's own unit; all that is at stake when nothing is said.
     pub amount: Option<String>,
     /// With `refund`: the transaction; none when it was set off in another way.
+    #[schemars(with = "Option<String>")]
     pub tx_id: Option<TxId>,
 }
 
 /// Records money that was sent back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = with_offset)]
 pub struct RecordRefund {
     /// How much, in the asset's own unit.
     pub amount: String,
-    /// The transaction; `None` when it was set off in another way.
+    /// The transaction; needed unless `offset` is true.
+    #[schemars(with = "Option<String>")]
     pub tx_id: Option<TxId>,
-    /// Whose money; may be left out where only one option has final money.
+    /// The option whose money it was; may be left out where only one option has final money.
+    #[schemars(rename = "option_id", with = "Option<String>")]
     pub option: Option<OptionId>,
     /// Anything else.
     pub note: Option<String>,
 }
+
+/// What `action` may say.
+fn action_names() -> Vec<&'static str> {
+    let decisions = Action::ALL.iter().map(|action| action.as_str());
+    decisions.chain([ASSIGN]).collect()
+}
+
+/// A refund without a transaction says so in a field that is not kept.
+fn with_offset(schema: &mut Schema) {
+    let offset = json!({
+        "type": ["boolean", "null"],
+        "description": "Set to true when the money was set off in another way: there is no transaction.",
+    });
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.insert("offset".into(), offset);
+    }
+}
+
+/// Names who takes care of an exception, and decides nothing.
+const ASSIGN: &str = "assign";
 
 const ACTIONS: &str = "must be accept, accept_partial, refund, ignore or assign";
 
@@ -44,7 +71,7 @@ impl Request for ResolveException {
         let mut fields = Fields::of(&body.value, "", faults)?;
         let text = fields.text("action", limits::TEXT_CHARS_MAX);
         let text = fields.require("action", text);
-        let is_assign = text.as_deref() == Some("assign");
+        let is_assign = text.as_deref() == Some(ASSIGN);
         let action = text.as_deref().and_then(Action::parse);
         if text.is_some() && action.is_none() && !is_assign {
             fields.refuse("action", Code::WordUnknown, ACTIONS);

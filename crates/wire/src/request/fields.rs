@@ -124,6 +124,12 @@ impl<'a> Fields<'a> {
         self.map.get(name).is_some_and(|value| !value.is_null())
     }
 
+    /// Whether a field is a list without items.
+    pub(super) fn is_empty_list(&self, name: &'static str) -> bool {
+        let items = self.map.get(name).and_then(Value::as_array);
+        items.is_some_and(Vec::is_empty)
+    }
+
     /// Notes a required field that is missing.
     pub(super) fn require<T>(&mut self, name: &'static str, found: Option<T>) -> Option<T> {
         let missing = self.map.get(name).is_none_or(Value::is_null);

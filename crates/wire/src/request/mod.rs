@@ -1,5 +1,6 @@
 //! What merchants send: decoding that names every fault, and the check that makes plain domain data.
 
+mod administration;
 mod create_invoice;
 mod draft;
 mod endpoint;
@@ -13,8 +14,10 @@ mod task;
 mod tolerance;
 mod wallet;
 
+use schemars::JsonSchema;
 use serde_json::Value;
 
+pub use administration::{CreateApiKey, CreateMerchant, RotateApiKey};
 pub use create_invoice::{CreateInvoice, CreateOption};
 pub use draft::{
     Draft, DraftOption, EXPIRES_IN_S_DEFAULT, LATE_WINDOW_S_DEFAULT, NamedPolicies, POLICY_DEFAULT,
@@ -95,7 +98,8 @@ fn place(error: &serde_json::Error) -> String {
 }
 
 /// The body of a request without fields, such as cancel and confirm: `{}`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct NoFields {}
 
 impl Request for NoFields {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use paywatch_domain::{
     AssetName, Catalogue, ChainName, Finality, Policy, PolicyError, PolicyFault, Rule, Tier, limits,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,8 +16,9 @@ use crate::field::Code;
 use crate::forms::{FinalityForm, PriceForm};
 
 /// A policy as asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(deny_unknown_fields)]
 pub enum PolicyRequest {
     /// One of the configuration.
     Named(String),
@@ -28,7 +30,8 @@ pub enum PolicyRequest {
 }
 
 /// What an inline policy asks for up to an amount.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct TierRequest {
     /// The largest amount that it is for, in the price's currency or the option's asset; missing in the
     /// last tier.

@@ -1,23 +1,29 @@
 //! What merchants put on the record of an invoice.
 
 use paywatch_domain::{Record, RecordKind, UnixMillis, limits};
+use schemars::JsonSchema;
 
 use super::fields::{Faults, Fields};
 use super::{Body, Request};
 
 /// Adds a note to an invoice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct AddNote {
     /// What is written; line breaks and tabs may be in it.
+    #[schemars(length(min = 1, max = limits::NOTE_CHARS_MAX))]
     pub text: String,
 }
 
 /// Records what was given for the money of an invoice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct AddFulfilment {
     /// What it was; line breaks and tabs may be in it.
+    #[schemars(length(min = 1, max = limits::NOTE_CHARS_MAX))]
     pub description: String,
     /// The number of a parcel, a licence or a ticket.
+    #[schemars(length(max = limits::TEXT_CHARS_MAX))]
     pub reference: Option<String>,
 }
 

@@ -1,6 +1,7 @@
 //! Requests to the worker of a chain.
 
 use paywatch_domain::{ChainName, limits};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields::{Faults, Fields};
@@ -11,22 +12,28 @@ use crate::field::Code;
 const HEIGHTS: std::ops::RangeInclusive<u64> = 0..=i64::MAX.unsigned_abs();
 
 /// Reads blocks of a chain again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Rescan {
     /// The lowest block; not below the one from which the chain is followed.
+    #[schemars(range(max = i64::MAX))]
     pub from_height: u64,
     /// The highest block; the last one that was read when nothing is said.
+    #[schemars(range(max = i64::MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_height: Option<u64>,
 }
 
 /// Looks for the used addresses of a wallet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ScanWallet {
     /// The lowest block in which the key may have been paid.
+    #[schemars(range(max = i64::MAX))]
     pub from_height: u64,
     /// On which chain; needed where the installation follows several of the wallet's family.
     #[serde(serialize_with = "chain_name", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub chain: Option<ChainName>,
 }
 
@@ -42,7 +49,8 @@ fn chain_name<S: serde::Serializer>(
 }
 
 /// Puts a transaction on an invoice's record that pays it and that nobody saw.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct AttachTransaction {
     /// The transaction's id.
     pub tx_id: String,
@@ -51,8 +59,10 @@ pub struct AttachTransaction {
     pub option_id: Option<String>,
     /// On which chain; needed where the invoice can be paid on several and no option is named.
     #[serde(serialize_with = "chain_name", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub chain: Option<ChainName>,
     /// The height of the block that holds it, for a node that cannot find it by its id.
+    #[schemars(range(max = i64::MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub block_height: Option<u64>,
     /// The hash of the block that holds it, for a node that cannot find it by its id.
@@ -61,10 +71,12 @@ pub struct AttachTransaction {
 }
 
 /// Reads an invoice's addresses now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct CheckInvoice {
     /// On which chain; needed where the invoice can be paid on several.
     #[serde(serialize_with = "chain_name", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub chain: Option<ChainName>,
 }
 

@@ -1,6 +1,7 @@
 //! The tolerance of a request: on each side a percentage or an amount of the option's asset.
 
 use paywatch_domain::{Amount, Margin, Tolerance};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,7 +14,8 @@ const PERCENT_DECIMALS: u8 = 4;
 const MILLIONTHS_MAX: u32 = 10_000_000;
 
 /// The margins as asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ToleranceRequest {
     /// Less by this share of what is due is enough.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use paywatch_domain::{Family, limits};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::fields::{Faults, Fields};
@@ -12,13 +13,16 @@ use crate::field::Code;
 /// Registers public key material for one chain family.
 ///
 /// Prints without the key: a merchant may paste a private one by mistake.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct CreateWallet {
     /// Which chains it is for.
     #[serde(serialize_with = "family_name")]
+    #[schemars(with = "String", extend("enum" = Family::ALL.map(Family::as_str)))]
     pub chain_family: Family,
     /// The key, or the file of addresses.
     #[serde(flatten)]
+    #[schemars(with = "MaterialFields")]
     pub material: Material,
     /// What kind of material it is meant to be; the key itself tells, this is compared.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,6 +31,7 @@ pub struct CreateWallet {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// First index that may be handed out, for a key that was used elsewhere.
+    #[schemars(range(max = i32::MAX))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_index: Option<u32>,
 }
@@ -45,10 +50,25 @@ pub enum Material {
     Pool(String),
 }
 
+/// How requests name material: by one of two fields.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes fields; nothing is of this type")]
+struct MaterialFields {
+    /// Extended public key or output descriptor, as pasted. For Bitcoin a plain xpub or tpub is taken for
+    /// an account of native segwit, at `/0/*`; other forms are given as descriptors: `wpkh`, `sh(wpkh)`,
+    /// `tr`, `pkh`, `wsh(sortedmulti)`. For Solana an `acct_xvk`, or the address of one wallet that is paid
+    /// with references of Solana Pay. Either this or `pool`.
+    key: Option<String>,
+    /// A file of addresses that the merchant's own wallet made: one a line, and a last line `# sha256:`
+    /// with the hash over the lines before it. Either this or `key`.
+    pool: Option<String>,
+}
+
 /// Tops up a pool with the addresses of another file.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ExtendPool {
-    /// The file, as in [`Material::Pool`].
+    /// The file: one address a line, and a last line `# sha256:` with the hash over the lines before it.
     pub pool: String,
 }
 

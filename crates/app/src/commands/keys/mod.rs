@@ -9,10 +9,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use paywatch_api::{ApiKeyText, Scope};
 use paywatch_domain::{Clock as _, KeyId, MerchantId, Mode, RequestId, UnixMillis};
+use paywatch_engine::api_key::{Bounds, record};
 use paywatch_engine::master_check::CheckMasterKey;
 use paywatch_store::api_keys::{self, ApiKey};
 use paywatch_store::{MasterKey, Store};
+use paywatch_wire::ApiKeyRecord;
 use paywatch_wire::time::rfc3339;
+use serde::Serialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +23,7 @@ use crate::config::Config;
 use crate::output::Output;
 use crate::system::{SystemClock, SystemEntropy};
 use crate::wiring::open_store;
-use units::{AddKey, Bounds, RevokeKey, RotateKey};
+use units::{AddKey, RevokeKey, RotateKey};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -258,24 +261,21 @@ fn state(key: &ApiKey, now: UnixMillis) -> String {
     }
 }
 
-/// What is kept of a key in the audit log: nothing that changes by itself.
-fn describe(key: &ApiKey) -> serde_json::Value {
-    json!({
-        "id": key.id.to_string(),
-        "mode": key.mode.as_str(),
-        "label": key.label,
-        "scopes": key.scopes,
-        "networks": key.networks,
-        "expires_at": key.expires_at.map(rfc3339),
-        "revoked_at": key.revoked_at.map(rfc3339),
-    })
+/// A key and how it stands.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    record: ApiKeyRecord,
+    state: String,
+    last_used_at: Option<String>,
 }
 
-fn listed(key: &ApiKey, now: UnixMillis) -> serde_json::Value {
-    let mut value = describe(key);
-    value["state"] = state(key, now).into();
-    value["last_used_at"] = json!(key.last_used_at.map(rfc3339));
-    value
+fn listed(key: &ApiKey, now: UnixMillis) -> Listed {
+    Listed {
+        record: record(key),
+        state: state(key, now),
+        last_used_at: key.last_used_at.map(rfc3339),
+    }
 }
 
 fn row(key: &ApiKey, now: UnixMillis) -> Vec<String> {

@@ -4,6 +4,7 @@ mod export;
 mod pool;
 mod register;
 mod show;
+mod standing;
 
 pub use export::WalletExport;
 pub(super) use pool::{

@@ -1,7 +1,7 @@
 //! What an API key may do.
 
 /// One permission of an API key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Read invoices and their events.
     InvoicesRead,

@@ -7,10 +7,14 @@
 //! as GitHub's tokens do
 //! (<https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/>).
 
+mod kept;
+
 use std::fmt;
 
 use paywatch_domain::{Entropy, KeyId, MerchantId, Mode, UnixMillis};
 use paywatch_store::MasterKey;
+
+pub use kept::{Bounds, Hand, record};
 
 /// What the seal of a key is for.
 const SEAL: &str = "api-key";
