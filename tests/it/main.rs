@@ -9,6 +9,7 @@
 )]
 
 mod administration;
+mod api_document;
 mod bad_input;
 mod command_line;
 mod evm;

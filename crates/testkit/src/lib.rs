@@ -10,6 +10,8 @@
 mod addresses;
 mod anvil;
 mod api;
+mod api_client;
+mod api_trial;
 mod bitcoind;
 mod contracts;
 mod crowd;
@@ -41,6 +43,8 @@ mod watcher;
 pub use addresses::{AddressQuestion, other_addresses};
 pub use anvil::{Anvil, AnvilOptions};
 pub use api::{Answer, Api};
+pub use api_client::generated_client;
+pub use api_trial::ApiTrial;
 pub use bitcoind::{Bitcoind, BlockHash};
 pub use contracts::{Argument, Contract};
 pub use crowd::Crowd;

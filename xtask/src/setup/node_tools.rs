@@ -1,6 +1,6 @@
 //! Libraries for Node: the verifier of Standard Webhooks, second implementations of addresses and the
-//! reader of Solana Pay URIs, which the tests compare with, the compiler of their contracts, and what
-//! their Solana payer is made of.
+//! reader of Solana Pay URIs, which the tests compare with, the compiler of their contracts, what their
+//! Solana payer is made of, and a generator of API clients.
 
 use super::{Part, debian};
 use crate::{paths, run};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The first one names the part; the tests are written against these releases.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 17] = [
     ("standardwebhooks", "1.1.1"),
     ("bitcoinjs-lib", "7.0.5"),
     ("bip32", "5.0.1"),
@@ -24,6 +24,9 @@ const PACKAGES: [(&str, &str); 14] = [
     ("@solana-program/system", "0.12.2"),
     ("@solana-program/token", "0.12.0"),
     ("@solana/pay", "1.0.16"),
+    ("openapi-typescript", "7.13.0"),
+    ("openapi-fetch", "0.17.0"),
+    ("typescript", "5.9.3"),
 ];
 
 /// Gives the folder `node_modules` that holds the packages.

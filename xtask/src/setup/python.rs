@@ -1,58 +1,67 @@
-//! The Python verifier of Standard Webhooks, in an environment of its own.
+//! The Python verifier of Standard Webhooks and the tester of APIs, in an environment of their own.
 
 use super::{Part, debian};
 use crate::{paths, run};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The release that the tests verify against.
-const REQUIREMENT: &str = "standardwebhooks==1.1.0";
-const ASK_VERSION: &str = "import importlib.metadata, standardwebhooks; print(importlib.metadata.version('standardwebhooks'))";
+/// The releases that the tests are written against; the first one names the part.
+const REQUIREMENTS: [&str; 2] = ["standardwebhooks==1.1.0", "schemathesis==4.32.5"];
+/// Imports both, and names what is installed as the requirements do.
+const ASK_INSTALLED: &str = "\
+import importlib.metadata, standardwebhooks, schemathesis
+for name in ('standardwebhooks', 'schemathesis'):
+    print(name + '==' + importlib.metadata.version(name))";
 
-/// Gives an interpreter that can import `standardwebhooks`.
+/// Gives an interpreter that can import what the tests need.
 pub(crate) fn ensure(cache: &Path) -> Result<(Part, PathBuf)> {
     let folder = cache.join("python");
     let interpreter = folder.join("bin/python");
-    let version = if let Ok(version) = version(&interpreter) {
-        version
-    } else {
+    if !is_complete(&interpreter) {
         install(&folder, &interpreter)?;
-        self::version(&interpreter).context("the installed Python verifier cannot be imported")?
-    };
-    let place = interpreter.display().to_string();
-    Ok((
-        Part::new("python", version, format!("{place} (standardwebhooks)")),
-        interpreter,
-    ))
+        ensure!(
+            is_complete(&interpreter),
+            "what was installed for Python cannot be imported"
+        );
+    }
+    let place = format!("{} ({})", interpreter.display(), REQUIREMENTS.join(", "));
+    let version = REQUIREMENTS[0].rsplit('=').next().unwrap_or_default();
+    Ok((Part::new("python", version, place), interpreter))
 }
 
-fn version(interpreter: &Path) -> Result<String> {
-    run::capture(Command::new(interpreter).args(["-c", ASK_VERSION]))
+fn is_complete(interpreter: &Path) -> bool {
+    let said = run::capture(Command::new(interpreter).args(["-c", ASK_INSTALLED]));
+    said.is_ok_and(|said| said.lines().eq(REQUIREMENTS))
 }
 
 fn install(folder: &Path, interpreter: &Path) -> Result<()> {
     if paths::on_path("python3").is_none() {
         debian::install(
             &["python3", "python3-venv", "python3-pip"],
-            "the Python verifier",
+            "the Python tools",
         )?;
     }
     if folder.exists() {
         std::fs::remove_dir_all(folder)?;
     }
-    eprintln!("setup: installing {REQUIREMENT} for Python");
+    eprintln!("setup: installing {} for Python", REQUIREMENTS.join(", "));
     if run::capture(Command::new("python3").args(["-m", "venv"]).arg(folder)).is_ok() {
-        run::capture(Command::new(interpreter).args(["-m", "pip", "install", "-q", REQUIREMENT]))?;
+        run::capture(
+            Command::new(interpreter)
+                .args(["-m", "pip", "install", "-q"])
+                .args(REQUIREMENTS),
+        )?;
         return Ok(());
     }
     // Debian ships Python without venv. A wrapper that adds the folder looks the same from outside.
     let packages = folder.join("packages");
     run::capture(
         Command::new("python3")
-            .args(["-m", "pip", "install", "-q", REQUIREMENT, "--target"])
-            .arg(&packages),
+            .args(["-m", "pip", "install", "-q", "--target"])
+            .arg(&packages)
+            .args(REQUIREMENTS),
     )
     .context("neither venv nor pip works; type: sudo apt-get install python3-venv python3-pip")?;
     std::fs::create_dir_all(folder.join("bin"))?;

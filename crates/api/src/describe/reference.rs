@@ -56,10 +56,10 @@ pub(crate) fn reference(document: &Value) -> String {
         for (method, operation) in methods.as_object().into_iter().flat_map(Map::iter) {
             let id = text(operation, "operationId");
             let method = Text(&method.to_uppercase()).to_string();
-            page += &format!(
+            page.extend([format!(
                 "<li><a href=\"#{id}\"><code>{method} {}</code></a></li>",
                 Text(path)
-            );
+            )]);
             operations += &shown(document, &method, path, operation);
         }
     }
@@ -67,12 +67,12 @@ pub(crate) fn reference(document: &Value) -> String {
     page += &operations;
     page += "<h2>Forms</h2>\n";
     for (name, schema) in fields(&document["components"], "schemas") {
-        page += &format!(
+        page.extend([format!(
             "<section id=\"form-{0}\"><h3>{0}</h3><p>{1}</p>{2}</section>\n",
             Text(name),
             text(schema, "description"),
             properties(schema),
-        );
+        )]);
     }
     page + "</body></html>\n"
 }
@@ -90,16 +90,19 @@ fn shown(document: &Value, method: &str, path: &str, operation: &Value) -> Strin
         .flat_map(|one| items(one, "api_key"));
     let scopes: Vec<&str> = scopes.filter_map(Value::as_str).collect();
     if !scopes.is_empty() {
-        section += &format!("<p>Scope: <code>{}</code></p>", Text(&scopes.join(" or ")));
+        section.extend([format!(
+            "<p>Scope: <code>{}</code></p>",
+            Text(&scopes.join(" or "))
+        )]);
     }
     section += &parameters(document, operation);
     let body = &operation["requestBody"]["content"]["application/json"];
     if !body.is_null() {
-        section += &format!(
+        section.extend([format!(
             "<p>Takes {}.</p>{}",
             kind(&body["schema"]),
             example(&body["example"])
-        );
+        )]);
     }
     section += "<table>";
     for (status, answer) in fields(operation, "responses") {

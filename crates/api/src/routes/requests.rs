@@ -18,31 +18,48 @@ use crate::state::ApiState;
 
 /// Adds the routes.
 pub(super) fn add(routes: Described) -> Described {
-    const TAKEN: &str = "The request, waiting for the chain's worker.";
     let routes = routes
         .with(
-            post("/v1/chains/{chain}/resume", "resume_chain", "Let a halted chain go on")
-                .scope(Scope::Admin)
-                .answers::<ChainRequest>(202, TAKEN)
-                .refuses(409, "The chain is not halted (`chain_not_halted`)."),
+            post(
+                "/v1/chains/{chain}/resume",
+                "resume_chain",
+                "Let a halted chain go on",
+            )
+            .scope(Scope::Admin)
+            .answers::<ChainRequest>(202, TAKEN)
+            .refuses(409, "The chain is not halted (`chain_not_halted`)."),
             resume,
         )
         .with(
-            post("/v1/chains/{chain}/rescan", "rescan_chain", "Read blocks of a chain again")
-                .scope(Scope::Admin)
-                .takes::<Rescan>()
-                .answers::<ChainRequest>(202, TAKEN)
-                .refuses(409, NOT_NOW),
+            post(
+                "/v1/chains/{chain}/rescan",
+                "rescan_chain",
+                "Read blocks of a chain again",
+            )
+            .scope(Scope::Admin)
+            .takes::<Rescan>()
+            .answers::<ChainRequest>(202, TAKEN)
+            .refuses(409, NOT_NOW),
             rescan,
         )
         .with(
-            post("/v1/wallets/{id}/scan", "scan_wallet", "Look for the used addresses of a wallet")
-                .scope(Scope::WalletsWrite)
-                .takes::<ScanWallet>()
-                .answers::<ChainRequest>(202, TAKEN)
-                .refuses(409, NOT_NOW),
+            post(
+                "/v1/wallets/{id}/scan",
+                "scan_wallet",
+                "Look for the used addresses of a wallet",
+            )
+            .scope(Scope::WalletsWrite)
+            .takes::<ScanWallet>()
+            .answers::<ChainRequest>(202, TAKEN)
+            .refuses(409, NOT_NOW),
             scan,
-        )
+        );
+    add_of_invoices(routes)
+}
+
+/// Adds what is asked about invoices, and what shows it.
+fn add_of_invoices(routes: Described) -> Described {
+    let routes = routes
         .with(
             post(
                 "/v1/invoices/{id}/transfers",
@@ -92,6 +109,8 @@ pub(super) fn add(routes: Described) -> Described {
         )
 }
 
+/// What a worker will do.
+const TAKEN: &str = "The request, waiting for the chain's worker.";
 /// Why a worker is not asked.
 const NOT_NOW: &str = "The chain was not read yet (`chain_not_read`), or enough is asked of it already (`scan_open`, \
                        `requests_open`).";

@@ -184,6 +184,21 @@ fn solana() -> ChainSpec {
     }
 }
 
+/// What makes addresses on these networks, and on further chains.
+fn derivations(
+    networks: [(&str, Network); 2],
+    further: &[ChainSpec],
+) -> BTreeMap<Family, Arc<dyn Derivation>> {
+    let named = networks.map(|(name, network)| (name.parse().expect("a name"), network));
+    let bitcoin: Arc<dyn Derivation> = Arc::new(BitcoinDerivation::new(named));
+    let mut all = BTreeMap::from([(Family::Bitcoin, bitcoin)]);
+    if !further.is_empty() {
+        let named = further.iter().map(|chain| chain.name.clone());
+        all.insert(Family::Solana, Arc::new(SolanaDerivation::new(named)));
+    }
+    all
+}
+
 struct Setup {
     merchant: MerchantId,
     networks: Vec<String>,
@@ -352,18 +367,11 @@ impl World {
         let bitcoin = networks.map(|(name, network)| chain(name, network));
         let chains = bitcoin.into_iter().chain(further.iter().cloned());
         let catalogue = Arc::new(Catalogue::new(chains));
-        let named = networks.map(|(name, network)| (name.parse().expect("a name"), network));
-        let derivation: Arc<dyn Derivation> = Arc::new(BitcoinDerivation::new(named));
-        let mut derivations = BTreeMap::from([(Family::Bitcoin, derivation)]);
-        if !further.is_empty() {
-            let named = further.iter().map(|chain| chain.name.clone());
-            derivations.insert(Family::Solana, Arc::new(SolanaDerivation::new(named)));
-        }
         let master = Arc::new(master());
         let commands = Commands::new(CommandParts {
             store: store.clone(),
             catalogue: Arc::clone(&catalogue),
-            derivations,
+            derivations: derivations(networks, further),
             policies: NamedPolicies::default(),
             rates: Arc::default(),
             master: Arc::clone(&master),
