@@ -219,6 +219,13 @@ async fn exceptions(story: &mut Story<'_>, bank: &mut Bank, overpaid: &Value) {
             body,
         )
         .await;
+    let path = format!("/v1/invoices/{}", id(&paid));
+    let body = json!({ "text": "The buyer called and moved the delivery to Friday." });
+    story.post("add_note", &format!("{path}/notes"), body).await;
+    let body = json!({ "description": "1 coffee grinder", "reference": "parcel 00340434161094" });
+    story
+        .post("add_fulfilment", &format!("{path}/fulfilments"), body)
+        .await;
 }
 
 async fn deliveries(story: &mut Story<'_>, endpoint: &str) {
