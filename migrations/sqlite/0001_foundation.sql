@@ -162,6 +162,8 @@ CREATE TABLE transfers (
     id         INTEGER PRIMARY KEY,          -- internal key
     public_id  TEXT NOT NULL UNIQUE,         -- trf_..
     invoice    BIGINT NOT NULL REFERENCES invoices (id), -- of its option
+    merchant   BIGINT NOT NULL REFERENCES merchants (id), -- of the invoice; leads the indexes of lists
+    mode       TEXT NOT NULL,                -- of the invoice
     option     BIGINT NOT NULL REFERENCES options (id), -- whose key was paid
     sibling_form    TEXT,                    -- when another form of its key was paid, which; never credited
     sibling_address TEXT,                    -- when another form of its key was paid, its address
@@ -184,6 +186,12 @@ CREATE TABLE transfers (
 CREATE INDEX transfers_by_invoice ON transfers (invoice, id);
 -- Serves the filter of lists by transaction.
 CREATE INDEX transfers_by_transaction ON transfers (tx_id);
+-- Serves the list of a merchant's transfers, newest first.
+CREATE INDEX transfers_by_merchant ON transfers (merchant, mode, id);
+-- Serves the same of one asset.
+CREATE INDEX transfers_by_asset ON transfers (merchant, mode, asset, id);
+-- Serves the same of one chain.
+CREATE INDEX transfers_by_chain ON transfers (merchant, mode, chain, id);
 
 -- Where a transfer stands or stood, from when to when. Closed, never deleted.
 CREATE TABLE placements (

@@ -1,4 +1,4 @@
-//! Lists of transfers: whose they are is asked of their invoices.
+//! Lists of a merchant's transfers.
 
 use paywatch_domain::{AssetName, ChainName, InvoiceId, Mode, TransferId};
 
@@ -12,14 +12,13 @@ use crate::{Bind, Conn, StoreError};
 macro_rules! pages {
     ($($older:ident $newer:ident $filter:literal;)+) => {
         statements! {
-            FIND = "SELECT t.id FROM transfers AS t JOIN invoices AS i ON i.id = t.invoice
-                WHERE i.merchant = $1 AND i.mode = $2 AND t.public_id = $3";
+            FIND = "SELECT id FROM transfers WHERE merchant = $1 AND mode = $2 AND public_id = $3";
             $(
-                $older = "SELECT t.invoice, t.public_id FROM transfers AS t JOIN invoices AS i ON i.id = t.invoice
-                    WHERE i.merchant = $1 AND i.mode = $2 AND t.id < $3",
+                $older = "SELECT t.invoice, t.public_id FROM transfers AS t
+                    WHERE t.merchant = $1 AND t.mode = $2 AND t.id < $3",
                     $filter, " ORDER BY t.id DESC LIMIT CAST($4 AS BIGINT)";
-                $newer = "SELECT t.invoice, t.public_id FROM transfers AS t JOIN invoices AS i ON i.id = t.invoice
-                    WHERE i.merchant = $1 AND i.mode = $2 AND t.id > $3",
+                $newer = "SELECT t.invoice, t.public_id FROM transfers AS t
+                    WHERE t.merchant = $1 AND t.mode = $2 AND t.id > $3",
                     $filter, " ORDER BY t.id LIMIT CAST($4 AS BIGINT)";
             )+
         }
@@ -28,12 +27,12 @@ macro_rules! pages {
 
 pages! {
     ALL_OLDER ALL_NEWER "";
-    INVOICE_OLDER INVOICE_NEWER " AND i.public_id = $5";
+    INVOICE_OLDER INVOICE_NEWER " AND t.invoice IN (SELECT i.id FROM invoices AS i WHERE i.public_id = $5)";
     TRANSACTION_OLDER TRANSACTION_NEWER " AND t.tx_id = $5";
     ASSET_OLDER ASSET_NEWER " AND t.asset = $5";
     CHAIN_OLDER CHAIN_NEWER " AND t.chain = $5";
-    ADDRESS_OLDER ADDRESS_NEWER " AND (t.sibling_address = $5 OR (t.sibling_address IS NULL
-        AND t.option IN (SELECT o.id FROM options AS o WHERE o.address = $5)))";
+    ADDRESS_OLDER ADDRESS_NEWER " AND t.invoice IN (SELECT o.invoice FROM options AS o WHERE o.address = $5)
+        AND COALESCE(t.sibling_address, (SELECT o.address FROM options AS o WHERE o.id = t.option)) = $5";
 }
 
 /// Which transfers a list holds.

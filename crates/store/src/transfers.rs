@@ -29,13 +29,13 @@ statements! {
             FROM rivals AS r CROSS JOIN transfers AS t WHERE t.chain = $1 AND t.tx_id = r.tx_id)
         SELECT replacement, option, sibling_form, sibling_address, stray_decimals, asset, sighted_at, origin FROM ranked
         WHERE place = 1 ORDER BY replacement, option";
-    INSERT = "INSERT INTO transfers (public_id, invoice, option, sibling_form, sibling_address, stray_decimals, chain, asset,
-            amount, tx_id, position, maturity, origin, sighted_at, created_at)
-        SELECT value->>'id', CAST(value->>'invoice' AS BIGINT), CAST(value->>'option' AS BIGINT),
-            value->>'form', value->>'address', CAST(value->>'decimals' AS BIGINT), value->>'chain', value->>'asset', value->>'amount',
-            value->>'tx', value->>'position', CAST(value->>'maturity' AS BIGINT),
-            value->>'origin', CAST(value->>'sighted_at' AS BIGINT), CAST(value->>'created_at' AS BIGINT)
-        FROM json_each($1) WHERE true
+    INSERT = "INSERT INTO transfers (public_id, invoice, merchant, mode, option, sibling_form, sibling_address, stray_decimals,
+            chain, asset, amount, tx_id, position, maturity, origin, sighted_at, created_at)
+        SELECT j.value->>'id', i.id, i.merchant, i.mode, CAST(j.value->>'option' AS BIGINT),
+            j.value->>'form', j.value->>'address', CAST(j.value->>'decimals' AS BIGINT), j.value->>'chain', j.value->>'asset',
+            j.value->>'amount', j.value->>'tx', j.value->>'position', CAST(j.value->>'maturity' AS BIGINT),
+            j.value->>'origin', CAST(j.value->>'sighted_at' AS BIGINT), CAST(j.value->>'created_at' AS BIGINT)
+        FROM json_each($1) AS j CROSS JOIN invoices AS i WHERE i.id = CAST(j.value->>'invoice' AS BIGINT)
         ON CONFLICT (chain, tx_id, position, option) DO NOTHING";
     STRAYS = "SELECT t.invoice, CAST(CASE WHEN t.asset LIKE 'unlisted:%' THEN 1 ELSE 0 END AS BIGINT) AS is_unlisted,
             COUNT(*) AS number
