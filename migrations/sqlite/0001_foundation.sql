@@ -192,6 +192,8 @@ CREATE INDEX transfers_by_merchant ON transfers (merchant, mode, id);
 CREATE INDEX transfers_by_asset ON transfers (merchant, mode, asset, id);
 -- Serves the same of one chain.
 CREATE INDEX transfers_by_chain ON transfers (merchant, mode, chain, id);
+-- Serves the same of an address that is another form of an option's key.
+CREATE INDEX transfers_by_sibling ON transfers (sibling_address) WHERE sibling_address IS NOT NULL;
 
 -- Where a transfer stands or stood, from when to when. Closed, never deleted.
 CREATE TABLE placements (

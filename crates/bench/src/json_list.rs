@@ -22,9 +22,9 @@ const INVOICES: u32 = 50;
 
 /// What [`transfers::insert`] does, for one row.
 const INSERT: &str =
-    "INSERT INTO transfers (public_id, invoice, option, chain, asset, amount, tx_id, origin, position,
+    "INSERT INTO transfers (public_id, invoice, merchant, mode, option, chain, asset, amount, tx_id, origin, position,
         maturity, sighted_at, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11)
+    SELECT $1, i.id, i.merchant, i.mode, $3, $4, $5, $6, $7, $7, $8, $9, $10, $11 FROM invoices AS i WHERE i.id = $2
     ON CONFLICT (chain, tx_id, position, option) DO NOTHING";
 
 /// Measures both ways from the first statement to the end of the commit, each time in a new copy of

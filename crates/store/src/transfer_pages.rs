@@ -31,8 +31,11 @@ pages! {
     TRANSACTION_OLDER TRANSACTION_NEWER " AND t.tx_id = $5";
     ASSET_OLDER ASSET_NEWER " AND t.asset = $5";
     CHAIN_OLDER CHAIN_NEWER " AND t.chain = $5";
-    ADDRESS_OLDER ADDRESS_NEWER " AND t.invoice IN (SELECT o.invoice FROM options AS o WHERE o.address = $5)
-        AND COALESCE(t.sibling_address, (SELECT o.address FROM options AS o WHERE o.id = t.option)) = $5";
+    ADDRESS_OLDER ADDRESS_NEWER " AND t.id IN (
+        SELECT o.id FROM transfers AS o WHERE o.sibling_address = $5
+        UNION ALL
+        SELECT o.id FROM options AS p CROSS JOIN transfers AS o
+        WHERE p.address = $5 AND o.invoice = p.invoice AND o.option = p.id AND o.sibling_address IS NULL)";
 }
 
 /// Which transfers a list holds.

@@ -4,8 +4,8 @@ use paywatch_domain::Status;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::forms::{FinalityForm, PriceForm};
 use super::awaited::Awaited;
+use crate::forms::{FinalityForm, PriceForm};
 use crate::invoice::InvoiceTransfer;
 use crate::record::{Fulfilment, Note};
 
