@@ -14,6 +14,25 @@ const PHASES: &str = "examples,coverage,fuzzing,stateful";
 /// A trial that takes longer does not end.
 const LIMIT: Duration = Duration::from_mins(10);
 
+/// Which operations a trial calls, by their names.
+#[derive(Clone, Copy, Debug)]
+pub enum Operations {
+    /// All but these.
+    AllBut(&'static [&'static str]),
+    /// These alone.
+    Only(&'static [&'static str]),
+}
+
+impl Operations {
+    fn arguments(self) -> impl Iterator<Item = &'static str> {
+        let (option, names) = match self {
+            Self::AllBut(names) => ("--exclude-operation-id", names),
+            Self::Only(names) => ("--include-operation-id", names),
+        };
+        names.iter().flat_map(move |name| [option, name])
+    }
+}
+
 /// A trial of an API over its own description.
 #[derive(Clone, Debug)]
 pub struct ApiTrial {
@@ -27,6 +46,8 @@ pub struct ApiTrial {
     pub seed: u32,
     /// The most random requests of each operation.
     pub examples_max: u32,
+    /// Which operations are tried.
+    pub operations: Operations,
 }
 
 impl ApiTrial {
@@ -45,6 +66,7 @@ impl ApiTrial {
             .args(["--seed", &self.seed.to_string()])
             .args(["--max-examples", &self.examples_max.to_string()])
             .args(["--header", &format!("Authorization: Bearer {}", self.key)])
+            .args(self.operations.arguments())
             .args(["--generation-database", "none", "--workers", "2"])
             .args([
                 "--request-timeout",

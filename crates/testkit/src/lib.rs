@@ -44,7 +44,7 @@ pub use addresses::{AddressQuestion, other_addresses};
 pub use anvil::{Anvil, AnvilOptions};
 pub use api::{Answer, Api};
 pub use api_client::generated_client;
-pub use api_trial::ApiTrial;
+pub use api_trial::{ApiTrial, Operations};
 pub use bitcoind::{Bitcoind, BlockHash};
 pub use contracts::{Argument, Contract};
 pub use crowd::Crowd;
