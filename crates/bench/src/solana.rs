@@ -104,7 +104,7 @@ impl Full {
     /// A table of so many keys, ours among them.
     fn table(&self, size: usize) -> WatchTable {
         let mut numbers = Numbers(22);
-        let mut table = WatchTable::new(numbers.bits());
+        let mut table = WatchTable::new(numbers.bits()).separated_by(Some(b'/'));
         for key in &self.ours {
             table.insert(key.as_bytes());
         }

@@ -9,6 +9,7 @@ use paywatch_domain::{Amount, Asset, AssetKind, ChainName, Entropy, Family, TxId
 
 use crate::key::AccountKey;
 use crate::pay::{self, PayWallet};
+use crate::scan::WITH;
 use crate::{pool, uri};
 
 /// What an account without data has to hold (<https://solana.com/docs/core/accounts#rent>): 128 bytes that
@@ -189,6 +190,10 @@ impl Derivation for SolanaDerivation {
             Ok(Material::Pay(wallet)) => Some(wallet.recipient_text()),
             Ok(Material::Account(_)) | Err(_) => None,
         }
+    }
+
+    fn separator(&self) -> Option<u8> {
+        Some(WITH)
     }
 
     fn pool(&self, text: &str) -> Result<AddressPool, KeyError> {

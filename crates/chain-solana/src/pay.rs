@@ -8,6 +8,7 @@ use paywatch_domain::Entropy;
 use sha2::{Digest, Sha256};
 
 use crate::address::{AddressError, address_text, parse_address};
+use crate::scan::watched_key;
 
 /// What stands between a wallet's address and its salt.
 const SALT: &str = "?salt=";
@@ -116,7 +117,7 @@ impl PayWallet {
 
     /// What blocks are scanned for.
     pub(crate) fn watch_key(&self, reference: &str) -> String {
-        format!("{}/{reference}", self.recipient_text())
+        watched_key(&self.recipient_text(), reference)
     }
 }
 

@@ -4,14 +4,19 @@
 //! whom. Keys and amounts are borrowed from the answer, and base58 is compared as text, as every key has one
 //! text form; what nobody asks for is skipped over.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use paywatch_chain::rpc::Received;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::fault::Fault;
 use crate::links::{Header, Links};
+
+/// How many accounts a transaction has at most in most cases.
+const ACCOUNTS: usize = 24;
 
 /// A block as it was read: its links, and what its transactions brought.
 #[derive(Debug)]
@@ -20,23 +25,14 @@ pub struct ReadBlock {
     pub header: Header,
     /// The answer, of which everything else is a part.
     answer: Received,
-    transactions: Vec<Spans>,
+    brought: Brought<Span>,
 }
 
-/// What a transaction brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Payment<'a> {
-    /// Its first signature, which is its id.
-    pub(crate) id: &'a str,
-    /// Who has more than before, and of what.
-    pub(crate) gains: Vec<Gain<&'a str>>,
-    /// Accounts that it names without signing for them or changing them, in its order.
-    pub(crate) references: Vec<&'a str>,
-}
-
-/// What an owner has more than before.
+/// Something of which an owner has more after a transaction than before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gain<T> {
+    /// Which of the transactions that brought something.
+    transaction: usize,
     pub(crate) owner: T,
     /// Of which token; `None` for lamports.
     pub(crate) mint: Option<T>,
@@ -46,11 +42,22 @@ pub(crate) struct Gain<T> {
 /// A part of the answer.
 type Span = Range<usize>;
 
+/// What the transactions of a block brought, in its order; one that failed or brought nobody anything is left
+/// out. The lists are long ones: a block has thousands of transactions.
 #[derive(Debug)]
-struct Spans {
-    id: Span,
-    gains: Vec<Gain<Span>>,
-    references: Vec<Span>,
+struct Brought<T> {
+    transactions: Vec<Transaction<T>>,
+    gains: Vec<Gain<T>>,
+    /// Accounts that a transaction names without signing for them or changing them.
+    references: Vec<T>,
+}
+
+#[derive(Debug)]
+struct Transaction<T> {
+    /// Its first signature.
+    id: T,
+    /// Which of the references are its own.
+    references: Range<usize>,
 }
 
 /// The links stand here again, so that the answer is walked once.
@@ -62,8 +69,11 @@ struct BlockForm<'a> {
     previous_blockhash: &'a str,
     parent_slot: u64,
     block_time: Option<i64>,
-    transactions: Vec<TransactionForm<'a>>,
+    transactions: Transactions<'a>,
 }
+
+/// What the transactions brought. Each is forgotten before the next one is read.
+struct Transactions<'a>(Result<Brought<&'a str>, Fault>);
 
 #[derive(Deserialize)]
 struct TransactionForm<'a> {
@@ -76,7 +86,7 @@ struct TransactionForm<'a> {
 #[serde(rename_all = "camelCase")]
 struct KeysForm<'a> {
     #[serde(borrow)]
-    account_keys: Vec<KeyForm<'a>>,
+    account_keys: List<KeyForm<'a>>,
     signatures: Vec<&'a str>,
 }
 
@@ -92,8 +102,8 @@ struct KeyForm<'a> {
 struct MetaForm<'a> {
     #[serde(deserialize_with = "present")]
     err: Option<IgnoredAny>,
-    pre_balances: Vec<u64>,
-    post_balances: Vec<u64>,
+    pre_balances: List<u64>,
+    post_balances: List<u64>,
     #[serde(borrow)]
     pre_token_balances: Vec<TokenForm<'a>>,
     post_token_balances: Vec<TokenForm<'a>>,
@@ -114,9 +124,68 @@ struct AmountForm<'a> {
     amount: &'a str,
 }
 
+/// A list with an entry for each account, for which room is made once.
+struct List<T>(Vec<T>);
+
 /// Reads a field that must be there, also where it is `null`.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
     Option::deserialize(deserializer)
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Walk<T> {
+            type Value = List<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list with an entry for each account")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List<T>, A::Error> {
+                let mut entries = Vec::with_capacity(ACCOUNTS);
+                while let Some(entry) = list.next_element()? {
+                    entries.push(entry);
+                }
+                Ok(List(entries))
+            }
+        }
+
+        deserializer.deserialize_seq(Walk(PhantomData))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Transactions<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Walk<'a>(PhantomData<&'a str>);
+
+        impl<'de: 'a, 'a> Visitor<'de> for Walk<'a> {
+            type Value = Transactions<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of transactions")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut brought = Brought {
+                    transactions: Vec::new(),
+                    gains: Vec::new(),
+                    references: Vec::new(),
+                };
+                let (mut number, mut fault) = (0_usize, None);
+                while let Some(form) = list.next_element()? {
+                    if let (None, Err(detail)) = (&fault, brought.add(&form)) {
+                        fault = Some(Fault::Transaction { number, detail });
+                    }
+                    number = number.saturating_add(1);
+                }
+                Ok(Transactions(fault.map_or(Ok(brought), Err)))
+            }
+        }
+
+        deserializer.deserialize_seq(Walk(PhantomData))
+    }
 }
 
 /// Reads an answer to `getBlock` of this slot with `transactionDetails` `accounts`; `None` where it is `null`.
@@ -131,14 +200,12 @@ pub fn read_block(slot: u64, answer: Received) -> Result<Option<ReadBlock>, Faul
         block_time: block.block_time,
     };
     let header = Header::new(slot, &links);
-    let transactions = block.transactions.iter().enumerate();
-    let spans =
-        transactions.filter_map(|(number, form)| spans(answer.text(), number, form).transpose());
-    let transactions = spans.collect::<Result<_, _>>()?;
+    let brought = block.transactions.0?;
+    let brought = brought.map(|part| span_of(answer.text(), part));
     Ok(Some(ReadBlock {
         header,
         answer,
-        transactions,
+        brought,
     }))
 }
 
@@ -148,105 +215,127 @@ impl ReadBlock {
         self.answer.text().len()
     }
 
-    /// The transactions that brought something to somebody.
-    pub(crate) fn payments(&self) -> impl Iterator<Item = Payment<'_>> {
-        let part = |span: &Span| self.answer.text().get(span.clone()).unwrap_or_default();
-        self.transactions.iter().map(move |spans| Payment {
-            id: part(&spans.id),
-            gains: spans
-                .gains
-                .iter()
-                .map(|gain| Gain {
-                    owner: part(&gain.owner),
-                    mint: gain.mint.as_ref().map(part),
-                    amount: gain.amount,
-                })
-                .collect(),
-            references: spans.references.iter().map(part).collect(),
-        })
+    /// What its transactions brought to whom.
+    pub(crate) fn gains(&self) -> impl Iterator<Item = Gain<&str>> {
+        let gains = self.brought.gains.iter();
+        gains.map(|gain| gain.map(|span| self.part(span)))
+    }
+
+    /// The first signature of the transaction that brought something, which is its id.
+    pub(crate) fn id(&self, gain: &Gain<&str>) -> &str {
+        let transaction = self.brought.transactions.get(gain.transaction);
+        transaction.map_or("", |transaction| self.part(&transaction.id))
+    }
+
+    /// The accounts that this transaction names without signing for them or changing them, in its order.
+    pub(crate) fn references(&self, gain: &Gain<&str>) -> impl Iterator<Item = &str> {
+        let transaction = self.brought.transactions.get(gain.transaction);
+        let which = transaction.map_or(0..0, |transaction| transaction.references.clone());
+        let references = self.brought.references.get(which).unwrap_or_default();
+        references.iter().map(|span| self.part(span))
+    }
+
+    fn part(&self, span: &Span) -> &str {
+        self.answer.text().get(span.clone()).unwrap_or_default()
     }
 }
 
-/// What a transaction brought; `None` for one that failed or brought nobody anything.
-fn spans(text: &str, number: usize, form: &TransactionForm<'_>) -> Result<Option<Spans>, Fault> {
-    let wrong = |detail| Fault::Transaction { number, detail };
-    let (keys, meta) = (&form.transaction.account_keys, &form.meta);
-    let id = form.transaction.signatures.first();
-    let id = id.ok_or_else(|| wrong("it has no signature"))?;
-    if meta.pre_balances.len() != keys.len() || meta.post_balances.len() != keys.len() {
-        return Err(wrong("it does not have two balances for each account"));
-    }
-    if meta.err.is_some() {
-        return Ok(None);
-    }
-    let mut gains = token_gains(meta).map_err(wrong)?;
-    let lamports = meta.pre_balances.iter().zip(&meta.post_balances);
-    for (key, (before, after)) in keys.iter().zip(lamports) {
-        if let Some(more) = after.checked_sub(*before).filter(|more| *more != 0) {
-            gains.push(Gain {
-                owner: key.pubkey,
-                mint: None,
-                amount: more.into(),
-            });
+impl<T> Gain<T> {
+    fn map<'s, U>(&'s self, change: impl Fn(&'s T) -> U) -> Gain<U> {
+        Gain {
+            transaction: self.transaction,
+            owner: change(&self.owner),
+            mint: self.mint.as_ref().map(change),
+            amount: self.amount,
         }
     }
-    if gains.is_empty() {
-        return Ok(None);
-    }
-    let span = |part: &str| span_of(text, part);
-    let references = keys.iter().filter(|key| !key.signer && !key.writable);
-    Ok(Some(Spans {
-        id: span(id),
-        gains: gains
-            .into_iter()
-            .map(|gain| Gain {
-                owner: span(gain.owner),
-                mint: gain.mint.map(span),
-                amount: gain.amount,
-            })
-            .collect(),
-        references: references.map(|key| span(key.pubkey)).collect(),
-    }))
 }
 
-/// What owners have more of tokens: the sum over all their accounts of one mint. An account that was opened,
-/// closed or handed over stands in one of the lists only.
-fn token_gains<'a>(meta: &MetaForm<'a>) -> Result<Vec<Gain<&'a str>>, &'static str> {
-    let sides = [
-        (false, &meta.pre_token_balances),
-        (true, &meta.post_token_balances),
-    ];
-    let mut entries = Vec::new();
-    for (is_after, balances) in sides {
-        for balance in balances {
-            let amount: u64 = balance
-                .ui_token_amount
-                .amount
-                .parse()
-                .map_err(|_| "a token balance is no number")?;
-            entries.push((balance.owner, balance.mint, is_after, u128::from(amount)));
+impl<'a> Brought<&'a str> {
+    /// Adds what a transaction brought.
+    fn add(&mut self, form: &TransactionForm<'a>) -> Result<(), &'static str> {
+        let (List(keys), meta) = (&form.transaction.account_keys, &form.meta);
+        let (List(before), List(after)) = (&meta.pre_balances, &meta.post_balances);
+        let id = form.transaction.signatures.first();
+        let id = *id.ok_or("it has no signature")?;
+        if before.len() != keys.len() || after.len() != keys.len() {
+            return Err("it does not have two balances for each account");
         }
+        if meta.err.is_some() {
+            return Ok(());
+        }
+        let start = self.gains.len();
+        self.add_tokens(meta)?;
+        for (key, (before, after)) in keys.iter().zip(before.iter().zip(after)) {
+            let more = after.checked_sub(*before).unwrap_or_default();
+            self.gain(key.pubkey, None, more.into());
+        }
+        if start < self.gains.len() {
+            let from = self.references.len();
+            let references = keys.iter().filter(|key| !key.signer && !key.writable);
+            self.references.extend(references.map(|key| key.pubkey));
+            let references = from..self.references.len();
+            self.transactions.push(Transaction { id, references });
+        }
+        Ok(())
     }
-    entries.sort_unstable();
-    let mut gains = Vec::new();
-    let of_one = |one: &(&str, &str, bool, u128), other: &(&str, &str, bool, u128)| {
-        (one.0, one.1) == (other.0, other.1)
-    };
-    for entries in entries.chunk_by(of_one) {
-        let sum = |side: bool| {
-            let side = entries.iter().filter(move |entry| entry.2 == side);
-            side.fold(0, |sum: u128, entry| sum.saturating_add(entry.3))
+
+    /// Adds what owners have more of tokens: the sum over all their accounts of one mint. An account that was
+    /// opened, closed or handed over stands in one of the lists only.
+    fn add_tokens(&mut self, meta: &MetaForm<'a>) -> Result<(), &'static str> {
+        let (before, after) = (&meta.pre_token_balances, &meta.post_token_balances);
+        let mut entries = Vec::with_capacity(before.len().saturating_add(after.len()));
+        for (is_after, balances) in [(false, before), (true, after)] {
+            for balance in balances {
+                let amount: u64 = balance
+                    .ui_token_amount
+                    .amount
+                    .parse()
+                    .map_err(|_| "a token balance is no number")?;
+                entries.push((balance.owner, balance.mint, is_after, u128::from(amount)));
+            }
+        }
+        entries.sort_unstable();
+        let of_one = |one: &(&str, &str, bool, u128), other: &(&str, &str, bool, u128)| {
+            (one.0, one.1) == (other.0, other.1)
         };
-        let more = sum(true).saturating_sub(sum(false));
-        if let (Some((owner, mint, ..)), true) = (entries.first(), more != 0) {
-            gains.push(Gain {
-                owner: *owner,
-                mint: Some(*mint),
-                amount: more,
+        for entries in entries.chunk_by(of_one) {
+            let sum = |side: bool| {
+                let side = entries.iter().filter(move |entry| entry.2 == side);
+                side.fold(0, |sum: u128, entry| sum.saturating_add(entry.3))
+            };
+            if let Some((owner, mint, ..)) = entries.first() {
+                let more = sum(true).saturating_sub(sum(false));
+                self.gain(owner, Some(mint), more);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what an owner got in the transaction that is added next, if it is anything.
+    fn gain(&mut self, owner: &'a str, mint: Option<&'a str>, amount: u128) {
+        if amount != 0 {
+            self.gains.push(Gain {
+                transaction: self.transactions.len(),
+                owner,
+                mint,
+                amount,
             });
         }
     }
-    Ok(gains)
+
+    fn map(self, span: impl Fn(&str) -> Span) -> Brought<Span> {
+        let transactions = self.transactions.into_iter().map(|one| Transaction {
+            id: span(one.id),
+            references: one.references,
+        });
+        let gains = self.gains.iter().map(|gain| gain.map(|part| span(part)));
+        Brought {
+            transactions: transactions.collect(),
+            gains: gains.collect(),
+            references: self.references.into_iter().map(&span).collect(),
+        }
+    }
 }
 
 /// Where a part that was borrowed from a text stands in it.

@@ -10,20 +10,21 @@ use paywatch_chain::{Block, Credit, WatchTable};
 use paywatch_domain::{Amount, BlockRef, Position, TxId, UnixMillis};
 
 use crate::assets::Assets;
-use crate::reader::{Gain, Payment, ReadBlock};
+use crate::reader::{Gain, ReadBlock};
 
 /// What stands between an address and a reference.
-pub(crate) const WITH: char = '/';
+pub(crate) const WITH: u8 = b'/';
 
 /// The credits of a block.
 pub fn scan(at: &BlockRef, block: &ReadBlock, assets: &Assets, watched: &WatchTable) -> Block {
+    let owners = block.gains().map(|gain| gain.owner.as_bytes());
+    let mut candidates = watched.candidates(owners).into_iter().peekable();
     let mut credits = Vec::new();
-    let mut key = String::new();
-    for payment in block.payments() {
-        for gain in &payment.gains {
-            if find(&payment, gain, watched, &mut key) {
-                credits.extend(credit(&key, payment.id, gain, assets));
-            }
+    for (number, gain) in block.gains().enumerate() {
+        let is_watched = candidates.next_if_eq(&number).is_some();
+        let with_reference = with_reference(block, &gain, watched);
+        if let Some(key) = with_reference.or_else(|| is_watched.then(|| gain.owner.to_owned())) {
+            credits.extend(credit(&key, block.id(&gain), &gain, assets));
         }
     }
     Block {
@@ -38,24 +39,21 @@ pub fn scan(at: &BlockRef, block: &ReadBlock, assets: &Assets, watched: &WatchTa
     }
 }
 
-/// Writes the watched key that a gain belongs to; says whether there is one. With a reference that is watched it
-/// is that of the first one: money counts once, whatever its payer names.
-fn find(payment: &Payment<'_>, gain: &Gain<&str>, watched: &WatchTable, key: &mut String) -> bool {
-    key.clear();
-    key.push_str(gain.owner);
-    key.push(WITH);
-    let start = key.len();
+/// The first watched key of an owner with a reference that the transaction names: money counts once, whatever
+/// its payer names.
+fn with_reference(block: &ReadBlock, gain: &Gain<&str>, watched: &WatchTable) -> Option<String> {
     // Few addresses have references; those of the others need not be tried.
-    let has_references = watched.may_contain(key.as_bytes());
-    for reference in payment.references.iter().filter(|_| has_references) {
-        key.truncate(start);
-        key.push_str(reference);
-        if watched.may_contain(key.as_bytes()) {
-            return true;
-        }
+    if !watched.may_begin(gain.owner.as_bytes()) {
+        return None;
     }
-    key.truncate(gain.owner.len());
-    watched.may_contain(key.as_bytes())
+    let keys = block.references(gain);
+    let mut keys = keys.map(|reference| watched_key(gain.owner, reference));
+    keys.find(|key| watched.may_contain(key.as_bytes()))
+}
+
+/// The watched key of an address with a reference.
+pub(crate) fn watched_key(address: &str, reference: &str) -> String {
+    format!("{address}{}{reference}", char::from(WITH))
 }
 
 fn credit(key: &str, id: &str, gain: &Gain<&str>, assets: &Assets) -> Option<Credit> {

@@ -207,6 +207,11 @@ pub trait Derivation: Send + Sync + 'static {
         None
     }
 
+    /// What stands between the parts of watched keys that have two; `None` where they have one.
+    fn separator(&self) -> Option<u8> {
+        None
+    }
+
     /// Reads a file of addresses that a wallet of the merchant made, and finds all of it good.
     fn pool(&self, _text: &str) -> Result<AddressPool, KeyError> {
         let detail = format!(

@@ -12,10 +12,6 @@ use hashbrown::hash_table::Entry;
 /// of them and not all.
 const SHARDS: usize = 1024;
 
-/// What stands between the two parts of a key that has two, and how long the first part is at least.
-const BETWEEN: u8 = b'/';
-const FIRST_BYTES_MIN: usize = 32;
-
 /// The keys of one chain family that are watched.
 #[derive(Clone, Debug)]
 pub struct WatchTable {
@@ -23,6 +19,10 @@ pub struct WatchTable {
     /// The fingerprints, spread by their upper bits.
     shards: Vec<HashTable<u64>>,
     count: usize,
+    /// What stands between the parts of keys that have two.
+    separator: Option<u8>,
+    /// The fingerprints of first parts.
+    firsts: HashTable<u64>,
     outpoints: BTreeSet<String>,
 }
 
@@ -35,22 +35,32 @@ impl WatchTable {
             seed: (low | 1, high | 1),
             shards: vec![HashTable::new(); SHARDS],
             count: 0,
+            separator: None,
+            firsts: HashTable::new(),
             outpoints: BTreeSet::new(),
         }
     }
 
-    /// Watches a key from now on. Of a key in two parts with a slash between them, the first part and the slash
-    /// are found too: whoever knows first parts need not try every second one with them.
-    pub fn insert(&mut self, key: &[u8]) {
-        let slash = key.iter().position(|byte| *byte == BETWEEN);
-        let first = slash.and_then(|slash| key.split_at_checked(slash.saturating_add(1)));
-        if let Some((first, _)) = first.filter(|(first, _)| FIRST_BYTES_MIN < first.len()) {
-            self.insert_print(fingerprint(self.seed, first));
-        }
-        self.insert_print(fingerprint(self.seed, key));
+    /// The same for keys of which some have two parts with this byte between them, where there is one. Of those
+    /// the first part is known too, and first parts are few.
+    #[must_use]
+    pub fn separated_by(self, separator: Option<u8>) -> Self {
+        Self { separator, ..self }
     }
 
-    fn insert_print(&mut self, print: u64) {
+    /// Watches a key from now on.
+    pub fn insert(&mut self, key: &[u8]) {
+        if let Some(separator) = self.separator {
+            let mut parts = key.splitn(2, |byte| *byte == separator);
+            if let (Some(first), Some(_)) = (parts.next(), parts.next()) {
+                let print = fingerprint(self.seed, first);
+                let same = |other: &u64| *other == print;
+                self.firsts
+                    .entry(print, same, |other| *other)
+                    .or_insert(print);
+            }
+        }
+        let print = fingerprint(self.seed, key);
         let Some(shard) = self.shards.get_mut(shard(print)) else {
             return;
         };
@@ -63,6 +73,16 @@ impl WatchTable {
     /// Whether a key may be watched; `false` is certain.
     pub fn may_contain(&self, key: &[u8]) -> bool {
         self.holds(fingerprint(self.seed, key))
+    }
+
+    /// Whether a watched key may have two parts and begin with this one; `false` is certain. Whoever knows first
+    /// parts need not try every second one with them.
+    pub fn may_begin(&self, first: &[u8]) -> bool {
+        if self.firsts.is_empty() {
+            return false;
+        }
+        let print = fingerprint(self.seed, first);
+        self.firsts.find(print, |other| *other == print).is_some()
     }
 
     /// The numbers of those keys that may be watched; the others certainly are not. For many keys this
@@ -157,21 +177,22 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_two_parts_is_found_with_its_slash() {
-        let mut table = WatchTable::new(7);
-        let (first, short) = ("a".repeat(32), "a".repeat(31));
-        for key in [
-            format!("{first}/b"),
-            format!("{first}/c"),
-            format!("{short}/b"),
-        ] {
-            table.insert(key.as_bytes());
-            assert!(table.may_contain(key.as_bytes()));
+    fn the_first_of_two_parts_is_known_where_keys_have_them() {
+        for (separator, expected) in [(None, false), (Some(b'+'), false), (Some(b'/'), true)] {
+            let mut table = WatchTable::new(7).separated_by(separator);
+            for key in ["one/b", "one/c", "two/b/d", "three"] {
+                table.insert(key.as_bytes());
+                assert!(table.may_contain(key.as_bytes()));
+            }
+            assert_eq!(table.len(), 4);
+            for first in ["one", "two"] {
+                assert_eq!(table.may_begin(first.as_bytes()), expected);
+                assert!(!table.may_contain(first.as_bytes()), "a part is no key");
+            }
+            for other in ["one/b", "two/b", "three", ""] {
+                assert!(!table.may_begin(other.as_bytes()), "{other}");
+            }
         }
-        assert!(table.may_contain(format!("{first}/").as_bytes()));
-        assert!(!table.may_contain(first.as_bytes()), "a part is no key");
-        assert!(!table.may_contain(format!("{short}/").as_bytes()));
-        assert_eq!(table.len(), 4);
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl SolanaSource {
     /// The accounts that one at least of is named by whatever pays a watched key: its reference where it has one,
     /// else the address and what holds its tokens. None for a key of another family.
     async fn accounts_of(&self, key: &str) -> Result<Option<BTreeSet<String>>, SourceError> {
-        if let Some((_, reference)) = key.split_once(WITH) {
+        if let Some((_, reference)) = key.split_once(char::from(WITH)) {
             return Ok(Some(BTreeSet::from([reference.to_owned()])));
         }
         let Ok(owner) = parse_bytes(key) else {

@@ -115,7 +115,8 @@ impl<S: Source> Following<S> {
             seen_at: lease.covered_until.unwrap_or(UnixMillis(0)),
             lease,
             follower,
-            watched: WatchTable::new(parts.entropy.bits()),
+            watched: WatchTable::new(parts.entropy.bits())
+                .separated_by(parts.derivation.separator()),
             mark: WatchMark::START,
             round: 0,
             turns: turns(),

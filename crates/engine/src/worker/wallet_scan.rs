@@ -80,7 +80,7 @@ impl WalletScan {
             wallet: wallet.key,
             node: wallet.node,
             first: wallet.start_index,
-            table: WatchTable::new(parts.entropy.bits()),
+            table: WatchTable::new(parts.entropy.bits()).separated_by(parts.derivation.separator()),
             indexes: BTreeMap::new(),
             // What is below the highest index that is known changes nothing.
             next: highest.map_or(wallet.start_index, |highest| {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use paywatch_chain::rpc::{Budget, Credentials};
-use paywatch_chain::{Block, Source, SourceError, WatchTable};
-use paywatch_chain_solana::{Assets, Config, Power, SolanaSource};
+use paywatch_chain::{Block, Derivation, Source, SourceError, WatchTable};
+use paywatch_chain_solana::{Assets, Config, Power, SolanaDerivation, SolanaSource};
 use paywatch_domain::{Amount, Asset, AssetKind, BlockHash, BlockRef};
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ pub(crate) fn block(height: u64, hash: &str) -> BlockRef {
 }
 
 pub(crate) fn watching(keys: &[&str]) -> WatchTable {
-    let mut table = WatchTable::new(0x5eed);
+    let mut table = WatchTable::new(0x5eed).separated_by(SolanaDerivation::new([]).separator());
     for key in keys {
         table.insert(key.as_bytes());
     }
