@@ -208,6 +208,25 @@ async fn a_slot_was_skipped_when_links_say_so_and_not_when_the_node_does() -> Re
     Ok(())
 }
 
+/// Goal: money counts in transactions of versions that came after this was written: of one that is asked for
+/// from the start, and of one for which the node refuses the whole block at first.
+#[tokio::test(flavor = "multi_thread")]
+async fn transactions_of_newer_versions_pay() -> Result<()> {
+    let house = Forked::new("abc", CONFIRMED).await?;
+    let mut slots = "abc".to_owned();
+    for (slot, letter, version) in [(103, 'd', 1), (104, 'e', 200)] {
+        let invoice = house.invoice().await?;
+        let mut paid = payment(&format!("version{version}"), &invoice);
+        paid["version"] = json!(version);
+        slots.push(letter);
+        house.cluster.set_filled(&slots, &[(slot, json!([paid]))]);
+        house.until(&invoice, "paid").await?;
+        let told = house.told(&invoice).await?;
+        assert_eq!(told, ["created", "confirming", "paid"]);
+    }
+    Ok(())
+}
+
 /// Goal: a block that the node has thrown away is named, with what to do, and is not passed either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_that_the_node_threw_away_is_named() -> Result<()> {
