@@ -24,17 +24,20 @@ pub enum Power {
     NonTransferable,
     /// New accounts are frozen until somebody allows them.
     FrozenAccounts,
+    /// Wallets show, and ask payers for, another amount than the raw one: by a factor that may change.
+    ScaledAmounts,
 }
 
 impl Power {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::PermanentDelegate,
         Self::TransferHook,
         Self::ConfidentialTransfer,
         Self::Pausable,
         Self::NonTransferable,
         Self::FrozenAccounts,
+        Self::ScaledAmounts,
     ];
 
     /// The name in configuration.
@@ -46,6 +49,7 @@ impl Power {
             Self::Pausable => "pausable",
             Self::NonTransferable => "non_transferable",
             Self::FrozenAccounts => "frozen_accounts",
+            Self::ScaledAmounts => "scaled_amounts",
         }
     }
 }
@@ -137,14 +141,15 @@ fn entry(list: &[u8]) -> Result<Option<Entry<'_>>, MintError> {
 /// (<https://docs.rs/spl-token-2022-interface/latest/spl_token_2022_interface/extension/enum.ExtensionType.html>).
 fn power(kind: u16, value: &[u8]) -> Result<Option<Power>, MintError> {
     Ok(match kind {
-        // Fees, closing the mint, interest, pointers, metadata, groups, a scale for shown amounts and who may
-        // burn do nothing to raw amounts that were received.
-        1 | 3 | 10 | 18..=23 | 25 | 28 => None,
+        // Fees, closing the mint, pointers, metadata, groups and who may burn do nothing to what was received.
+        1 | 3 | 18..=23 | 28 => None,
         4 | 16 | 24 => Some(Power::ConfidentialTransfer),
         6 => (value.first() == Some(&FROZEN)).then_some(Power::FrozenAccounts),
         9 => Some(Power::NonTransferable),
         12 => Some(Power::PermanentDelegate),
         14 => Some(Power::TransferHook),
+        // By interest, or by a factor.
+        10 | 25 => Some(Power::ScaledAmounts),
         26 => Some(Power::Pausable),
         other => return Err(MintError::Extension(other)),
     })
@@ -175,7 +180,7 @@ mod tests {
     #[test]
     fn solana_mints_say_what_they_can_do() {
         use Power::*;
-        let cases: [(&[Extension<'_>], &[Power]); 8] = [
+        let cases: [(&[Extension<'_>], &[Power]); 10] = [
             (&[], &[]),
             (&[(1, &[0; 108]), (18, &[0; 64]), (19, &[7; 90])], &[]),
             (&[(6, &[1])], &[]),
@@ -184,6 +189,8 @@ mod tests {
             (&[(14, &[0; 64]), (26, &[0; 33])], &[TransferHook, Pausable]),
             (&[(4, &[0; 65]), (16, &[0; 129])], &[ConfidentialTransfer]),
             (&[(9, &[]), (0, &[])], &[NonTransferable]),
+            (&[(10, &[0; 52])], &[ScaledAmounts]),
+            (&[(25, &[0; 56])], &[ScaledAmounts]),
         ];
         for (extensions, powers) in cases {
             let read = Mint::read(TOKEN_2022_PROGRAM, &mint(extensions)).unwrap();

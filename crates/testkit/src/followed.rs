@@ -24,9 +24,17 @@ enum Kind {
         coin: &'static str,
         websocket: Option<String>,
         finality: Option<String>,
-        /// Symbol, decimals, contract.
-        tokens: Vec<(String, u8, String)>,
+        tokens: Vec<Token>,
     },
+}
+
+#[derive(Clone, Debug)]
+struct Token {
+    symbol: String,
+    decimals: u8,
+    contract: String,
+    /// What its mint may do, on Solana.
+    allow: Vec<String>,
 }
 
 impl FollowedChain {
@@ -105,9 +113,26 @@ impl FollowedChain {
 
     /// The same with a token; nothing changes for a chain that has none.
     #[must_use]
-    pub fn with_token(mut self, symbol: &str, decimals: u8, contract: &str) -> Self {
+    pub fn with_token(self, symbol: &str, decimals: u8, contract: &str) -> Self {
+        self.with_token_that_may(symbol, decimals, contract, &[])
+    }
+
+    /// The same with a token whose mint may do these things, by their names in `allow`.
+    #[must_use]
+    pub fn with_token_that_may(
+        mut self,
+        symbol: &str,
+        decimals: u8,
+        contract: &str,
+        allow: &[&str],
+    ) -> Self {
         if let Kind::Accounts { tokens, .. } = &mut self.kind {
-            tokens.push((symbol.into(), decimals, contract.into()));
+            tokens.push(Token {
+                symbol: symbol.into(),
+                decimals,
+                contract: contract.into(),
+                allow: allow.iter().map(|&word| word.to_owned()).collect(),
+            });
         }
         self
     }
@@ -185,12 +210,28 @@ lag_ms_max = {}
             return String::new();
         };
         let mut assets = vec![(*coin).to_owned()];
-        assets.extend(tokens.iter().map(|(symbol, decimals, contract)| {
-            format!(
-                r#"{{ symbol = "{symbol}", decimals = {decimals}, dust = "100", contract = "{contract}" }}"#
-            )
-        }));
+        assets.extend(tokens.iter().map(Token::entry));
         format!("{keys}assets = [{}]\n", assets.join(", "))
+    }
+}
+
+impl Token {
+    /// Its entry in `assets`.
+    fn entry(&self) -> String {
+        let Self {
+            symbol,
+            decimals,
+            contract,
+            allow,
+        } = self;
+        let allow = if allow.is_empty() {
+            String::new()
+        } else {
+            format!(", allow = {allow:?}")
+        };
+        format!(
+            r#"{{ symbol = "{symbol}", decimals = {decimals}, dust = "100", contract = "{contract}"{allow} }}"#
+        )
     }
 }
 

@@ -6,6 +6,7 @@ mod forks;
 mod house;
 mod payments;
 mod pools;
+mod powers;
 mod rent;
 mod setup;
 mod ways;

@@ -79,8 +79,8 @@ impl SolanaSource {
         Ok((!refused.is_empty()).then(|| {
             let refused = refused.join(", ");
             format!(
-                "the mint {address} of {name} has {refused}: what was received can be taken back, held up or \
-                 hidden; name it in the asset's `allow` if that is known and wanted"
+                "the mint {address} of {name} has {refused}: what was received can be taken back, held up, \
+                 hidden or shown as another amount; name it in the asset's `allow` if that is known and wanted"
             )
         }))
     }

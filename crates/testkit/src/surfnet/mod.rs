@@ -153,6 +153,13 @@ impl Surfnet {
         self.act("mint", json!({ "decimals": decimals })).await
     }
 
+    /// The same with extensions, by their names in `node.js`.
+    pub async fn mint_with(&self, decimals: u8, extensions: &[&str]) -> Result<String> {
+        let work =
+            json!({ "decimals": decimals, "program": "token_2022", "extensions": extensions });
+        self.act("mint", work).await
+    }
+
     /// Pays tokens; makes the account for them where it is missing.
     pub async fn send_tokens(&self, mint: &str, to: &str, amount: u64) -> Result<Landed> {
         let work = json!({ "mint": mint, "to": to, "amount": amount });

@@ -13,6 +13,8 @@ const { Surfnet } = require(process.env.PAYWATCH_SURFPOOL);
 const surfnet = Surfnet.startWithConfig({ offline: true, blockProductionMode: "transaction", slotTimeMs: 400 });
 const connection = new web3.Connection(surfnet.rpcUrl, { commitment: "confirmed", wsEndpoint: surfnet.wsUrl });
 const payer = web3.Keypair.fromSecretKey(Uint8Array.from(surfnet.payerSecretKey));
+// A program that says yes to everything.
+const HOOK = web3.ComputeBudgetProgram.programId;
 const programs = { token: token.TOKEN_PROGRAM_ID, token_2022: token.TOKEN_2022_PROGRAM_ID };
 // Everybody whose key was made here, by address.
 const people = new Map([[payer.publicKey.toBase58(), payer]]);
@@ -81,18 +83,68 @@ async function loose(mint, owner) {
   return { key, make, program, lamports };
 }
 
+// What the mint of a token with extensions may do, by the name in the watcher's configuration where it has one.
+const extensions = {
+  permanent_delegate: {
+    type: token.ExtensionType.PermanentDelegate,
+    make: (mint, me, program) => token.createInitializePermanentDelegateInstruction(mint, me, program),
+  },
+  transfer_hook: {
+    type: token.ExtensionType.TransferHook,
+    make: (mint, me, program) => token.createInitializeTransferHookInstruction(mint, me, HOOK, program),
+  },
+  // The authority that may allow amounts that nobody sees; no library makes this instruction
+  // (https://docs.rs/spl-token-2022-interface, `ConfidentialTransferInstruction::InitializeMint`).
+  confidential_transfer: {
+    type: token.ExtensionType.ConfidentialTransferMint,
+    make: (mint, me, programId) => new web3.TransactionInstruction({
+      programId,
+      keys: [{ pubkey: mint, isSigner: false, isWritable: true }],
+      data: Buffer.concat([Buffer.from([27, 0]), me.toBuffer(), Buffer.from([1]), Buffer.alloc(32)]),
+    }),
+  },
+  pausable: {
+    type: token.ExtensionType.PausableConfig,
+    make: (mint, me, program) => token.createInitializePausableConfigInstruction(mint, me, program),
+  },
+  non_transferable: {
+    type: token.ExtensionType.NonTransferable,
+    make: (mint, me, program) => token.createInitializeNonTransferableMintInstruction(mint, program),
+  },
+  frozen_accounts: {
+    type: token.ExtensionType.DefaultAccountState,
+    make: (mint, me, program) => token.createInitializeDefaultAccountStateInstruction(mint, token.AccountState.Frozen, program),
+  },
+  // Wallets show five times what there is.
+  scaled_amounts: {
+    type: token.ExtensionType.ScaledUiAmountConfig,
+    make: (mint, me, program) => token.createInitializeScaledUiAmountConfigInstruction(mint, me, 5, program),
+  },
+  // Wallets show more each year.
+  interest: {
+    type: token.ExtensionType.InterestBearingConfig,
+    make: (mint, me, program) => token.createInitializeInterestBearingMintInstruction(mint, me, 32_000, program),
+  },
+  // The authority that may close the mint: nothing to those who hold the token.
+  close_authority: {
+    type: token.ExtensionType.MintCloseAuthority,
+    make: (mint, me, program) => token.createInitializeMintCloseAuthorityInstruction(mint, me, program),
+  },
+};
+
 const native = (from, to, lamports) =>
   web3.SystemProgram.transfer({ fromPubkey: account(from), toPubkey: account(to), lamports: BigInt(lamports) });
 
 // Moves tokens of the payer, or of somebody else, to an owner.
 async function moved({ mint, to, amount, from = payer.publicKey.toBase58(), plain = false }) {
   const [source, target] = [await associated(mint, from), await associated(mint, to)];
-  const { decimals } = await token.getMint(connection, account(mint), "confirmed", source.program);
+  const info = await token.getMint(connection, account(mint), "confirmed", source.program);
   const key = people.get(from).publicKey;
   const move = plain
     ? token.createTransferInstruction(source.address, target.address, key, BigInt(amount), [], source.program)
     : token.createTransferCheckedInstruction(
-        source.address, account(mint), target.address, key, BigInt(amount), decimals, [], source.program);
+        source.address, account(mint), target.address, key, BigInt(amount), info.decimals, [], source.program);
+  if (token.getTransferHook(info)) move.keys.push({ pubkey: HOOK, isSigner: false, isWritable: false });
   return { source, target, move };
 }
 
@@ -129,26 +181,39 @@ const actions = {
     return done(steps);
   },
 
-  // A mint of the payer's; its address.
-  mint: async ({ decimals, program = "token", fee_bps: fee, delegate, supply = "1000000000000" }) => {
+  // A mint of the payer's, with extensions by the names of `extensions`; its address.
+  mint: async ({ decimals, program = "token", fee_bps: fee, extensions: names = [], supply = "1000000000000" }) => {
     const [key, programId] = [person(), programs[program]];
-    const extensions = [
-      ...(fee === undefined ? [] : [token.ExtensionType.TransferFeeConfig]),
-      ...(delegate ? [token.ExtensionType.PermanentDelegate] : []),
-    ];
-    const space = token.getMintLen(extensions);
-    const lamports = await connection.getMinimumBalanceForRentExemption(space);
     const [mint, me] = [key.publicKey, payer.publicKey];
-    const make = [web3.SystemProgram.createAccount({
-      fromPubkey: me, newAccountPubkey: mint, space, lamports, programId })];
+    const chosen = names.map((name) => extensions[name]);
+    const types = chosen.map(({ type }) => type);
+    const prepare = chosen.map(({ make }) => make(mint, me, programId));
     if (fee !== undefined) {
-      make.push(token.createInitializeTransferFeeConfigInstruction(mint, me, me, fee, 2n ** 62n, programId));
+      types.push(token.ExtensionType.TransferFeeConfig);
+      prepare.push(token.createInitializeTransferFeeConfigInstruction(mint, me, me, fee, 2n ** 62n, programId));
     }
-    if (delegate) make.push(token.createInitializePermanentDelegateInstruction(mint, me, programId));
-    make.push(token.createInitializeMint2Instruction(mint, decimals, me, null, programId));
-    await done(make, [key]);
+    const space = token.getMintLen(types);
+    const lamports = await connection.getMinimumBalanceForRentExemption(space);
+    await done([
+      web3.SystemProgram.createAccount({ fromPubkey: me, newAccountPubkey: mint, space, lamports, programId }),
+      ...prepare,
+      token.createInitializeMint2Instruction(mint, decimals, me, names.includes("frozen_accounts") ? me : null, programId),
+    ], [key]);
+    if (names.includes("frozen_accounts")) await actions.thaw({ mint, to: me });
     await actions.issue({ mint, to: me, amount: supply });
     return mint.toBase58();
+  },
+
+  // Allows an owner's frozen account to be used; makes it where it is missing.
+  thaw: async ({ mint, to }) => {
+    const { address, make, program } = await associated(mint, to);
+    return done([make, token.createThawAccountInstruction(address, account(mint), payer.publicKey, [], program)]);
+  },
+
+  // Forbids it again.
+  freeze: async ({ mint, to }) => {
+    const { address, program } = await associated(mint, to);
+    return done([token.createFreezeAccountInstruction(address, account(mint), payer.publicKey, [], program)]);
   },
 
   // New tokens for an owner.

@@ -114,8 +114,7 @@ async fn solana_mints_are_what_the_configuration_says() -> Result<()> {
             json!({"decimals": 2, "program": "token_2022", "fee_bps": 500}),
         )
         .await?;
-    let clawed = json!({"decimals": 6, "program": "token_2022", "delegate": true});
-    let clawed: String = node.act("mint", clawed).await?;
+    let clawed = node.mint_with(6, &["permanent_delegate"]).await?;
     let nobody = node.person().await?;
     let delegate = &[Power::PermanentDelegate][..];
     for (mint, decimals, powers, words) in [

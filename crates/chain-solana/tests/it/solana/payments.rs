@@ -37,7 +37,7 @@ impl Shop {
             node.act("mint", work).await
         };
         let fee = with("fee_bps", json!(500)).await?;
-        let clawed = with("delegate", json!(true)).await?;
+        let clawed = with("extensions", json!(["permanent_delegate"])).await?;
         let fake = node.mint(6).await?;
         let source = SolanaSource::new(Config {
             assets: assets(&[
