@@ -22,6 +22,7 @@ mod merchants;
 mod options;
 mod outages;
 mod prices;
+mod receivers;
 mod reorganisations;
 mod siblings;
 mod solana;

@@ -1,8 +1,9 @@
 //! Scripts that ask libraries for Node.
 
 use crate::locate;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use std::path::Path;
 use tokio::process::Command;
 
 /// Runs a script with the libraries that `cargo xtask setup` installs. It finds its work in the JSON
@@ -29,4 +30,26 @@ pub(crate) async fn ask(what: &str, script: &str, work: &Value) -> Result<Vec<u8
         );
     }
     Ok(output.stdout)
+}
+
+/// Compiles the TypeScript in a folder, as its `tsconfig.json` says, to modules that import the libraries
+/// that `cargo xtask setup` installs.
+pub(crate) async fn compile(folder: &Path) -> Result<()> {
+    let modules = locate::provided("TypeScript", "PAYWATCH_NODE_MODULES", "node/node_modules")?;
+    std::os::unix::fs::symlink(modules, folder.join("node_modules"))?;
+    let package = r#"{ "type": "module", "private": true }"#;
+    std::fs::write(folder.join("package.json"), package)?;
+    let output = Command::new("node")
+        .args(["node_modules/typescript/bin/tsc", "--project", "."])
+        .current_dir(folder)
+        .output()
+        .await
+        .context("start node; it is installed by: cargo xtask setup")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let also = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "TypeScript refuses it: {said}{also}"
+    );
+    Ok(())
 }

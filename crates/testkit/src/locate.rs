@@ -68,11 +68,21 @@ pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
 
 /// A program of this workspace, in the folder of built programs that holds the running one.
 pub(crate) fn built(program: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe().context("find the path of the running program")?;
-    own.ancestors()
-        .skip(1)
-        .take(3)
-        .map(|folder: &Path| folder.join(program))
-        .find(|file| file.is_file())
+    beside_own(Path::new(program))?
         .with_context(|| format!("{program} is not built; run: cargo build --bin {program}"))
+}
+
+/// An example of this workspace, below the folder of built programs that holds the running one.
+pub(crate) fn example(name: &str) -> Result<PathBuf> {
+    beside_own(&Path::new("examples").join(name))?.with_context(|| {
+        format!("the example {name} is not built; run: cargo build --example {name}")
+    })
+}
+
+fn beside_own(file: &Path) -> Result<Option<PathBuf>> {
+    let own = std::env::current_exe().context("find the path of the running program")?;
+    let folders = own.ancestors().skip(1).take(3);
+    Ok(folders
+        .map(|folder| folder.join(file))
+        .find(|file| file.is_file()))
 }
