@@ -1,6 +1,6 @@
 //! Libraries for Node: the verifier of Standard Webhooks, second implementations of addresses and the
 //! reader of Solana Pay URIs, which the tests compare with, the compiler of their contracts, what their
-//! Solana payer is made of, and a generator of API clients.
+//! Solana payer is made of, a generator of API clients, and what the example of a receiver is made of.
 
 use super::{Part, debian};
 use crate::{paths, run};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The first one names the part; the tests are written against these releases.
-const PACKAGES: [(&str, &str); 17] = [
+const PACKAGES: [(&str, &str); 20] = [
     ("standardwebhooks", "1.1.1"),
     ("bitcoinjs-lib", "7.0.5"),
     ("bip32", "5.0.1"),
@@ -27,6 +27,9 @@ const PACKAGES: [(&str, &str); 17] = [
     ("openapi-typescript", "7.13.0"),
     ("openapi-fetch", "0.17.0"),
     ("typescript", "5.9.3"),
+    ("express", "5.3.0"),
+    ("@types/express", "5.0.6"),
+    ("@types/node", "22.20.5"),
 ];
 
 /// Gives the folder `node_modules` that holds the packages.

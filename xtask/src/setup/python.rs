@@ -1,4 +1,5 @@
-//! The Python verifier of Standard Webhooks and the tester of APIs, in an environment of their own.
+//! For Python: the verifier of Standard Webhooks, the tester of APIs and what the example of a receiver is made
+//! of, in an environment of their own.
 
 use super::{Part, debian};
 use crate::{paths, run};
@@ -8,11 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The releases that the tests are written against; the first one names the part.
-const REQUIREMENTS: [&str; 2] = ["standardwebhooks==1.1.0", "schemathesis==4.32.5"];
-/// Imports both, and names what is installed as the requirements do.
+const REQUIREMENTS: [&str; 5] = [
+    "standardwebhooks==1.1.0",
+    "schemathesis==4.32.5",
+    "fastapi==0.165.0",
+    "uvicorn==0.54.0",
+    "httpx==0.28.1",
+];
+/// Imports what its arguments name, and says what of it is installed as the requirements do.
 const ASK_INSTALLED: &str = "\
-import importlib.metadata, standardwebhooks, schemathesis
-for name in ('standardwebhooks', 'schemathesis'):
+import importlib, importlib.metadata, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
     print(name + '==' + importlib.metadata.version(name))";
 
 /// Gives an interpreter that can import what the tests need.
@@ -32,7 +40,11 @@ pub(crate) fn ensure(cache: &Path) -> Result<(Part, PathBuf)> {
 }
 
 fn is_complete(interpreter: &Path) -> bool {
-    let said = run::capture(Command::new(interpreter).args(["-c", ASK_INSTALLED]));
+    let names = REQUIREMENTS
+        .iter()
+        .filter_map(|text| text.split("==").next());
+    let mut command = Command::new(interpreter);
+    let said = run::capture(command.args(["-c", ASK_INSTALLED]).args(names));
     said.is_ok_and(|said| said.lines().eq(REQUIREMENTS))
 }
 
