@@ -415,9 +415,10 @@ CREATE TABLE endpoints (
     mode            TEXT NOT NULL CHECK (mode IN ('live', 'test')), -- of the events it gets
     url             TEXT NOT NULL,           -- where to send
     types           TEXT NOT NULL,           -- JSON list of event types; empty for all
-    secret          BLOB NOT NULL,           -- signing secret, encrypted under the master key; empty when deleted
+    secret          BLOB NOT NULL,           -- what signs, encrypted under the master key; empty when deleted
     old_secret      BLOB,                    -- the one before, encrypted; NULL before the first rotation
     old_secret_until BIGINT,                 -- up to when the old one signs too
+    is_asymmetric   BIGINT NOT NULL CHECK (is_asymmetric IN (0, 1)), -- whether signatures that need no shared secret are sent too
     state           TEXT NOT NULL CHECK (state IN ('enabled', 'disabled', 'deleted')), -- whether it gets events
     disabled_reason TEXT,                    -- why not
     failing_since   BIGINT,                  -- first failure since the last success

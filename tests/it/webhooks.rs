@@ -140,3 +140,46 @@ async fn endpoints_are_kept_from_the_command_line() -> Result<()> {
     ensure!(!run(&house, "webhook list").await?.contains(id));
     Ok(())
 }
+
+/// Goal: a receiver that has the public key alone can check what arrives, and a rotation with overlap gives it time
+/// to change. Method: the command line asks for it, Node's own ed25519 checks it, and the libraries that know
+/// nothing of that form check the same requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_webhook_can_be_checked_without_a_secret() -> Result<()> {
+    let house = House::new().await?;
+    let url = house.receiver.url("/public");
+    let made = run_json(&house, &format!("webhook add {url} --asymmetric")).await?;
+    let (id, secret, key) = (
+        text(&made, "id")?,
+        text(&made, "secret")?,
+        text(&made, "public_key")?,
+    );
+    house.invoice(DUE_SAT).await?;
+    let first = arrived(&house, "/public", 1).await?;
+    let rotated = run_json(&house, &format!("webhook rotate {id} --overlap-s 3600")).await?;
+    let (new_secret, new_key) = (text(&rotated, "secret")?, text(&rotated, "public_key")?);
+    ensure!(new_key != key, "{rotated}");
+    run(&house, &format!("webhook test {id}")).await?;
+    let both = arrived(&house, "/public", 2).await?;
+    let sent: Vec<Delivery> = both.iter().map(Delivery::from).collect();
+    let accepts = async |verifier: Verifier, sent: &[Delivery], key: &str| {
+        verifier.verify(sent, key).await.is_ok()
+    };
+    ensure!(first.len() == 1 && accepts(Verifier::Asymmetric, &sent, key).await);
+    ensure!(accepts(Verifier::Asymmetric, &sent[1..], new_key).await);
+    ensure!(!accepts(Verifier::Asymmetric, &sent[..1], new_key).await);
+    for library in Verifier::ALL {
+        ensure!(accepts(library, &sent, secret).await, "{library:?}");
+        ensure!(
+            accepts(library, &sent[1..], new_secret).await,
+            "{library:?}"
+        );
+    }
+    let plain = house.receiver.requests_to(HOOKS);
+    let plain = plain.first().context("the other endpoint was told too")?;
+    ensure!(!plain.header("webhook-signature").contains("v1a"));
+    run(&house, &format!("webhook update {id} --asymmetric false")).await?;
+    let listed = run_json(&house, "webhook list").await?;
+    ensure!(listed["data"][0]["public_key"].is_null(), "{listed}");
+    Ok(())
+}

@@ -11,9 +11,8 @@ use paywatch_store::invoices::{self, Loaded};
 use paywatch_store::sealed::{self, NewSeal, Sealed, SealedEndpoint};
 use paywatch_store::secrets::NONCE_BYTES;
 use paywatch_store::wallets::WalletState;
-use paywatch_store::{MasterKey, StoreError, Tx, Unit};
+use paywatch_store::{EndpointSecret, MasterKey, StoreError, Tx, Unit};
 
-use crate::commands::endpoint::SECRET_PURPOSE;
 use crate::ids::Ids;
 use crate::refold::trusted;
 use crate::seal::{self, PoolFields, WalletFields};
@@ -193,12 +192,10 @@ impl Reseal {
 
     /// An endpoint's secrets under the new key; `None` when they cannot be read.
     fn encrypted_again(&self, row: &SealedEndpoint, ids: &mut Ids) -> Option<SealedEndpoint> {
-        let context = row.public_id.as_bytes();
+        let endpoint = row.public_id.parse().ok()?;
         let mut again = |sealed: &[u8]| {
-            let secret = self.master.decrypt(SECRET_PURPOSE, context, sealed).ok()?;
-            let nonce = nonce(ids);
-            let encrypted = self.master.encrypt(SECRET_PURPOSE, context, nonce, &secret);
-            encrypted.ok()
+            let secret = EndpointSecret::open(&self.master, endpoint, sealed).ok()?;
+            secret.seal(&self.master, endpoint, nonce(ids)).ok()
         };
         Some(SealedEndpoint {
             secret: again(&row.secret)?,

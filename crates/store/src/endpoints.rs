@@ -1,28 +1,33 @@
 //! Webhook endpoints of merchants.
 
 use paywatch_domain::{EndpointId, EventType, Mode, UnixMillis};
+use paywatch_wire::endpoint::Endpoint as Shown;
 use paywatch_wire::json_text;
 
 use crate::column::{damaged, mode, optional_time, parsed, word};
 use crate::keys::{EndpointKey, MerchantKey};
 use crate::page::{Cursor, Listed, Window};
 use crate::sql::statements;
-use crate::{Conn, StoreError, Tx};
+use crate::{Conn, EndpointSecret, MasterKey, SecretError, StoreError, Tx};
 
 statements! {
-    INSERT = "INSERT INTO endpoints (public_id, merchant, mode, url, types, secret, state, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, 'enabled', $7) RETURNING id";
-    GET = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
+    INSERT = "INSERT INTO endpoints (public_id, merchant, mode, url, types, secret, is_asymmetric, state, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'enabled', $8) RETURNING id";
+    GET = "SELECT id, public_id, merchant, mode, url, types, secret, is_asymmetric, state, disabled_reason,
+            failing_since, created_at
         FROM endpoints WHERE merchant = $1 AND mode = $2 AND public_id = $3 AND state <> 'deleted'";
     FIND = "SELECT id FROM endpoints WHERE merchant = $1 AND mode = $2 AND public_id = $3";
-    OLDER = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
+    OLDER = "SELECT id, public_id, merchant, mode, url, types, secret, is_asymmetric, state, disabled_reason,
+            failing_since, created_at
         FROM endpoints WHERE merchant = $1 AND mode = $2 AND id < $3 AND state <> 'deleted' ORDER BY id DESC LIMIT CAST($4 AS BIGINT)";
-    NEWER = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
+    NEWER = "SELECT id, public_id, merchant, mode, url, types, secret, is_asymmetric, state, disabled_reason,
+            failing_since, created_at
         FROM endpoints WHERE merchant = $1 AND mode = $2 AND id > $3 AND state <> 'deleted' ORDER BY id LIMIT CAST($4 AS BIGINT)";
-    DISABLED = "SELECT id, public_id, merchant, mode, url, types, secret, state, disabled_reason, failing_since, created_at
+    DISABLED = "SELECT id, public_id, merchant, mode, url, types, secret, is_asymmetric, state, disabled_reason,
+            failing_since, created_at
         FROM endpoints WHERE state = 'disabled' ORDER BY id LIMIT 100";
     COUNT = "SELECT COUNT(*) FROM endpoints WHERE merchant = $1 AND mode = $2 AND state <> 'deleted'";
-    UPDATE = "UPDATE endpoints SET url = $2, types = $3 WHERE id = $1";
+    UPDATE = "UPDATE endpoints SET url = $2, types = $3, is_asymmetric = $4 WHERE id = $1";
     /// Waits for every unit that makes a delivery for this endpoint, and those that come later wait
     /// for the disabling. Recording its health locks less and holds up neither.
     LOCK = "SELECT id FROM endpoints WHERE id = $1", for_update;
@@ -52,8 +57,10 @@ pub struct NewEndpoint {
     pub url: String,
     /// Which types it gets; empty for all.
     pub types: Vec<EventType>,
-    /// The signing secret, encrypted.
+    /// What it is signed with, encrypted.
     pub secret: Vec<u8>,
+    /// Whether it gets the signature of a key whose public half is enough to check it, too.
+    pub is_asymmetric: bool,
     /// When it is registered.
     pub now: UnixMillis,
 }
@@ -73,8 +80,10 @@ pub struct Endpoint {
     pub url: String,
     /// Which types it gets; empty for all.
     pub types: Vec<EventType>,
-    /// The signing secret, encrypted.
+    /// What it is signed with, encrypted.
     pub secret: Vec<u8>,
+    /// Whether it gets the signature of a key whose public half is enough to check it, too.
+    pub is_asymmetric: bool,
     /// Whether it gets events.
     pub is_enabled: bool,
     /// Why not.
@@ -94,6 +103,7 @@ struct Raw {
     url: String,
     types: String,
     secret: Vec<u8>,
+    is_asymmetric: i64,
     state: String,
     disabled_reason: Option<String>,
     failing_since: Option<i64>,
@@ -110,10 +120,38 @@ impl Raw {
             url: self.url,
             types: types(&self.types)?,
             secret: self.secret,
+            is_asymmetric: self.is_asymmetric != 0,
             is_enabled: self.state == "enabled",
             disabled_reason: self.disabled_reason,
             failing_since: optional_time(self.failing_since),
             created_at: UnixMillis(self.created_at),
+        })
+    }
+}
+
+impl Endpoint {
+    /// As merchants see it, with the public key where it is asked for, without its secret.
+    ///
+    /// # Errors
+    /// `NotReadable` when another master key encrypted the secret, or the row was changed.
+    pub fn show(&self, master: &MasterKey) -> Result<Shown, SecretError> {
+        let public_key = if self.is_asymmetric {
+            let secret = EndpointSecret::open(master, self.id, &self.secret)?;
+            Some(secret.public_key()?)
+        } else {
+            None
+        };
+        Ok(Shown {
+            public_key,
+            ..Shown::render(
+                self.id,
+                self.mode,
+                &self.url,
+                &self.types,
+                self.disabled_reason.as_deref(),
+                self.failing_since,
+                self.created_at,
+            )
         })
     }
 }
@@ -143,6 +181,7 @@ pub async fn insert(tx: &mut Tx, endpoint: &NewEndpoint) -> Result<EndpointKey, 
         (&endpoint.url).into(),
         (&types).into(),
         (&endpoint.secret).into(),
+        i64::from(endpoint.is_asymmetric).into(),
         endpoint.now.into(),
     ];
     let (key,) = tx.fetch_one::<(i64,)>(INSERT, &binds).await?;
@@ -199,9 +238,16 @@ pub async fn update(
     endpoint: EndpointKey,
     url: &str,
     types: &[EventType],
+    is_asymmetric: bool,
 ) -> Result<bool, StoreError> {
     let types = types_text(types);
-    let binds = [endpoint.into(), url.into(), (&types).into()];
+    let asymmetric = i64::from(is_asymmetric);
+    let binds = [
+        endpoint.into(),
+        url.into(),
+        (&types).into(),
+        asymmetric.into(),
+    ];
     Ok(tx.execute(UPDATE, &binds).await? == 1)
 }
 

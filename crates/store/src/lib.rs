@@ -18,6 +18,7 @@ pub mod counters;
 pub mod decisions;
 pub mod deliveries;
 mod dialect;
+mod endpoint_secret;
 pub mod endpoints;
 mod error;
 pub mod events;
@@ -57,6 +58,7 @@ mod writer;
 
 pub use bind::Bind;
 pub use conn::{Conn, Row};
+pub use endpoint_secret::EndpointSecret;
 pub use error::{SchemaError, StoreError};
 pub use keys::{
     DeliveryKey, EndpointKey, InvoiceKey, MerchantKey, OptionKey, RequestKey, TransferKey,

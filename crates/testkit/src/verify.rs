@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use tokio::process::Command;
 
 const PYTHON_SCRIPT: &str = include_str!("../verifiers/verify.py");
+const ASYMMETRIC_SCRIPT: &str = include_str!("../verifiers/verify_asymmetric.cjs");
 const NODE_SCRIPT: &str = include_str!("../verifiers/verify.cjs");
 
 /// What a verifier looks at: headers and the body as it arrived.
@@ -30,17 +31,19 @@ impl From<&Received> for Delivery {
     }
 }
 
-/// A library of somebody else that checks signatures. Both refuse what is older than five minutes.
+/// A program of somebody else that checks signatures. The libraries refuse what is older than five minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verifier {
     /// The package `standardwebhooks` for Python.
     Python,
     /// The package `standardwebhooks` for Node.
     Node,
+    /// Node's own ed25519, for `v1a`, which no such library knows; the secret is a public key (`whpk_..`).
+    Asymmetric,
 }
 
 impl Verifier {
-    /// Both of them.
+    /// The libraries of Standard Webhooks.
     pub const ALL: [Self; 2] = [Self::Python, Self::Node];
 
     /// Checks every delivery against one secret (`whsec_..`) and gives their number. The error
@@ -56,6 +59,9 @@ impl Verifier {
         let said = match self {
             Self::Python => python(&work).await?,
             Self::Node => javascript::ask("the JavaScript verifier", NODE_SCRIPT, &work).await?,
+            Self::Asymmetric => {
+                javascript::ask("Node's verifier", ASYMMETRIC_SCRIPT, &work).await?
+            }
         };
         let answers: Vec<Option<String>> =
             serde_json::from_slice(&said).with_context(|| format!("read what {self:?} says"))?;

@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::error::WebhookError;
 use crate::schedule::Schedule;
-use crate::secrets::open_secrets;
+use crate::secrets::signers;
 use crate::send::{Envelope, Failure, HttpSend, Outcome, Request, SEND_TIMEOUT_MS};
 use crate::units::{ClaimDue, RecordAttempts, ReleaseClaims};
 use crate::verdict::Verdict;
@@ -245,6 +245,7 @@ impl<S: HttpSend> Deliverer<S> {
         self.entropy.fill(&mut seed);
         let disable_after_ms = i64::try_from(self.settings.disable_after_ms).unwrap_or(i64::MAX);
         let unit = RecordAttempts {
+            master: Arc::clone(&self.master),
             recorded,
             gone,
             now,
@@ -329,14 +330,14 @@ impl<S: HttpSend> Deliverer<S> {
     }
 
     fn request(&self, claimed: Claimed, now: UnixMillis) -> Result<Request, WebhookError> {
-        let secrets = open_secrets(&self.master, &claimed, now)?;
+        let signers = signers(&self.master, &claimed, now)?;
         let url = Url::parse(&claimed.url).map_err(crate::egress::UrlRefused::from)?;
         let id = claimed.event_id.to_string();
         let envelope = Envelope {
             id: &id,
             timestamp_s: now.0.div_euclid(1000),
             request_id: None,
-            secrets: &secrets,
+            signers: &signers,
         };
         Request::signed(
             url,

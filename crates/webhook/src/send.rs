@@ -19,7 +19,7 @@ use crate::egress::{
 };
 use crate::error::WebhookError;
 use crate::schedule::RetryAfter;
-use crate::sign::{Secret, signature_header};
+use crate::sign::{Signer, signature_header};
 
 /// How long one attempt may take from the first byte sent to the answer's headers, in
 /// milliseconds. Standard Webhooks advises 15 to 30 seconds.
@@ -53,8 +53,8 @@ pub struct Envelope<'a> {
     pub timestamp_s: i64,
     /// The request that caused the event, if one did: `x-request-id`.
     pub request_id: Option<&'a str>,
-    /// The endpoint's secrets, several while one is being rotated.
-    pub secrets: &'a [Secret],
+    /// What signs, several while a secret is being rotated.
+    pub signers: &'a [Signer],
 }
 
 impl Request {
@@ -72,9 +72,9 @@ impl Request {
             id,
             timestamp_s,
             request_id,
-            secrets,
+            signers,
         } = *envelope;
-        let signature = signature_header(id, timestamp_s, &body, secrets)?;
+        let signature = signature_header(id, timestamp_s, &body, signers)?;
         let mut headers = vec![
             ("content-type", "application/json".to_owned()),
             ("user-agent", USER_AGENT.to_owned()),

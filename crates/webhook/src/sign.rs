@@ -1,4 +1,4 @@
-//! Standard Webhooks v1: the secret of an endpoint and the signature header of one attempt.
+//! Standard Webhooks: the secret of an endpoint and the signature header of one attempt.
 //!
 //! Specification: <https://github.com/standard-webhooks/standard-webhooks>, section "Signature scheme".
 
@@ -8,6 +8,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use paywatch_store::EndpointSecret;
 use sha2::Sha256;
 
 use crate::error::WebhookError;
@@ -72,38 +73,55 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The value of `webhook-signature` for one attempt: one `v1,<base64>` for each secret, separated
-/// by single spaces. There are several while a secret is being rotated.
+/// What makes one signature of an attempt.
+#[derive(Clone, Debug)]
+pub enum Signer {
+    /// `v1`: HMAC-SHA256 with what the endpoint's owner has too.
+    Shared(Secret),
+    /// `v1a`: ed25519, of which the owner has the public key alone.
+    Asymmetric(EndpointSecret),
+}
+
+impl Signer {
+    /// One part of the header, such as `v1,<base64>`. What is signed is `head` and then `body`.
+    fn part(&self, head: &[u8], body: &[u8]) -> Result<String, WebhookError> {
+        Ok(match self {
+            Self::Shared(secret) => format!("v1,{}", STANDARD.encode(mac(&secret.0, head, body)?)),
+            Self::Asymmetric(secret) => {
+                let signature = secret.sign(&[head, body].concat());
+                let signature = signature.map_err(WebhookError::SecretUnreadable)?;
+                format!("v1a,{}", STANDARD.encode(signature))
+            }
+        })
+    }
+}
+
+/// The value of `webhook-signature` for one attempt: a part for each signer, separated by single spaces.
 ///
 /// `timestamp_s` is the time of this attempt in Unix seconds, `body` the exact bytes that are sent.
 ///
 /// # Errors
-/// `NotSignable` without a secret, or when `id` is empty or contains a full stop, which would make
+/// `NotSignable` without a signer, or when `id` is empty or contains a full stop, which would make
 /// the signed content ambiguous.
 pub fn signature_header(
     id: &str,
     timestamp_s: i64,
     body: &[u8],
-    secrets: &[Secret],
+    signers: &[Signer],
 ) -> Result<String, WebhookError> {
     if id.is_empty() || id.contains('.') {
         return Err(WebhookError::NotSignable(
             "the id is empty or contains a full stop",
         ));
     }
-    if secrets.is_empty() {
+    if signers.is_empty() {
         return Err(WebhookError::NotSignable("the endpoint has no secret"));
     }
     let head = format!("{id}.{timestamp_s}.");
-    let mut header = String::new();
-    for secret in secrets {
-        if !header.is_empty() {
-            header.push(' ');
-        }
-        header.push_str("v1,");
-        header.push_str(&STANDARD.encode(mac(&secret.0, head.as_bytes(), body)?));
-    }
-    Ok(header)
+    let parts = signers
+        .iter()
+        .map(|signer| signer.part(head.as_bytes(), body));
+    Ok(parts.collect::<Result<Vec<_>, _>>()?.join(" "))
 }
 
 fn mac(key: &[u8], head: &[u8], body: &[u8]) -> Result<impl AsRef<[u8]>, WebhookError> {
@@ -136,10 +154,14 @@ mod tests {
         ),
     ];
 
+    fn shared(byte: u8) -> Signer {
+        Signer::Shared(Secret::generate([byte; 32]))
+    }
+
     #[test]
     fn the_known_vectors_come_out() {
         for (secret, id, timestamp_s, body, expected) in VECTORS {
-            let secrets = [secret.parse::<Secret>().unwrap()];
+            let secrets = [Signer::Shared(secret.parse().unwrap())];
             let header = signature_header(id, timestamp_s, body.as_bytes(), &secrets).unwrap();
             assert_eq!(header, expected, "{id}");
         }
@@ -147,10 +169,7 @@ mod tests {
 
     #[test]
     fn every_secret_signs_during_a_rotation() {
-        let secrets = [
-            VECTORS[0].0.parse::<Secret>().unwrap(),
-            Secret::generate([7; 32]),
-        ];
+        let secrets = [Signer::Shared(VECTORS[0].0.parse().unwrap()), shared(7)];
         let (_, id, at, body, first) = VECTORS[0];
         let both = signature_header(id, at, body.as_bytes(), &secrets).unwrap();
         let second = signature_header(id, at, body.as_bytes(), &secrets[1..]).unwrap();
@@ -160,7 +179,7 @@ mod tests {
 
     #[test]
     fn whatever_is_signed_changes_the_signature() {
-        let secrets = [Secret::generate([7; 32])];
+        let secrets = [shared(7)];
         let base = signature_header("evt_1", 10, b"{}", &secrets).unwrap();
         for (id, at, body) in [
             ("evt_2", 10, "{}"),
@@ -176,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_signed_is_refused() {
-        let secret = Secret::generate([1; 32]);
+        let secret = shared(1);
         for (id, secrets) in [
             ("", vec![secret.clone()]),
             ("evt_1.2", vec![secret]),

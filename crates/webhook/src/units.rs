@@ -1,12 +1,12 @@
 //! What the deliverer writes, each in one transaction.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use paywatch_domain::{EndpointId, EventId, EventType, UnixMillis};
 use paywatch_store::deliveries::{self, Claimed, EndpointHealth, Recorded};
 use paywatch_store::events::{self, NewEvent};
-use paywatch_store::{EndpointKey, StoreError, Tx, Unit, endpoints};
-use paywatch_wire::endpoint::Endpoint;
+use paywatch_store::{EndpointKey, MasterKey, StoreError, Tx, Unit, endpoints};
 use paywatch_wire::{EventHead, endpoint_event};
 use sha2::{Digest as _, Sha256};
 
@@ -52,6 +52,7 @@ impl Unit for ReleaseClaims {
 
 /// Records finished attempts and disables endpoints that are gone or only fail.
 pub(crate) struct RecordAttempts {
+    pub(crate) master: Arc<MasterKey>,
     pub(crate) recorded: Vec<Recorded>,
     /// Endpoints that answered 410.
     pub(crate) gone: BTreeSet<EndpointKey>,
@@ -111,15 +112,7 @@ impl RecordAttempts {
         let (merchant, mode, at) = (health.merchant, health.mode, self.now);
         let row = endpoints::get(tx, merchant, mode, health.id).await?;
         let row = row.ok_or_else(|| StoreError::Damaged(format!("no endpoint {}", health.id)))?;
-        let endpoint = Endpoint::render(
-            row.id,
-            row.mode,
-            &row.url,
-            &row.types,
-            row.disabled_reason.as_deref(),
-            row.failing_since,
-            row.created_at,
-        );
+        let endpoint = row.show(&self.master)?;
         let kind = EventType::EndpointDisabled;
         let body = endpoint_event(&EventHead { id, kind, at, mode }, &endpoint);
         let (invoice, version, only, created_at) = (None, None, None, at);

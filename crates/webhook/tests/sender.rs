@@ -20,7 +20,7 @@ use paywatch_domain::limits::ANSWER_BYTES_KEPT;
 use paywatch_webhook::egress::Lookup;
 use paywatch_webhook::{
     EgressRules, Envelope, Failure, HttpSend as _, MonotonicClock, Outcome, Request, RetryAfter,
-    Secret, Sender,
+    Secret, Sender, Signer,
 };
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use url::Url;
@@ -127,12 +127,12 @@ fn local_sender() -> Sender {
 }
 
 fn request(url: &str, timeout_ms: u64) -> Request {
-    let secrets = [secret()];
+    let signers = [Signer::Shared(secret())];
     let envelope = Envelope {
         id: "msg_p5jXN8AQM9LWM0D4loKWxJek",
         timestamp_s: 1_614_265_330,
         request_id: Some("req_1"),
-        secrets: &secrets,
+        signers: &signers,
     };
     let body = Bytes::from_static(br#"{"test": 2432232314}"#);
     let url = Url::parse(url).unwrap();

@@ -33,13 +33,16 @@ pub struct Endpoint {
     /// When it was registered.
     #[schemars(extend("format" = "date-time"))]
     pub created_at: String,
+    /// The key that checks `v1a` signatures (`whpk_…`, ed25519); `null` when only `v1` ones are sent. A
+    /// rotation changes it.
+    pub public_key: Option<String>,
     /// The signing secret (`whsec_…`), in the answers to its creation and to each rotation alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
 
 impl Endpoint {
-    /// Shows an endpoint, without its secret. A reason makes it disabled.
+    /// Shows an endpoint, without its keys. A reason makes it disabled.
     pub fn render(
         id: EndpointId,
         mode: Mode,
@@ -63,6 +66,7 @@ impl Endpoint {
             disabled_reason: disabled_reason.map(Into::into),
             failing_since: failing_since.map(rfc3339),
             created_at: rfc3339(created_at),
+            public_key: None,
             secret: None,
         }
     }

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use paywatch_domain::EndpointId;
-use paywatch_store::endpoints::{self, Endpoint as Row};
 use paywatch_wire::request::{ReplayEvents, RotateSecret, UpdateEndpoint};
 use paywatch_wire::{CreateEndpoint, Deleted, Delivery, Endpoint, NoFields, Page, Replay};
 
@@ -124,18 +123,6 @@ pub(super) async fn create(
     )
 }
 
-fn show(row: &Row) -> Endpoint {
-    Endpoint::render(
-        row.id,
-        row.mode,
-        &row.url,
-        &row.types,
-        row.disabled_reason.as_deref(),
-        row.failing_since,
-        row.created_at,
-    )
-}
-
 pub(super) async fn one(
     State(state): State<ApiState>,
     auth: Auth,
@@ -143,10 +130,7 @@ pub(super) async fn one(
 ) -> Result<Json<Endpoint>, Fault> {
     let caller = auth.may(Scope::EndpointsRead)?;
     let id = known::<EndpointId>(id, Thing::Endpoint)?;
-    let mut conn = state.store.read().await?;
-    let row = endpoints::get(&mut conn, caller.merchant, caller.mode, id).await?;
-    row.map(|row| Json(show(&row)))
-        .ok_or(Fault::NotFound(Thing::Endpoint))
+    Ok(Json(state.commands.endpoint(&caller, id).await?))
 }
 
 pub(super) async fn list(

@@ -111,6 +111,45 @@ async fn an_endpoint_is_changed_field_by_field() {
     .await;
 }
 
+/// Goal: the public key is there for whoever asked for it, stays the same until the secret is rotated, and is
+/// never the secret.
+#[tokio::test]
+async fn the_api_shows_the_public_key_of_asymmetric_signatures() {
+    run_on_both(async |world: &mut World| {
+        let url = "https://shop.example/hook";
+        let (_, plain) = registered(world, &json!({ "url": url })).await;
+        assert_eq!(plain["public_key"], Value::Null, "only who asks for it");
+        let (path, made) = registered(world, &json!({ "url": url, "asymmetric": true })).await;
+        let key = made["public_key"].as_str().expect("a key");
+        assert!(key.starts_with("whpk_") && key.len() == 49, "{key}");
+        assert_eq!(world.get(&path).await.is(200), made);
+        let listed = world.get(LIST).await.is(200);
+        assert_eq!(listed["data"], json!([made, plain]));
+
+        let off = json!({ "asymmetric": false });
+        let off = send(world, Method::PATCH, &path, &off).await.is(200);
+        assert_eq!(off["public_key"], Value::Null);
+        let untouched = json!({ "enabled": true });
+        let still = send(world, Method::PATCH, &path, &untouched).await.is(200);
+        assert_eq!(still["public_key"], Value::Null, "what is not named stays");
+        let on = json!({ "asymmetric": true });
+        let on = send(world, Method::PATCH, &path, &on).await.is(200);
+        assert_eq!(on, made, "the same key as before");
+
+        let rotated = world.post(&format!("{path}/rotate-secret"), "").await;
+        let rotated = rotated.is(200);
+        let new_key = rotated["public_key"].as_str().expect("a key");
+        assert_ne!(new_key, key, "it is replaced with the secret");
+        assert_eq!(world.get(&path).await.is(200)["public_key"], new_key);
+        for body in [json!({ "asymmetric": "yes" }), json!({ "asymmetric": 1 })] {
+            send(world, Method::PATCH, &path, &body)
+                .await
+                .is_problem(422, "type_invalid");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_rotated_secret_is_shown_once() {
     run_on_both(async |world: &mut World| {

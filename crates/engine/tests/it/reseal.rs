@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use paywatch_domain::InvoiceId;
+use paywatch_domain::{EndpointId, InvoiceId};
 use paywatch_engine::commands::CommandError;
 use paywatch_engine::master_check::{self, CheckMasterKey};
 use paywatch_engine::reseal::{Kind, Place, Reseal};
-use paywatch_store::{MasterKey, endpoints};
+use paywatch_store::{EndpointSecret, MasterKey, endpoints};
 use paywatch_wire::request::decode;
 use serde_json::{Value, json};
 
@@ -68,7 +68,18 @@ async fn shown(house: &House, id: InvoiceId) -> Result<Value, CommandError> {
     shown.map(|shown| serde_json::to_value(shown).unwrap())
 }
 
-async fn endpoint(house: &mut House) -> paywatch_domain::EndpointId {
+/// What receivers check the endpoint's webhooks with, and what it is encrypted as.
+async fn keys_of(house: &House, hook: EndpointId, master: &MasterKey) -> ([String; 2], Vec<u8>) {
+    let (merchant, mode) = (house.caller.merchant, house.caller.mode);
+    let mut conn = house.store.read().await.unwrap();
+    let row = endpoints::get(&mut conn, merchant, mode, hook).await;
+    let sealed = row.unwrap().unwrap().secret;
+    let secret = EndpointSecret::open(master, hook, &sealed).unwrap();
+    let keys = [secret.reveal_shared(), secret.public_key().unwrap()];
+    (keys, sealed)
+}
+
+async fn endpoint(house: &mut House) -> EndpointId {
     let body = json!({ "url": "https://shop.example/hook" }).to_string();
     let request = decode(body.as_bytes()).unwrap();
     let answer = house.create_endpoint(request).await.unwrap();
@@ -81,6 +92,7 @@ async fn after_resealing_the_old_master_key_is_not_needed(mut house: House) {
     let body = json!({ "chain_family": "bitcoin", "pool": "p-0\np-1", "kind": "address_pool" });
     let pool = house.register(&body).await.unwrap()["id"].clone();
     let hook = endpoint(&mut house).await;
+    let before = keys_of(&house, hook, &MasterKey::from_bytes([7; 32])).await;
 
     assert!(is_accepted(&house, &both_keys()).await);
     let mut conn = house.store.read().await.unwrap();
@@ -108,14 +120,9 @@ async fn after_resealing_the_old_master_key_is_not_needed(mut house: House) {
         "expires_in_s": 900,
     });
     house.create(&of_pool, None).await.unwrap();
-    let (merchant, mode) = (house.caller.merchant, house.caller.mode);
-    let mut conn = house.store.read().await.unwrap();
-    let row = endpoints::get(&mut conn, merchant, mode, hook).await;
-    drop(conn);
-    let secret = row.unwrap().unwrap().secret;
-    let context = hook.to_string();
-    let opened = new_key().decrypt("webhook-secret", context.as_bytes(), &secret);
-    assert_eq!(opened.unwrap().len(), 32);
+    let (keys, sealed) = keys_of(&house, hook, &new_key()).await;
+    assert_ne!(sealed, before.1, "it is encrypted anew");
+    assert_eq!(keys, before.0, "receivers notice nothing");
 
     // Whoever has the old key alone gets nowhere with it.
     house.replace_master(MasterKey::from_bytes([7; 32]));

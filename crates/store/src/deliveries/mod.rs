@@ -42,7 +42,8 @@ statements! {
     CLAIM = "UPDATE deliveries SET claimed_until = $1
         WHERE id IN (SELECT CAST(value->>'id' AS BIGINT) FROM json_each($2))";
     CLAIMED = "SELECT d.id, d.public_id, d.attempt_count, d.invoice, d.endpoint, v.public_id AS event_id,
-            v.type, v.body, e.public_id AS endpoint_id, e.url, e.secret, e.old_secret, e.old_secret_until, e.failing_since,
+            v.type, v.body, e.public_id AS endpoint_id, e.url, e.secret, e.old_secret, e.old_secret_until, e.is_asymmetric,
+            e.failing_since,
             d.merchant, m.public_id AS merchant_id, d.mode
         FROM deliveries AS d JOIN events AS v ON v.seq = d.event JOIN endpoints AS e ON e.id = d.endpoint
         JOIN merchants AS m ON m.id = d.merchant
@@ -92,10 +93,12 @@ pub struct Claimed {
     pub endpoint_id: EndpointId,
     /// Where to send.
     pub url: String,
-    /// The signing secret, encrypted.
+    /// What it is signed with, encrypted.
     pub secret: Vec<u8>,
-    /// The secret before it, encrypted, and up to when it signs too.
+    /// The one before it, encrypted, and up to when it signs too.
     pub old_secret: Option<(Vec<u8>, UnixMillis)>,
+    /// Whether the signature of a key whose public half is enough to check it is sent too.
+    pub is_asymmetric: bool,
     /// The endpoint's first failure since its last success.
     pub failing_since: Option<UnixMillis>,
     /// Whose endpoint it is.
@@ -121,6 +124,7 @@ struct Raw {
     secret: Vec<u8>,
     old_secret: Option<Vec<u8>>,
     old_secret_until: Option<i64>,
+    is_asymmetric: i64,
     failing_since: Option<i64>,
     merchant: i64,
     merchant_id: String,
@@ -142,6 +146,7 @@ impl Raw {
             url: self.url,
             secret: self.secret,
             old_secret: self.old_secret.zip(optional_time(self.old_secret_until)),
+            is_asymmetric: self.is_asymmetric != 0,
             failing_since: optional_time(self.failing_since),
             merchant: MerchantKey(self.merchant),
             merchant_id: parsed("merchants.public_id", &self.merchant_id)?,

@@ -113,6 +113,7 @@ impl Scene {
             url: format!("https://shop.test/{number}"),
             types: types.to_vec(),
             secret: vec![number],
+            is_asymmetric: false,
             now: NOW,
         };
         unit!(self.store, [new], |tx| endpoints::insert(tx, &new).await)

@@ -16,12 +16,11 @@ use paywatch_store::events::{self, NewEvent};
 use paywatch_store::invoices::{self, NewInvoice, NewOption};
 use paywatch_store::wallets::{self, NewWallet, WalletState};
 use paywatch_store::{
-    Cursor, EndpointKey, InvoiceKey, MasterKey, MerchantKey, Options, Store, StoreError, Tx, Unit,
-    WalletKey, merchants, migrate,
+    Cursor, EndpointKey, EndpointSecret, InvoiceKey, MasterKey, MerchantKey, Options, Store,
+    StoreError, Tx, Unit, WalletKey, merchants, migrate,
 };
 use paywatch_testkit::{Postgres, Receiver};
-use paywatch_webhook::secrets::SECRET_PURPOSE;
-use paywatch_webhook::{Deliverer, EgressRules, MonotonicClock, Secret, Sender, Settings, Step};
+use paywatch_webhook::{Deliverer, EgressRules, MonotonicClock, Sender, Settings, Step};
 use tempfile::TempDir;
 
 /// Longest wait for something that should happen at once.
@@ -62,9 +61,17 @@ fn master() -> Arc<MasterKey> {
     Arc::new(MasterKey::from_bytes([7; 32]))
 }
 
+/// The endpoint that asks for signatures that need no shared secret, too.
+pub(crate) const ASYMMETRIC: u128 = 77;
+
 /// The secret of every endpoint here.
-pub(crate) fn secret() -> Secret {
-    Secret::generate([9; 32])
+pub(crate) fn secret() -> EndpointSecret {
+    EndpointSecret::generate(&mut Counting(9))
+}
+
+/// Another one.
+pub(crate) fn other_secret() -> EndpointSecret {
+    EndpointSecret::generate(&mut Counting(8_000))
 }
 
 #[allow(
@@ -152,15 +159,8 @@ impl Bed {
         path: &str,
         sealed_for: u128,
     ) -> EndpointKey {
-        let context = EndpointId::from_bits(sealed_for).to_string();
-        let sealed = master()
-            .encrypt(
-                SECRET_PURPOSE,
-                context.as_bytes(),
-                [3; 24],
-                secret().as_bytes(),
-            )
-            .unwrap();
+        let sealed_for = EndpointId::from_bits(sealed_for);
+        let sealed = secret().seal(&master(), sealed_for, [3; 24]).unwrap();
         let endpoint = NewEndpoint {
             id: EndpointId::from_bits(number),
             merchant: self.merchant,
@@ -168,6 +168,7 @@ impl Bed {
             url: self.receiver.url(path),
             types: Vec::new(),
             secret: sealed,
+            is_asymmetric: number == ASYMMETRIC,
             now: self.now,
         };
         self.store.write(AddEndpoint(endpoint)).await.unwrap()
@@ -178,18 +179,11 @@ impl Bed {
         &self,
         number: u128,
         endpoint: EndpointKey,
-        secret: &Secret,
+        secret: &EndpointSecret,
         old_until: UnixMillis,
     ) {
-        let context = EndpointId::from_bits(number).to_string();
-        let sealed = master()
-            .encrypt(
-                SECRET_PURPOSE,
-                context.as_bytes(),
-                [4; 24],
-                secret.as_bytes(),
-            )
-            .unwrap();
+        let id = EndpointId::from_bits(number);
+        let sealed = secret.seal(&master(), id, [4; 24]).unwrap();
         let rotate = Rotate {
             endpoint,
             sealed,

@@ -26,6 +26,10 @@ pub struct CreateEndpoint {
     #[schemars(default, with = "Vec<EventTypeName>")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub event_types: Vec<String>,
+    /// Whether to sign with an ed25519 key too (`v1a`), so that whoever checks it holds no secret.
+    #[schemars(default)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asymmetric: bool,
 }
 
 impl CreateEndpoint {
@@ -80,10 +84,12 @@ impl Request for CreateEndpoint {
         let url = check_url(&mut fields, "url");
         let url = fields.require("url", url);
         let event_types = event_types(&mut fields).unwrap_or_default();
+        let asymmetric = fields.flag("asymmetric").unwrap_or_default();
         fields.finish();
         Some(Self {
             url: url?,
             event_types,
+            asymmetric,
         })
     }
 }
@@ -102,6 +108,9 @@ pub struct UpdateEndpoint {
     /// Whether it gets events at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
+    /// Whether attempts are signed with an ed25519 key too (`v1a`) from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asymmetric: Option<bool>,
 }
 
 impl UpdateEndpoint {
@@ -118,11 +127,13 @@ impl Request for UpdateEndpoint {
         let url = check_url(&mut fields, "url");
         let event_types = event_types(&mut fields);
         let enabled = fields.flag("enabled");
+        let asymmetric = fields.flag("asymmetric");
         fields.finish();
         Some(Self {
             url,
             event_types,
             enabled,
+            asymmetric,
         })
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use clap::Args;
 use paywatch_domain::{Clock as _, Entropy as _};
-use paywatch_webhook::{Envelope, Request, Secret};
+use paywatch_webhook::{Envelope, Request, Secret, Signer};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -97,7 +97,7 @@ async fn send(
         id: &head.id,
         timestamp_s: SystemClock.now().0.div_euclid(1000),
         request_id: None,
-        secrets: std::slice::from_ref(secret),
+        signers: &[Signer::Shared(secret.clone())],
     };
     let body = Bytes::copy_from_slice(event.get().as_bytes());
     let request = Request::signed(to.clone(), &envelope, body, ANSWER)?;

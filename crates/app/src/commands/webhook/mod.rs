@@ -25,6 +25,9 @@ enum Action {
         /// Only events of this type; may be given several times.
         #[arg(long = "event")]
         events: Vec<String>,
+        /// Sign with an ed25519 key too, of which the endpoint shows the public half.
+        #[arg(long)]
+        asymmetric: bool,
     },
     /// List endpoints, newest first.
     List,
@@ -44,6 +47,9 @@ enum Action {
         /// Switch it off; what is still to be sent to it is dropped.
         #[arg(long)]
         disable: bool,
+        /// Whether to sign with an ed25519 key too: `true` or `false`.
+        #[arg(long)]
+        asymmetric: Option<bool>,
     },
     /// Give an endpoint a new secret; prints it, once.
     Rotate {
@@ -89,8 +95,12 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
     let client = arguments.connection.open()?;
     let at = |id: &str| format!("/v1/webhook-endpoints/{id}");
     match arguments.action {
-        Action::Add { url, events } => {
-            let body = json!({ "url": url, "event_types": events });
+        Action::Add {
+            url,
+            events,
+            asymmetric,
+        } => {
+            let body = json!({ "url": url, "event_types": events, "asymmetric": asymmetric });
             show(output, &client.post("/v1/webhook-endpoints", &body).await?);
             Ok(())
         }
@@ -101,6 +111,7 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             events,
             enable,
             disable,
+            asymmetric,
         } => {
             let mut body = Map::new();
             if let Some(to) = to {
@@ -111,6 +122,9 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
             }
             if enable || disable {
                 body.insert("enabled".into(), enable.into());
+            }
+            if let Some(asymmetric) = asymmetric {
+                body.insert("asymmetric".into(), asymmetric.into());
             }
             show(output, &client.patch(&at(&id), &body.into()).await?);
             Ok(())
@@ -143,12 +157,16 @@ pub(crate) async fn run(output: Output, arguments: Arguments) -> anyhow::Result<
     }
 }
 
-/// Shows an endpoint, with its secret where the answer has it.
+/// Shows an endpoint, with its public key and its secret where the answer has them.
 fn show(output: Output, endpoint: &Value) {
     output.say(endpoint, || {
         let [id, state, url] = ["/id", "/state", "/url"].map(|field| text(endpoint, field));
         let types = types(endpoint);
-        let line = format!("{id}  {state}  {url}  ({types})");
+        let mut line = format!("{id}  {state}  {url}  ({types})");
+        if let Some(key) = endpoint["public_key"].as_str() {
+            line.push_str("\n  public key: ");
+            line.push_str(key);
+        }
         match endpoint["secret"].as_str() {
             Some(secret) => format!("{line}\n  secret, shown once: {secret}"),
             None => line,

@@ -14,7 +14,7 @@ use paywatch_wire::{EventHead, endpoint_event, json_text};
 use super::super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::super::delivery::delivery_form;
 use super::super::{Caller, Change, CommandError, Commands};
-use super::{find, render};
+use super::find;
 use crate::ids::Ids;
 
 /// What is to be sent.
@@ -79,7 +79,7 @@ impl SendAgain {
     ) -> Result<DeliveryId, CommandError> {
         let (merchant, mode, at) = (self.caller.merchant, self.caller.mode, self.now);
         let (id, kind) = (EventId::from_bits(ids.bits()), EventType::EndpointTest);
-        let body = endpoint_event(&EventHead { id, kind, at, mode }, &render(row));
+        let body = endpoint_event(&EventHead { id, kind, at, mode }, &row.show(&self.master)?);
         let event = NewEvent {
             id,
             merchant,

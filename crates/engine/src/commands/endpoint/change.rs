@@ -10,7 +10,7 @@ use paywatch_wire::request::{RotateSecret, UpdateEndpoint};
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::super::{Caller, Change, CommandError, Commands};
-use super::{find, new_secret, render};
+use super::{find, new_secret};
 
 /// Why an endpoint is disabled that its merchant switched off.
 const SWITCHED_OFF: &str = "switched off through the API";
@@ -47,7 +47,8 @@ impl Effect for EditEndpoint {
                 let types = update.types();
                 let url = update.url.as_ref().unwrap_or(&before.url);
                 let types = types.as_ref().unwrap_or(&before.types);
-                endpoints::update(tx, key, url, types).await?;
+                let asymmetric = update.asymmetric.unwrap_or(before.is_asymmetric);
+                endpoints::update(tx, key, url, types, asymmetric).await?;
                 match update.enabled {
                     Some(true) => drop(endpoints::enable(tx, key).await?),
                     Some(false) => {
@@ -71,11 +72,12 @@ impl Effect for EditEndpoint {
         let mut after = match self.edit {
             Edit::Delete => None,
             Edit::Update(_) | Edit::Rotate { .. } => {
-                Some(render(&find(tx, &self.caller, self.id).await?))
+                let row = find(tx, &self.caller, self.id).await?;
+                Some(row.show(&self.master)?)
             }
         };
         let change = Change {
-            before: Some(json_text(&render(&before))),
+            before: Some(json_text(&before.show(&self.master)?)),
             after: after.as_ref().map(json_text),
         };
         let entry = self.caller.did(action, &self.id, change, self.now);

@@ -5,13 +5,12 @@ mod change;
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use paywatch_domain::{EndpointId, Entropy, EventType, UnixMillis, limits};
 use paywatch_store::endpoints::{self, NewEndpoint};
 use paywatch_store::secrets::NONCE_BYTES;
 use paywatch_store::{
-    Conn, Cursor, Listed, MasterKey, StoreError, Tx, audit, endpoints::Endpoint as Row,
+    Conn, Cursor, EndpointSecret, Listed, MasterKey, StoreError, Tx, audit,
+    endpoints::Endpoint as Row,
 };
 use paywatch_wire::endpoint::Endpoint;
 use paywatch_wire::json_text;
@@ -19,9 +18,6 @@ use paywatch_wire::request::CreateEndpoint;
 
 use super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::{Caller, Change, CommandError, CommandParts, Commands};
-
-/// Under which purpose endpoint secrets are encrypted; the context is the endpoint's id.
-pub(crate) const SECRET_PURPOSE: &str = "webhook-secret";
 
 struct InsertEndpoint {
     master: Arc<MasterKey>,
@@ -45,7 +41,7 @@ impl Effect for InsertEndpoint {
         endpoints::insert(tx, new).await?;
         let row = endpoints::get(tx, new.merchant, new.mode, new.id).await?;
         let row = row.ok_or_else(|| StoreError::Damaged(format!("{} is not there", new.id)))?;
-        let mut endpoint = render(&row);
+        let mut endpoint = row.show(&self.master)?;
         let change = Change {
             before: None,
             after: Some(json_text(&endpoint)),
@@ -66,15 +62,11 @@ fn new_secret(
     endpoint: EndpointId,
     entropy: &mut dyn Entropy,
 ) -> Result<(Vec<u8>, String), CommandError> {
-    let mut secret = [0; 32];
-    entropy.fill(&mut secret);
+    let secret = EndpointSecret::generate(entropy);
     let mut nonce = [0; NONCE_BYTES];
     entropy.fill(&mut nonce);
-    let context = endpoint.to_string();
-    let sealed = parts
-        .master
-        .encrypt(SECRET_PURPOSE, context.as_bytes(), nonce, &secret)?;
-    Ok((sealed, format!("whsec_{}", STANDARD.encode(secret))))
+    let sealed = secret.seal(&parts.master, endpoint, nonce)?;
+    Ok((sealed, secret.reveal_shared()))
 }
 
 /// An endpoint of the caller.
@@ -84,19 +76,6 @@ async fn find(conn: &mut Conn, caller: &Caller, id: EndpointId) -> Result<Row, C
         let detail = format!("there is no webhook endpoint {id}");
         CommandError::refused(404, "endpoint_unknown", detail)
     })
-}
-
-/// An endpoint as merchants see it, without its secret.
-fn render(row: &Row) -> Endpoint {
-    Endpoint::render(
-        row.id,
-        row.mode,
-        &row.url,
-        &row.types,
-        row.disabled_reason.as_deref(),
-        row.failing_since,
-        row.created_at,
-    )
 }
 
 impl Commands {
@@ -122,6 +101,7 @@ impl Commands {
             types,
             url: request.url,
             secret: sealed,
+            is_asymmetric: request.asymmetric,
             now,
         };
         let effect = InsertEndpoint {
@@ -143,9 +123,21 @@ impl Commands {
         let mut conn = self.parts.store.read().await?;
         let (merchant, mode) = (caller.merchant, caller.mode);
         let page = endpoints::list(&mut conn, merchant, mode, cursor, limit).await?;
+        let shown = page.rows.iter().map(|row| row.show(&self.parts.master));
         Ok(Listed {
-            rows: page.rows.iter().map(render).collect(),
+            rows: shown.collect::<Result<_, _>>()?,
             has_more: page.has_more,
         })
+    }
+
+    /// One of the caller's endpoints, without its secret.
+    pub async fn endpoint(
+        &self,
+        caller: &Caller,
+        id: EndpointId,
+    ) -> Result<Endpoint, CommandError> {
+        let mut conn = self.parts.store.read().await?;
+        let row = find(&mut conn, caller, id).await?;
+        Ok(row.show(&self.parts.master)?)
     }
 }
