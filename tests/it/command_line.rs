@@ -125,7 +125,7 @@ async fn a_new_configuration_is_made_and_checked() -> Result<()> {
 /// Goal: an operator makes keys, registers and confirms a wallet, makes an invoice and sees it paid,
 /// by commands alone.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invoice_is_made_and_paid_by_commands() -> Result<()> {
+async fn an_invoice_is_made_paid_and_fulfilled_by_api_commands() -> Result<()> {
     let node = Bitcoind::start().await?;
     let payer = Payer::new(&node).await?;
     let mut watcher = Watcher::prepare(&node, &WatcherOptions::default()).await?;
@@ -183,7 +183,8 @@ async fn an_invoice_is_made_and_paid_by_commands() -> Result<()> {
     let confirmed = shell.json(&format!("wallet confirm {id}"), 0).await?;
     assert_eq!(confirmed["state"], "active");
     chain_read(&shell).await?;
-    order_and_pay(&shell, &payer, &node, &own.address(0)?).await?;
+    let id = order_and_pay(&shell, &payer, &node, &own.address(0)?).await?;
+    kept_with(&shell, &id).await?;
     let looked = shell.json("doctor", 0).await?;
     ensure!(
         looked["findings"].to_string().contains("read up to block"),
@@ -206,8 +207,52 @@ async fn chain_read(shell: &Shell<'_>) -> Result<()> {
     .await
 }
 
-/// An order is made, listed, paid at the wallet's own address, and watched to its end.
-async fn order_and_pay(shell: &Shell<'_>, payer: &Payer, node: &Bitcoind, own: &str) -> Result<()> {
+/// What is written down is shown with the invoice, and changes nothing else of it.
+async fn kept_with(shell: &Shell<'_>, id: &str) -> Result<()> {
+    let before = shell.json(&format!("invoice show {id}"), 0).await?;
+    let line = format!("invoice note {id} called-about-friday");
+    shell.text(&line).await?;
+    let line = format!("invoice fulfil {id} 1-coffee-grinder --reference 00340434161094");
+    let said = shell.text(&line).await?;
+    ensure!(said.contains(id), "{said}");
+    let line = format!("invoice fulfil {id} 2-filters");
+    shell.json(&line, 0).await?;
+    let after = shell.json(&format!("invoice show {id}"), 0).await?;
+    let explained = shell.json(&format!("invoice explain {id}"), 0).await?;
+    let texts = |list: &str, field: &str| -> Vec<Value> {
+        let rows = explained[list].as_array().into_iter().flatten();
+        rows.map(|row| row[field].clone()).collect()
+    };
+    assert_eq!(texts("notes", "text"), [json!("called-about-friday")]);
+    assert_eq!(
+        texts("fulfilments", "description"),
+        [json!("1-coffee-grinder"), json!("2-filters")]
+    );
+    assert_eq!(
+        texts("fulfilments", "reference"),
+        [json!("00340434161094"), Value::Null]
+    );
+    for field in ["status", "version", "options", "transfers"] {
+        assert_eq!(before[field], after[field], "{field}");
+    }
+    for line in ["invoice note inv_nobody x", "invoice fulfil inv_nobody x"] {
+        let said = shell.fails(line, 1).await?;
+        ensure!(said.contains("invoice_unknown"), "{said}");
+    }
+    let long = format!("invoice note {id} {}", "x".repeat(20_000));
+    let said = shell.fails(&long, 1).await?;
+    ensure!(said.contains("/text"), "it says what is wrong: {said}");
+    shell.fails(&format!("invoice fulfil {id}"), 2).await?;
+    Ok(())
+}
+
+/// An order is made, listed, paid at the wallet's own address, and watched to its end; gives its id.
+async fn order_and_pay(
+    shell: &Shell<'_>,
+    payer: &Payer,
+    node: &Bitcoind,
+    own: &str,
+) -> Result<String> {
     let invoice = shell.json(ORDER, 0).await?;
     let id = text(&invoice, "id")?;
     assert_eq!(invoice["options"][0]["address"], json!(own));
@@ -236,7 +281,7 @@ async fn order_and_pay(shell: &Shell<'_>, payer: &Payer, node: &Bitcoind, own: &
     ensure!(said.contains("wallet_unknown"), "{said}");
     let said = shell.fails("invoice show inv_nobody", 1).await?;
     ensure!(said.contains("invoice_unknown"), "{said}");
-    Ok(())
+    Ok(id)
 }
 
 /// A key that may only read does not write, and a revoked one does nothing.
@@ -269,16 +314,16 @@ async fn audited(shell: &Shell<'_>) -> Result<()> {
     let [log] = logs.as_slice() else {
         anyhow::bail!("one merchant has one log: {verified}");
     };
-    // Two keys made, one revoked, a wallet registered and confirmed.
-    assert_eq!(log["rows"], 5, "{verified}");
-    let noted = format!("{}:5:{}", text(log, "log")?, text(log, "seal")?);
+    // Two keys made, one revoked, a wallet registered and confirmed, a note and two fulfilments kept.
+    assert_eq!(log["rows"], 8, "{verified}");
+    let noted = format!("{}:8:{}", text(log, "log")?, text(log, "seal")?);
     let said = shell.text(&format!("audit verify --noted {noted}")).await?;
     ensure!(said.contains(&noted), "{said}");
-    let later = noted.replace(":5:", ":6:");
+    let later = noted.replace(":8:", ":9:");
     let said = shell
         .fails(&format!("audit verify --noted {later}"), 1)
         .await?;
-    ensure!(said.contains("row 6"), "{said}");
+    ensure!(said.contains("row 9"), "{said}");
     shell.fails("audit verify --noted five", 2).await?;
     Ok(())
 }

@@ -10,6 +10,7 @@ mod endpoints;
 mod exceptions;
 mod explain;
 mod http;
+mod merchants;
 mod quarantine;
 mod records;
 mod requests;

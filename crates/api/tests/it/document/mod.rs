@@ -57,6 +57,23 @@ async fn every_api_operation_has_an_example_that_works_and_the_document_is_up_to
     .await;
 }
 
+/// Goal: what belongs to one merchant does not exist for another, whatever scopes that has, nor for the same merchant
+/// in the other mode. Method: before the owner calls an operation of a thing, each stranger does.
+#[tokio::test]
+async fn no_api_operation_finds_a_thing_of_another_merchant() {
+    run_with_solana(async |world: &mut World| {
+        let strangers = vec![world.foreign_key().await, world.live_key.clone()];
+        let told = story::tell_before(world, strangers).await;
+        let document = document();
+        for operation in operations(&document) {
+            let tried = told.iter().any(|example| example.operation == operation.id);
+            let is_of_thing = operation.path.contains("{id}");
+            assert!(!is_of_thing || tried, "{operation:?}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_api_serves_its_document_and_a_page_without_foreign_hosts() {
     run(async |world: &mut World| {

@@ -18,6 +18,8 @@ const HOOKS: &str = "/v1/webhook-endpoints";
 struct Story<'a> {
     world: &'a World,
     told: Vec<Example>,
+    /// Keys that must not get at anything here; each tries first what the owner is about to do.
+    strangers: Vec<String>,
 }
 
 fn id(value: &Value) -> &str {
@@ -33,6 +35,19 @@ impl Story<'_> {
         body: Option<Value>,
     ) -> Value {
         let text = body.as_ref().map(Value::to_string).unwrap_or_default();
+        if has_id(path) {
+            for stranger in &self.strangers {
+                let mut request = self.world.request(method.clone(), path, &text);
+                let bearer = format!("Bearer {stranger}").parse().expect("a header");
+                request.headers_mut().insert("authorization", bearer);
+                let answer = self.world.send(request).await;
+                let told = format!("{operation} by a stranger: {}", answer.text);
+                assert_eq!(answer.status, 404, "{told}");
+                let code = answer.json()["code"].as_str().map(str::to_owned);
+                let is_unknown = code.is_some_and(|code| code.ends_with("_unknown"));
+                assert!(is_unknown, "{told}");
+            }
+        }
         let request = self.world.request(method, path, &text);
         self.send(operation, path, body, request).await
     }
@@ -86,13 +101,28 @@ fn pool(address: &str) -> String {
     format!("{line}# sha256:{hash}\n")
 }
 
+/// Whether a part of a path is the id of a thing.
+fn is_id(part: &str) -> bool {
+    part.len() == 30 && part.as_bytes()[3] == b'_'
+}
+
+fn has_id(path: &str) -> bool {
+    path.split(['/', '?']).any(is_id)
+}
+
 /// Calls everything.
 pub(super) async fn tell(world: &mut World) -> Vec<Example> {
+    tell_before(world, Vec::new()).await
+}
+
+/// The same while others with these keys try to get at each thing, and are told that there is no such thing.
+pub(super) async fn tell_before(world: &mut World, strangers: Vec<String>) -> Vec<Example> {
     let key = world.new_key(Mode::Test, &Scope::ALL).await;
     world.key = key;
     let mut story = Story {
         world,
         told: Vec::new(),
+        strangers,
     };
     let wallet = wallets(&mut story).await;
     let endpoint = endpoints(&mut story).await;
