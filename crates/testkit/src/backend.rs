@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 /// An interpreter on a busy machine needs a while.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 const PYTHON: &str = include_str!("../../../docs/examples/receiver.py");
 const TYPESCRIPT: &str = include_str!("../../../docs/examples/receiver.ts");
 /// How the TypeScript one is compiled: as strictly as its README says.
@@ -29,7 +29,7 @@ pub enum Language {
     Rust,
     /// With Express.
     TypeScript,
-    /// With FastAPI.
+    /// With `FastAPI`.
     Python,
 }
 
