@@ -143,13 +143,12 @@ impl<F: Fetch> Collector<F> {
             let source = &asked.source;
             for (pair, pointer) in &source.pointers {
                 let result = answer.as_ref().map_err(|problem| *problem);
-                let result = result.and_then(|body| pointer.read(body));
+                let result = result.and_then(|body| source.read(pair, pointer, body, now));
                 note(source, pair, result.as_ref().err().copied());
                 self.words.push(Word {
                     source: source.name.clone(),
                     pair: pair.clone(),
                     result,
-                    at: now,
                 });
             }
         }

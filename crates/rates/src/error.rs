@@ -46,6 +46,12 @@ pub enum AnswerProblem {
     /// What stands at the pointer is no number above zero.
     #[error("what stands at the pointer of the pair is no rate")]
     NotARate,
+    /// What stands at the pointer of a time is no time.
+    #[error("what stands at the pointer of the pair's time is no time")]
+    NotATime,
+    /// It tells a time that is still to come.
+    #[error("the source tells a time that is still to come; its clock or ours is wrong")]
+    Ahead,
 }
 
 impl AnswerProblem {
@@ -61,6 +67,8 @@ impl AnswerProblem {
             Self::NotJson => "not_json",
             Self::Missing => "missing",
             Self::NotARate => "not_a_rate",
+            Self::NotATime => "not_a_time",
+            Self::Ahead => "ahead",
         }
     }
 }

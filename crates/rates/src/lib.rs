@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use http::HeaderMap;
-use paywatch_domain::Pair;
+use paywatch_domain::{Pair, RateValue, UnixMillis};
 use url::Url;
 
 pub use collector::{Collector, Settings};
@@ -31,6 +31,34 @@ pub struct Source {
     pub headers: HeaderMap,
     /// Where the rate of each pair stands.
     pub pointers: BTreeMap<Pair, Pointer>,
+    /// Where the time at which a pair's rate held stands, for pairs whose source says that.
+    pub times: BTreeMap<Pair, Pointer>,
+}
+
+impl Source {
+    /// What an answer that arrived `now` says of a pair, and from when that is: by the source's own word where
+    /// it gives one.
+    ///
+    /// # Errors
+    /// As [`Pointer::rate`] and [`Pointer::time`]; `Ahead` when the source's clock is too far ahead of ours.
+    pub fn read(
+        &self,
+        pair: &Pair,
+        pointer: &Pointer,
+        answer: &[u8],
+        now: UnixMillis,
+    ) -> Result<(RateValue, UnixMillis), AnswerProblem> {
+        let value = pointer.rate(answer)?;
+        let Some(time) = self.times.get(pair) else {
+            return Ok((value, now));
+        };
+        let at = time.time(answer)?;
+        if !at.can_have_been(now) {
+            return Err(AnswerProblem::Ahead);
+        }
+        // A clock that is a little ahead makes nothing younger than it is.
+        Ok((value, at.min(now)))
+    }
 }
 
 impl fmt::Debug for Source {

@@ -1,14 +1,18 @@
-//! Where in an answer a rate stands, and reading it without losing a digit.
+//! Where in an answer a rate or its time stands, and reading it without losing a digit.
 //!
 //! A number of JSON is taken as the text that the source wrote: read as a float it would be another number.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use paywatch_domain::RateValue;
+use jiff::Timestamp;
+use paywatch_domain::{RateValue, UnixMillis};
 use serde_json::value::RawValue;
 
 use crate::error::AnswerProblem;
+
+/// The largest number that is read as seconds: the year 5138. As milliseconds it is in 1973.
+const SECONDS_MAX: i64 = 99_999_999_999;
 
 /// A JSON pointer (RFC 6901), for example `/result/XXBTZUSD/c/0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,20 +57,57 @@ impl Pointer {
     ///
     /// # Errors
     /// `NotJson`, `Missing` or `NotARate`.
-    pub fn read(&self, answer: &[u8]) -> Result<RateValue, AnswerProblem> {
+    pub fn rate(&self, answer: &[u8]) -> Result<RateValue, AnswerProblem> {
+        let number = self.text(answer)?.ok_or(AnswerProblem::NotARate)?;
+        RateValue::parse(&number).map_err(|_| AnswerProblem::NotARate)
+    }
+
+    /// The time at this place of an answer: seconds or milliseconds since 1970 as a number or a text, told apart
+    /// by their size, or a text of RFC 3339.
+    ///
+    /// # Errors
+    /// `NotJson`, `Missing` or `NotATime`.
+    pub fn time(&self, answer: &[u8]) -> Result<UnixMillis, AnswerProblem> {
+        let text = self.text(answer)?.ok_or(AnswerProblem::NotATime)?;
+        let time = match text.parse::<Timestamp>() {
+            Ok(time) => Some(UnixMillis(time.as_millisecond())),
+            Err(_) => since_1970(&text),
+        };
+        time.ok_or(AnswerProblem::NotATime)
+    }
+
+    /// What stands at this place as it is written, a text without its quotes; `None` for a text that cannot be read.
+    fn text(&self, answer: &[u8]) -> Result<Option<String>, AnswerProblem> {
         let text = std::str::from_utf8(answer).map_err(|_| AnswerProblem::NotJson)?;
         let mut at: &RawValue = serde_json::from_str(text).map_err(|_| AnswerProblem::NotJson)?;
         for token in &self.0 {
             at = child(at, token).ok_or(AnswerProblem::Missing)?;
         }
         let written = at.get();
-        let number = if written.starts_with('"') {
-            serde_json::from_str(written).map_err(|_| AnswerProblem::NotARate)?
+        Ok(if written.starts_with('"') {
+            serde_json::from_str(written).ok()
         } else {
-            written.to_owned()
-        };
-        RateValue::parse(&number).map_err(|_| AnswerProblem::NotARate)
+            Some(written.to_owned())
+        })
     }
+}
+
+/// Reads seconds, which may have a fraction, or milliseconds.
+fn since_1970(text: &str) -> Option<UnixMillis> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let whole: i64 = whole.parse().ok()?;
+    if SECONDS_MAX < whole {
+        return Some(UnixMillis(whole));
+    }
+    let thousandths = fraction.chars().chain("000".chars()).take(3);
+    let thousandths: i64 = thousandths.collect::<String>().parse().ok()?;
+    Some(UnixMillis(
+        whole.checked_mul(1000)?.checked_add(thousandths)?,
+    ))
 }
 
 /// What stands below a value under a name or an index.
@@ -145,16 +186,56 @@ mod tests {
         for (answer, pointer, expected) in table {
             let pointer: Pointer = pointer.parse().unwrap();
             let found = pointer
-                .read(answer.as_bytes())
+                .rate(answer.as_bytes())
                 .map(|value| value.to_string());
             assert_eq!(found.as_deref(), expected.as_ref().copied(), "{answer}");
         }
         let root: Pointer = "".parse().unwrap();
         assert!(
-            root.read(deep.as_bytes()).is_err(),
+            root.rate(deep.as_bytes()).is_err(),
             "no depth breaks anything"
         );
-        assert_eq!(root.read(b"\xff"), Err(AnswerProblem::NotJson));
+        assert_eq!(root.rate(b"\xff"), Err(AnswerProblem::NotJson));
+    }
+
+    #[test]
+    fn a_time_is_read_in_the_forms_that_sources_use() {
+        let at = |millis: i64| Ok(UnixMillis(millis));
+        let table = [
+            ("1700000000", at(1_700_000_000_000)),
+            ("1700000000.5", at(1_700_000_000_500)),
+            ("1700000000.123456", at(1_700_000_000_123)),
+            ("1700000000123", at(1_700_000_000_123)),
+            (r#""1700000000""#, at(1_700_000_000_000)),
+            (r#""2023-11-14T22:13:20Z""#, at(1_700_000_000_000)),
+            (r#""2023-11-14T23:13:20.5+01:00""#, at(1_700_000_000_500)),
+            ("0", at(0)),
+            ("99999999999", at(99_999_999_999_000)),
+            ("100000000000", at(100_000_000_000)),
+        ];
+        let pointer: Pointer = "/t".parse().unwrap();
+        for (written, expected) in table {
+            let answer = format!(r#"{{"t":{written}}}"#);
+            assert_eq!(pointer.time(answer.as_bytes()), expected, "{written}");
+        }
+        for written in [
+            "-1",
+            "1e9",
+            "null",
+            "true",
+            "[1]",
+            r#""""#,
+            r#"".""#,
+            r#""now""#,
+            r#""2023-11-14""#,
+            r#""12:00""#,
+            "99999999999999999999",
+        ] {
+            let answer = format!(r#"{{"t":{written}}}"#);
+            let refused = pointer.time(answer.as_bytes());
+            assert_eq!(refused, Err(AnswerProblem::NotATime), "{written}");
+        }
+        assert_eq!(pointer.time(b"{}"), Err(AnswerProblem::Missing));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::error::AnswerProblem;
 pub(crate) struct Word {
     pub(crate) source: Box<str>,
     pub(crate) pair: Pair,
-    pub(crate) result: Result<RateValue, AnswerProblem>,
-    pub(crate) at: UnixMillis,
+    /// The rate, and from when it is.
+    pub(crate) result: Result<(RateValue, UnixMillis), AnswerProblem>,
 }
 
 /// Keeps what sources said, and per pair the rate that is believed since.
@@ -38,12 +38,11 @@ impl Unit for RecordWords {
             source,
             pair,
             result,
-            at,
         } in &self.words
         {
             match result {
-                Ok(value) => {
-                    rates::heard(tx, &self.master, pair, Some(source), (*value, *at)).await?;
+                Ok(told) => {
+                    rates::heard(tx, &self.master, pair, Some(source), *told).await?;
                 }
                 Err(problem) => rates::failed(tx, pair, source, problem.as_str()).await?,
             }

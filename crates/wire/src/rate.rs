@@ -71,13 +71,13 @@ pub struct SourceState {
     pub kind: String,
     /// What it said; `null` when it never said anything that could be read.
     pub value: Option<String>,
-    /// When that was read; `null` for a table, which holds as long as it stands in the configuration.
+    /// When that was read, or from when it is by the source's own word; `null` for a table, which holds as long as it stands in the configuration.
     #[schemars(extend("format" = "date-time"))]
     pub at: Option<String>,
     /// Whether that was too long ago to count.
     pub stale: bool,
     /// What was wrong with its last answer: `unreachable`, `refused_address`, `timeout`, `status`,
-    /// `redirected`, `too_large`, `not_json`, `missing` or `not_a_rate`.
+    /// `redirected`, `too_large`, `not_json`, `missing`, `not_a_rate`, `not_a_time` or `ahead`.
     pub problem: Option<String>,
 }
 

@@ -289,6 +289,7 @@ mod tests {
             "[rates.sources.fixed]\ntable = { \"usdc/USD\" = \"1\", \"btc/JPY\" = \"9800000\" }\n",
             "[rates.sources.bourse]\nurl = \"https://rates.example/all\"\n",
             "pointers = { \"btc/USD\" = \"/btc/usd\", \"eth/BTC\" = \"/eth/btc\" }\n",
+            "times = { \"btc/USD\" = \"/btc/at\" }\n",
             "headers = { x-key = { env = \"BOURSE_KEY\" }, x-other = { file = \"other.key\" } }\n",
         );
         let (folder, file) = written(settings, DEFAULT_CHAINS);
@@ -304,6 +305,7 @@ mod tests {
         let pairs: Vec<String> = plan.pairs.keys().map(ToString::to_string).collect();
         assert_eq!(pairs, ["btc/JPY", "btc/USD", "eth/BTC", "usdc/USD"]);
         let source = &config.rates.sources[0];
+        assert_eq!((source.pointers.len(), source.times.len()), (2, 1));
         assert_eq!(source.headers["x-key"], "hidden-variable");
         assert_eq!(source.headers["x-other"], "hidden-file");
         let shown = format!("{config:?}");
@@ -319,6 +321,7 @@ mod tests {
             "[rates.sources.doge]\ntable = { \"doge/USD\" = \"1\", \"btc/ABC\" = \"1\", \"btc/EUR\" = \"0\", \"btc\" = \"1\" }\n",
             "[rates.sources.float]\ntable = { \"btc/USD\" = 64987.5 }\n",
             "[rates.sources.plain]\nurl = \"http://a.example\"\npointers = { \"btc/USD\" = \"/a\" }\n",
+            "times = { \"btc/EUR\" = \"/t\", \"btc/USD\" = \"t\" }\n",
             "[rates.sources.inside]\nurl = \"https://10.0.0.1/a\"\npointers = { \"btc/USD\" = \"a\" }\n",
             "[rates.sources.lost]\nurl = { env = \"NOT_SET\" }\npointers = {}\n",
         );
@@ -338,6 +341,8 @@ mod tests {
             "rates.sources.inside.url",
             "rates.sources.lost.pointers",
             "rates.sources.lost.url",
+            "rates.sources.plain.times.btc/EUR",
+            "rates.sources.plain.times.btc/USD",
             "rates.sources.plain.url",
         ];
         assert_eq!(places, expected, "{problems:#?}");

@@ -56,6 +56,7 @@ struct SourceForm {
     table: Option<BTreeMap<String, String>>,
     url: Option<Kept>,
     pointers: Option<BTreeMap<String, String>>,
+    times: BTreeMap<String, String>,
     headers: BTreeMap<String, Kept>,
 }
 
@@ -180,7 +181,7 @@ impl Reader<'_> {
             }
         };
         match (form.table, form.url, form.pointers) {
-            (Some(table), None, None) if form.headers.is_empty() => {
+            (Some(table), None, None) if form.headers.is_empty() && form.times.is_empty() => {
                 for (pair, value) in table {
                     self.table_row(name, &pair, &value, plan);
                 }
@@ -188,6 +189,7 @@ impl Reader<'_> {
             }
             (None, Some(url), Some(pointers)) => {
                 let pointers = self.pointers(name, pointers, plan);
+                let times = self.times(form.times, &pointers);
                 let url = self.kept("url", url).and_then(|url| self.url(&url));
                 let headers = self.headers(form.headers);
                 Some(Source {
@@ -195,6 +197,7 @@ impl Reader<'_> {
                     url: url?,
                     headers,
                     pointers,
+                    times,
                 })
             }
             _ => {
@@ -242,6 +245,28 @@ impl Reader<'_> {
                 let sources = plan.pairs.entry(pair.clone()).or_default();
                 sources.insert(name.into(), None);
                 read.insert(pair, pointer);
+            }
+        }
+        read
+    }
+
+    /// Where a source says from when its rates are.
+    fn times(
+        &mut self,
+        times: BTreeMap<String, String>,
+        pointers: &BTreeMap<Pair, Pointer>,
+    ) -> BTreeMap<Pair, Pointer> {
+        let mut read = BTreeMap::new();
+        for (pair, pointer) in times {
+            let key = format!("times.{pair}");
+            let known = pair.parse().ok();
+            match (
+                known.filter(|pair| pointers.contains_key(pair)),
+                pointer.parse::<Pointer>(),
+            ) {
+                (Some(pair), Ok(pointer)) => drop(read.insert(pair, pointer)),
+                (None, _) => self.problem(&key, "names no pair of the source's pointers"),
+                (_, Err(error)) => self.problem(&key, &error.to_string()),
             }
         }
         read

@@ -46,6 +46,7 @@ fn source(name: &str) -> Source {
         url: "https://rates.example".parse().unwrap(),
         headers: HeaderMap::new(),
         pointers: BTreeMap::from([(pair(), "/p".parse().unwrap())]),
+        times: BTreeMap::new(),
     }
 }
 
@@ -74,6 +75,31 @@ impl Bed {
             answers,
             collector,
         }
+    }
+
+    /// The same with sources that say from when their rates are.
+    fn timed(self) -> Self {
+        let timed = |name| Source {
+            times: BTreeMap::from([(pair(), "/t".parse().unwrap())]),
+            ..source(name)
+        };
+        let settings = Settings {
+            plan: plan(),
+            sources: ["a", "b", "c"].map(timed).into(),
+            refresh_ms: REFRESH_MS,
+        };
+        let (fetch, master) = (Spoken(Arc::clone(&self.answers)), Arc::clone(&self.master));
+        let collector = Collector::new(self.store.clone(), master, fetch, settings);
+        Self { collector, ..self }
+    }
+
+    /// What was wrong with each source's last answer.
+    async fn problems(&self) -> Vec<Option<Box<str>>> {
+        let mut conn = self.store.read().await.unwrap();
+        let told = rates::told(&mut conn, &self.master, [&pair()]).await;
+        let told = told.unwrap().into_iter();
+        let of_sources = told.filter(|told| told.source.is_some());
+        of_sources.map(|told| told.problem).collect()
     }
 
     fn say(&self, answers: [Result<&'static str, AnswerProblem>; 3]) {
@@ -188,6 +214,62 @@ async fn a_clock_that_was_put_back_stops_nothing() {
         );
         bed.round(earlier).await;
         assert_eq!(bed.rate(earlier).await, "100 of 3");
+    })
+    .await;
+}
+
+/// Goal: a source that goes on answering with a rate of long ago does not keep it alive. Method: sources that say from
+/// when their rates are.
+#[tokio::test]
+async fn api_rates_of_long_ago_are_stale_although_their_sources_answer() {
+    on_a_database(async |bed: Bed| {
+        let mut bed = bed.timed();
+        let old = Ok(r#"{"p":100,"t":1700000000}"#);
+        let young = Ok(r#"{"p":101,"t":"2023-11-14T22:18:21Z"}"#);
+        bed.say([old; 3]);
+        for (after_s, expected) in [(0, "100 of 3"), (300, "100 of 3"), (361, "stale")] {
+            let now = START.plus_s(after_s);
+            bed.round(now).await;
+            assert_eq!(bed.rate(now).await, expected, "after {after_s} s");
+        }
+        let now = START.plus_s(421);
+        bed.say([young, young, old]);
+        bed.round(now).await;
+        assert_eq!(
+            bed.rate(now).await,
+            "101 of 2",
+            "what is old does not count"
+        );
+        assert_eq!(bed.rate(START.plus_s(601)).await, "101 of 2");
+        assert_eq!(
+            bed.rate(START.plus_s(602)).await,
+            "stale",
+            "by their own time"
+        );
+
+        // Half a minute ahead is a clock that differs, an hour is a wrong one.
+        let now = START.plus_s(601);
+        let ahead = Ok(r#"{"p":500,"t":1700004201}"#);
+        let bad = [Ok(r#"{"p":500}"#), Ok(r#"{"p":500,"t":"soon"}"#), ahead];
+        bed.say(bad);
+        bed.round(now).await;
+        let words = ["missing", "not_a_time", "ahead"].map(|word| Some(word.into()));
+        assert_eq!(bed.problems().await, words);
+        assert_eq!(
+            bed.rate(now).await,
+            "101 of 2",
+            "what they said before stays"
+        );
+        bed.say([Ok(r#"{"p":102,"t":1700000691}"#); 3]);
+        let now = START.plus_s(661);
+        bed.round(now).await;
+        assert_eq!(bed.problems().await, [None, None, None]);
+        assert_eq!(
+            bed.rate(START.plus_s(961)).await,
+            "102 of 3",
+            "from now on, not later"
+        );
+        assert_eq!(bed.rate(START.plus_s(962)).await, "stale");
     })
     .await;
 }

@@ -114,6 +114,7 @@ fn source(url: &str) -> Arc<Source> {
             HeaderValue::from_static("secret"),
         )]),
         pointers: BTreeMap::new(),
+        times: BTreeMap::new(),
     })
 }
 
