@@ -24,6 +24,7 @@ mod outages;
 mod prices;
 mod receivers;
 mod reorganisations;
+mod secrets;
 mod siblings;
 mod solana;
 mod stories;

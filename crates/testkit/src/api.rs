@@ -1,6 +1,6 @@
 //! A client of the watcher's HTTP API that shows status, headers and body as they came.
 
-use crate::locate;
+use crate::{leaks, locate};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,6 +27,7 @@ pub struct Answer {
 impl Api {
     /// A client for an address such as `http://127.0.0.1:8080` and a key such as `pw_test_..`.
     pub fn new(url: &str, key: &str) -> Result<Self> {
+        leaks::note_all_in(key);
         Ok(Self {
             client: locate::http_client()?,
             url: url.to_owned(),
@@ -89,11 +90,17 @@ impl Api {
                 (name.as_str().to_owned(), value)
             })
             .collect();
-        Ok(Answer {
+        let answer = Answer {
             status: response.status().as_u16(),
             headers,
             text: response.text().await.context("read an answer of the API")?,
-        })
+        };
+        if answer.status < 400 {
+            leaks::note_all_in(&answer.text);
+        } else {
+            leaks::expect_no_secret("a refusal of the API", &answer.text)?;
+        }
+        Ok(answer)
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub type BlockHash = String;
 
 const USER: &str = "paywatch";
-const PASSWORD: &str = "paywatch";
+const PASSWORD: &str = "regtest-password-4d1f7c";
 
 /// Options of every node. Nothing leaves the machine, and there is no wallet to need a fee.
 const OPTIONS: &[&str] = &[

@@ -1,6 +1,6 @@
 //! The binary under test, run as its users run it.
 
-use crate::{Process, SmallDisk, locate};
+use crate::{Process, SmallDisk, leaks, locate};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -68,7 +68,7 @@ impl Paywatch {
         command
     }
 
-    /// Runs a command to its end and gives status and outputs.
+    /// Runs a command to its end and gives status and outputs. A secret in what it complains about is an error.
     pub async fn run(
         &self,
         folder: &Path,
@@ -78,11 +78,15 @@ impl Paywatch {
         let mut command = self.command(folder, arguments);
         command.envs(environment.iter().copied());
         let line = format!("paywatch {}", arguments.join(" "));
-        tokio::process::Command::from(command)
+        let output = tokio::process::Command::from(command)
             .kill_on_drop(true)
             .output()
             .await
-            .with_context(|| format!("start `{line}`"))
+            .with_context(|| format!("start `{line}`"))?;
+        leaks::note_all_in(&String::from_utf8_lossy(&output.stdout));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        leaks::expect_no_secret(&format!("`{line}`"), &complaint)?;
+        Ok(output)
     }
 
     /// Starts a command that runs on, such as `serve`; its outputs go to the file `log`.

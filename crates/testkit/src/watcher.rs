@@ -1,7 +1,8 @@
 //! `paywatch serve` on a node: configured in a temporary folder, started, killed, started again.
 
 use crate::{
-    Api, Bitcoind, FollowedChain, Paywatch, Process, SmallDisk, eventually, free_port, locate,
+    Api, Bitcoind, FollowedChain, Paywatch, Process, SmallDisk, eventually, free_port, leaks,
+    locate,
 };
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -110,6 +111,7 @@ impl Watcher {
         let mut sections = String::new();
         for chain in chains.iter().chain(&options.further_chains) {
             if let Some(password) = chain.password() {
+                leaks::note_secret(password)?;
                 fs::write(folder.path().join(chain.password_file()), password)?;
             }
             sections.push_str(&chain.section(options));
@@ -134,6 +136,7 @@ impl Watcher {
         // It keeps the files above and adds a master key.
         let made = watcher.run(&["init", "."]).await?;
         ensure!(made.status.success(), "paywatch init: {}", said(&made));
+        leaks::note_secret(&fs::read_to_string(watcher.folder().join("master.key"))?)?;
         Ok(watcher)
     }
 
@@ -214,7 +217,14 @@ impl Watcher {
     pub async fn stop(&mut self) -> Result<ExitStatus> {
         let mut process = self.process.take().context("paywatch does not run")?;
         process.terminate()?;
-        process.wait(STOP_LIMIT).await
+        let status = process.wait(STOP_LIMIT).await?;
+        self.expect_no_leak()?;
+        Ok(status)
+    }
+
+    /// An error when a secret of this test stands in what the watcher logged.
+    pub fn expect_no_leak(&self) -> Result<()> {
+        leaks::expect_no_secret("the watcher's log", &self.log())
     }
 
     /// An error with the end of the log, if it has ended although it should run.
@@ -229,6 +239,18 @@ impl Watcher {
     pub fn log(&self) -> String {
         let bytes = fs::read(self.folder().join("output.log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// No test passes whose watcher logged a secret.
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        drop(self.process.take());
+        if let Err(error) = self.expect_no_leak()
+            && !std::thread::panicking()
+        {
+            panic!("{error}");
+        }
     }
 }
 
