@@ -3,18 +3,22 @@
 //! A database that is restored from a backup has forgotten which addresses were shown. The mark has
 //! not, so no address is given out twice.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::{BoxFuture, FutureExt};
 
 /// Remembers, for each node of public keys, the lowest index that was never used.
 pub trait HighWater: Send + Sync {
     /// The lowest index that may be used; 0 for a node that is not known.
     fn read(&self, node: &str) -> io::Result<u32>;
 
-    /// Says that every index below `next` may be in use. Durable when it returns; never lowers.
-    fn raise(&self, node: &str, next: u32) -> io::Result<()>;
+    /// Says that every index below `next` may be in use, where they are taken already. Durable when it is ready;
+    /// never lowers.
+    fn raise<'a>(&'a self, node: &'a str, next: u32) -> BoxFuture<'a, io::Result<()>>;
 }
 
 /// Held by the process that raises a mark. No node is named like this.
@@ -23,20 +27,68 @@ const LOCK: &str = ".lock";
 /// Marks in a folder, one small file a node. Several processes may share it.
 #[derive(Debug)]
 pub struct HighWaterFolder {
+    files: Arc<Files>,
+    /// How high each mark is wanted: whoever writes next, writes it for all who wait.
+    wanted: Mutex<BTreeMap<String, u32>>,
+    /// What was written here, held by whoever writes.
+    written: tokio::sync::Mutex<BTreeMap<String, u32>>,
+}
+
+#[derive(Debug)]
+struct Files {
     folder: PathBuf,
-    writing: Mutex<()>,
 }
 
 impl HighWaterFolder {
     /// Marks in this folder, which is made when it is missing.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
+        let folder = folder.to_owned();
         Ok(Self {
-            folder: folder.to_owned(),
-            writing: Mutex::new(()),
+            files: Arc::new(Files { folder }),
+            wanted: Mutex::default(),
+            written: tokio::sync::Mutex::default(),
         })
     }
 
+    fn want(&self, node: &str, next: u32) {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = wanted.entry(node.to_owned()).or_insert(0);
+        *wanted = next.max(*wanted);
+    }
+
+    fn wanted(&self, node: &str) -> u32 {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.get(node).copied().unwrap_or(0)
+    }
+
+    async fn write(&self, node: &str, next: u32) -> io::Result<()> {
+        self.want(node, next);
+        let mut written = self.written.lock().await;
+        if written.get(node).is_some_and(|written| next <= *written) {
+            return Ok(());
+        }
+        let (mark, name) = (self.wanted(node).max(next), node.to_owned());
+        let files = Arc::clone(&self.files);
+        // It waits for the disk, twice.
+        let writing = tokio::task::spawn_blocking(move || files.raise(&name, mark));
+        writing.await.map_err(io::Error::other)??;
+        written.insert(node.to_owned(), mark);
+        Ok(())
+    }
+}
+
+impl HighWater for HighWaterFolder {
+    fn read(&self, node: &str) -> io::Result<u32> {
+        self.files.read(node)
+    }
+
+    fn raise<'a>(&'a self, node: &'a str, next: u32) -> BoxFuture<'a, io::Result<()>> {
+        self.write(node, next).boxed()
+    }
+}
+
+impl Files {
     fn path(&self, node: &str) -> io::Result<PathBuf> {
         if node.is_empty() || !node.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(io::Error::new(
@@ -46,9 +98,7 @@ impl HighWaterFolder {
         }
         Ok(self.folder.join(node))
     }
-}
 
-impl HighWater for HighWaterFolder {
     fn read(&self, node: &str) -> io::Result<u32> {
         let path = self.path(node)?;
         let text = match fs::read_to_string(&path) {
@@ -63,8 +113,7 @@ impl HighWater for HighWaterFolder {
     }
 
     fn raise(&self, node: &str, next: u32) -> io::Result<()> {
-        // One writer at a time: among the threads of this process, and among processes.
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // One writer at a time among processes.
         let lock = File::create(self.folder.join(LOCK))?;
         lock.lock()?;
         if next <= self.read(node)? {
@@ -84,20 +133,40 @@ impl HighWater for HighWaterFolder {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_mark_rises_survives_and_never_falls() {
+    #[tokio::test]
+    async fn a_mark_rises_survives_and_never_falls() {
         let folder = tempfile::tempdir().unwrap();
         let marks = HighWaterFolder::open(folder.path()).unwrap();
         assert_eq!(marks.read("ab12").unwrap(), 0);
-        marks.raise("ab12", 7).unwrap();
-        marks.raise("ab12", 3).unwrap();
+        marks.raise("ab12", 7).await.unwrap();
+        marks.raise("ab12", 3).await.unwrap();
         let again = HighWaterFolder::open(folder.path()).unwrap();
         assert_eq!(again.read("ab12").unwrap(), 7);
-        assert!(again.raise("../ab", 1).is_err(), "a node is no path");
+        let refused = again.raise("../ab", 1).await;
+        assert!(refused.is_err(), "a node is no path");
         fs::write(folder.path().join("cd"), "seven").unwrap();
         assert!(
             again.read("cd").is_err(),
             "a damaged mark is not taken for zero"
         );
+    }
+
+    /// Goal: whoever is told that its mark is kept can rely on it, however many raise it at the same time. Method:
+    /// many raise one mark in two processes' places; after each the file is read.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_mark_is_kept_for_each_of_many_who_raise_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let marks = [0, 1].map(|_| Arc::new(HighWaterFolder::open(folder.path()).unwrap()));
+        let raising = (1..=200_u32).map(|next| {
+            let marks = Arc::clone(&marks[usize::from(next % 3 == 0)]);
+            tokio::spawn(async move {
+                marks.raise("ab", next).await.unwrap();
+                assert!(next <= marks.read("ab").unwrap());
+            })
+        });
+        for raised in raising.collect::<Vec<_>>() {
+            raised.await.unwrap();
+        }
+        assert_eq!(marks[0].read("ab").unwrap(), 200, "and not above it");
     }
 }

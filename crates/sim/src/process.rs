@@ -2,7 +2,7 @@
 //! one thread and one step at a time.
 
 use std::collections::BTreeMap;
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, pending, poll_fn, ready};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use anyhow::{Context as _, Result};
+use futures_util::future::BoxFuture;
 use paywatch_chain::Derivation;
 use paywatch_domain::{Catalogue, ChainSpec, Family};
 use paywatch_engine::commands::{Caller, CommandParts, Commands};
@@ -57,15 +58,15 @@ impl HighWater for Marks {
         Ok(marks.get(node).copied().unwrap_or(0))
     }
 
-    fn raise(&self, node: &str, next: u32) -> io::Result<()> {
+    fn raise<'a>(&'a self, node: &'a str, next: u32) -> BoxFuture<'a, io::Result<()>> {
         // Marking cannot be broken off; what comes after it is seen to be dead at the next statement.
         if !self.crashes.passes("mark") {
-            return Err(io::Error::other("the process has ended"));
+            return Box::pin(ready(Err(io::Error::other("the process has ended"))));
         }
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = marks.entry(node.into()).or_insert(0);
         *mark = next.max(*mark);
-        Ok(())
+        Box::pin(ready(Ok(())))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Index counters: one per parent node, so that no two invoices ever get one address.
 
+use std::collections::BTreeMap;
+
 use crate::column;
 use crate::sql::statements;
 use crate::{StoreError, Tx, Unit};
@@ -70,8 +72,34 @@ impl Unit for TakeIndexes {
     type Error = StoreError;
     const NAME: &'static str = "take_indexes";
     const FLUSHED: bool = false;
+    const TOGETHER: bool = true;
 
     async fn run(&self, tx: &mut Tx) -> Result<u32, StoreError> {
         take(tx, &self.node, self.at_least, self.count, self.end).await
+    }
+
+    /// In the order of the nodes, so that two processes never wait for each other in a circle.
+    async fn run_together(units: &[&Self], tx: &mut Tx) -> Option<Vec<u32>> {
+        let mut wanted: BTreeMap<&str, Self> = BTreeMap::new();
+        for unit in units {
+            let all = wanted.entry(&unit.node).or_insert_with(|| Self {
+                count: 0,
+                ..(*unit).clone()
+            });
+            all.at_least = unit.at_least.max(all.at_least);
+            all.count = all.count.checked_add(unit.count)?;
+            all.end = unit.end.min(all.end);
+        }
+        let mut next = BTreeMap::new();
+        for (node, all) in &wanted {
+            next.insert(*node, all.run(tx).await.ok()?);
+        }
+        let firsts = units.iter().map(|unit| {
+            let next = next.get_mut(unit.node.as_str())?;
+            let first = *next;
+            *next = first.checked_add(unit.count)?;
+            Some(first)
+        });
+        firsts.collect()
     }
 }

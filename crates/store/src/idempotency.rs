@@ -2,9 +2,10 @@
 //! neither.
 
 use paywatch_domain::{Mode, UnixMillis};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::column::count;
+use crate::column::{count, list};
 use crate::keys::MerchantKey;
 use crate::sql::statements;
 use crate::{Conn, StoreError, Tx};
@@ -21,6 +22,12 @@ statements! {
         WHERE merchant = $1 AND mode = $2 AND path = $3 AND key = $4";
     FINISH = "UPDATE idempotency SET status = $5, answer = $6
         WHERE merchant = $1 AND mode = $2 AND path = $3 AND key = $4 AND status IS NULL";
+    HOLD_ALL = "SELECT COUNT(*) FROM json_each($1) AS j WHERE ",
+        (lite "true", pg "pg_try_advisory_xact_lock(CAST(j.value->>'lock' AS BIGINT))");
+    INSERT_ANSWERED = "INSERT INTO idempotency (merchant, mode, path, key, body_hash, created_at, status, answer)
+        SELECT CAST(value->>'merchant' AS BIGINT), value->>'mode', value->>'path', value->>'key', unhex(value->>'body_hash'),
+            CAST(value->>'created_at' AS BIGINT), CAST(value->>'status' AS BIGINT), unhex(value->>'answer')
+        FROM json_each($1) WHERE true ON CONFLICT (merchant, mode, path, key) DO NOTHING";
     SWEEP = "DELETE FROM idempotency WHERE created_at < $1";
 }
 
@@ -136,6 +143,73 @@ pub async fn finish(
     }
     let text = format!("{}: an idempotency key is finished twice", scope.path);
     Err(StoreError::Damaged(text))
+}
+
+/// A request of many that are carried out as one.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    /// Where its key is good.
+    pub scope: &'a Scope,
+    /// SHA-256 of its body.
+    pub body_hash: &'a [u8; 32],
+    /// When it came.
+    pub now: UnixMillis,
+    /// The status of its answer.
+    pub status: u16,
+    /// The body of its answer, encrypted.
+    pub answer: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct AnsweredRow<'a> {
+    merchant: i64,
+    mode: &'static str,
+    path: &'a str,
+    key: &'a str,
+    body_hash: String,
+    created_at: i64,
+    status: u16,
+    answer: String,
+}
+
+#[derive(Serialize)]
+struct Lock {
+    lock: i64,
+}
+
+/// Holds all of these keys until the unit ends; `false` when somebody else holds one of them.
+pub async fn hold_all(
+    tx: &mut Tx,
+    scopes: impl IntoIterator<Item = &Scope>,
+) -> Result<bool, StoreError> {
+    let locks: Vec<Lock> = scopes
+        .into_iter()
+        .map(|scope| Lock {
+            lock: lock_number(scope),
+        })
+        .collect();
+    let wanted = locks.len();
+    let (held,) = tx
+        .fetch_one::<(i64,)>(HOLD_ALL, &[(&list(locks)).into()])
+        .await?;
+    Ok(usize::try_from(held) == Ok(wanted))
+}
+
+/// Stores the answers to requests whose keys are held; `false` when one of the keys was used before, or twice
+/// among these: undo everything then.
+pub async fn finish_all(tx: &mut Tx, answered: &[Answered<'_>]) -> Result<bool, StoreError> {
+    let rows = list(answered.iter().map(|one| AnsweredRow {
+        merchant: one.scope.merchant.0,
+        mode: one.scope.mode.as_str(),
+        path: &one.scope.path,
+        key: &one.scope.key,
+        body_hash: hex::encode(one.body_hash),
+        created_at: one.now.0,
+        status: one.status,
+        answer: hex::encode(&one.answer),
+    }));
+    let stored = tx.execute(INSERT_ANSWERED, &[(&rows).into()]).await?;
+    Ok(usize::try_from(stored) == Ok(answered.len()))
 }
 
 /// Forgets keys that were first sent before a time, and answers how many.

@@ -1,6 +1,6 @@
 //! Units: what is written in one transaction, as a named struct that can be run again.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::panic::AssertUnwindSafe;
@@ -47,9 +47,21 @@ pub trait Unit: Send + Sync + 'static {
     /// Whether the answer waits until the commit is on the disk. `false` only where a later unit
     /// that is flushed covers this one; the commit is atomic either way.
     const FLUSHED: bool = true;
+    /// Whether units of this type that wait at the same time may be run as one. They come before units of
+    /// other types then that waited longer.
+    const TOGETHER: bool = false;
 
     /// Does the work.
     fn run(&self, tx: &mut Tx) -> impl Future<Output = Result<Self::Output, Self::Error>> + Send;
+
+    /// Does the work of several at once: their outputs in their order, or `None` when that cannot be. What was
+    /// written is undone then, and each is run on its own, so that one that fails fails alone.
+    fn run_together(
+        _units: &[&Self],
+        _tx: &mut Tx,
+    ) -> impl Future<Output = Option<Vec<Self::Output>>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// What a run of a unit asks of its transaction.
@@ -67,6 +79,16 @@ pub(crate) enum Verdict {
 pub(crate) trait Job: Send {
     fn name(&self) -> &'static str;
     fn is_flushed(&self) -> bool;
+    /// What kind of unit it is, if it may be run as one with others of its kind.
+    fn kind(&self) -> Option<TypeId>;
+    /// For others of its kind.
+    fn as_any(&mut self) -> &mut dyn Any;
+    /// Runs the unit as one with others of its kind and keeps their results; `false` when that cannot be.
+    fn run_with<'a>(
+        &'a mut self,
+        others: &'a mut [Box<dyn Job>],
+        tx: &'a mut Tx,
+    ) -> BoxFuture<'a, bool>;
     /// Runs the unit and keeps its result.
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Verdict>;
     /// Answers the caller with the result that was kept.
@@ -122,6 +144,32 @@ impl<U: Unit> Errand<U> {
         self.has_deliveries = verdict == Verdict::Keep && tx.0.has_deliveries;
         verdict
     }
+
+    async fn attempt_with(&mut self, others: &mut [Box<dyn Job>], tx: &mut Tx) -> bool {
+        tx.0.failure = None;
+        tx.0.has_deliveries = false;
+        let mut errands = vec![self];
+        errands.extend(
+            others
+                .iter_mut()
+                .filter_map(|job| job.as_any().downcast_mut()),
+        );
+        let units: Vec<&U> = errands.iter().map(|errand| &errand.unit).collect();
+        let outputs = AssertUnwindSafe(U::run_together(&units, tx))
+            .catch_unwind()
+            .await;
+        let is_whole = tx.0.failure.take().is_none();
+        match outputs {
+            Ok(Some(outputs)) if is_whole && outputs.len() == errands.len() => {
+                for (errand, output) in errands.into_iter().zip(outputs) {
+                    errand.result = Some(Ok(Ok(output)));
+                    errand.has_deliveries = tx.0.has_deliveries;
+                }
+                true
+            }
+            Ok(_) | Err(_) => false,
+        }
+    }
 }
 
 impl<U: Unit> Job for Errand<U>
@@ -134,6 +182,22 @@ where
 
     fn is_flushed(&self) -> bool {
         U::FLUSHED
+    }
+
+    fn kind(&self) -> Option<TypeId> {
+        U::TOGETHER.then(TypeId::of::<U>)
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn run_with<'a>(
+        &'a mut self,
+        others: &'a mut [Box<dyn Job>],
+        tx: &'a mut Tx,
+    ) -> BoxFuture<'a, bool> {
+        Box::pin(self.attempt_with(others, tx))
     }
 
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Verdict> {

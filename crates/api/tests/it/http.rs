@@ -1,9 +1,10 @@
 //! What holds for every request: ids, bodies, routes, idempotency, health.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use axum::body::Body;
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use http::{Method, Request};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -271,6 +272,72 @@ async fn two_requests_at_the_same_moment_make_one_invoice() {
             Some(20),
             "one event each"
         );
+    })
+    .await;
+}
+
+/// Goal: invoices that are asked for at the same moment are as good as those that are made one after the other,
+/// however many of them are made as one. Method: many at once, some of them with the key of another, some that
+/// cannot be.
+#[tokio::test]
+async fn the_api_makes_invoices_that_are_asked_for_at_the_same_moment() {
+    run_on_both(async |world: &mut World| {
+        world.wallet().await;
+        let body = |order: usize| {
+            let options = r#"[{"asset":"btc@bitcoin-regtest","amount":"0.001"}]"#;
+            format!(r#"{{"order_id":"order-{order}","options":{options}}}"#)
+        };
+        let (bodies, keys): (Vec<_>, Vec<_>) = (0..40)
+            .map(|number| (body(number % 30), format!("key-{}", number % 30)))
+            .unzip();
+        let headers: Vec<_> = keys
+            .iter()
+            .map(|key| [("idempotency-key", key.as_str())])
+            .collect();
+        let asked = bodies
+            .iter()
+            .zip(&headers)
+            .map(|(body, header)| world.post_with("/v1/invoices", body, header));
+        let answers = join_all(asked).await;
+        let (mut addresses, mut made) = (BTreeSet::new(), BTreeMap::new());
+        for (number, answer) in answers.iter().enumerate() {
+            if answer.status == 409 {
+                answer.is_problem(409, "idempotency_key_in_use");
+                continue;
+            }
+            let invoice = answer.is(201);
+            assert_eq!(invoice["order_id"], format!("order-{}", number % 30));
+            let id = invoice["id"].as_str().expect("an id").to_owned();
+            let before = made.insert(number % 30, id.clone());
+            assert!(
+                before.is_none_or(|before| before == id),
+                "one key, one invoice"
+            );
+            addresses.insert(invoice["options"][0]["address"].to_string());
+        }
+        assert_eq!(made.len(), 30);
+        assert_eq!(addresses.len(), 30);
+        let listed = world.get("/v1/invoices?limit=100").await.is(200);
+        assert_eq!(listed["data"].as_array().map(Vec::len), Some(30));
+        let events = world.get("/v1/events?limit=100").await.is(200);
+        let events = events["data"].as_array().expect("a list");
+        let of: BTreeSet<&str> = events
+            .iter()
+            .map(|event| {
+                assert_eq!(event["type"], "invoice.created");
+                event["data"]["invoice"]["id"].as_str().expect("an id")
+            })
+            .collect();
+        assert_eq!(events.len(), 30);
+        assert_eq!(of, made.values().map(String::as_str).collect());
+        for (number, id) in made {
+            let header = [("idempotency-key", keys[number].as_str())];
+            let again = world
+                .post_with("/v1/invoices", &bodies[number], &header)
+                .await;
+            assert_eq!(again.is(201)["id"], id);
+            assert_eq!(again.header("idempotency-replayed"), Some("true"));
+        }
     })
     .await;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use paywatch_domain::{Entropy, UnixMillis};
 use paywatch_store::idempotency::{self, Begin, Scope};
 use paywatch_store::secrets::NONCE_BYTES;
-use paywatch_store::{MasterKey, Store, Tx, Unit};
+use paywatch_store::{MasterKey, SecretError, Store, Tx, Unit};
 
 use super::{Caller, CommandError, CommandParts};
 
@@ -43,8 +43,18 @@ pub enum Answered {
 /// What a request does to the database, and what it answers.
 pub(super) trait Effect: Send + Sync + 'static {
     const NAME: &'static str;
+    /// Whether those that wait at the same time may be carried out as one.
+    const TOGETHER: bool = false;
 
     fn run(&self, tx: &mut Tx) -> impl Future<Output = Result<Answer, CommandError>> + Send;
+
+    /// Several at once: their answers in their order, or `None` when each has to be carried out on its own.
+    fn run_together(
+        _effects: &[&Self],
+        _tx: &mut Tx,
+    ) -> impl Future<Output = Option<Vec<Answer>>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// An effect and the record of its answer, in one transaction: a crash leaves neither or both.
@@ -65,6 +75,7 @@ impl<E: Effect> Unit for Once<E> {
     type Output = Answered;
     type Error = CommandError;
     const NAME: &'static str = E::NAME;
+    const TOGETHER: bool = E::TOGETHER;
 
     async fn run(&self, tx: &mut Tx) -> Result<Answered, CommandError> {
         let Some(record) = &self.record else {
@@ -79,12 +90,43 @@ impl<E: Effect> Unit for Once<E> {
             }
         }
         let answer = self.effect.run(tx).await?;
-        let context = record.key.key.as_bytes();
-        let sealed = self
-            .master
-            .encrypt(PURPOSE, context, record.nonce, answer.body.as_bytes())?;
+        let sealed = record.seal(&self.master, &answer)?;
         idempotency::finish(tx, &record.key, answer.status, &sealed).await?;
         Ok(Answered::Fresh(answer))
+    }
+
+    async fn run_together(units: &[&Self], tx: &mut Tx) -> Option<Vec<Answered>> {
+        let keys = units.iter().filter_map(|unit| unit.record.as_ref());
+        if !idempotency::hold_all(tx, keys.map(|record| &record.key))
+            .await
+            .ok()?
+        {
+            return None;
+        }
+        let effects: Vec<&E> = units.iter().map(|unit| &unit.effect).collect();
+        let answers = E::run_together(&effects, tx).await?;
+        let mut kept = Vec::with_capacity(units.len());
+        for (unit, answer) in units.iter().zip(&answers) {
+            if let Some(record) = &unit.record {
+                kept.push(idempotency::Answered {
+                    scope: &record.key,
+                    body_hash: &record.body_hash,
+                    now: record.now,
+                    status: answer.status,
+                    answer: record.seal(&unit.master, answer).ok()?,
+                });
+            }
+        }
+        let is_kept = idempotency::finish_all(tx, &kept).await.ok()?;
+        is_kept.then(|| answers.into_iter().map(Answered::Fresh).collect())
+    }
+}
+
+impl Record {
+    /// The body of an answer, as it is kept.
+    fn seal(&self, master: &MasterKey, answer: &Answer) -> Result<Vec<u8>, SecretError> {
+        let (context, body) = (self.key.key.as_bytes(), answer.body.as_bytes());
+        master.encrypt(PURPOSE, context, self.nonce, body)
     }
 }
 
@@ -95,7 +137,7 @@ fn replay(
     sealed: &[u8],
 ) -> Result<Answered, CommandError> {
     let body = master.decrypt(PURPOSE, key.key.as_bytes(), sealed)?;
-    let body = String::from_utf8(body).map_err(|_| paywatch_store::SecretError::NotReadable)?;
+    let body = String::from_utf8(body).map_err(|_| SecretError::NotReadable)?;
     Ok(Answered::Replayed(Answer { status, body }))
 }
 

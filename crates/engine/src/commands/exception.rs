@@ -55,7 +55,7 @@ impl Effect for DecideException {
             for fact in &facts {
                 decisions::insert(tx, key, fact, &self.caller.actor).await?;
             }
-            tell(tx, &self.parts, key, &cause, self.now, self.seed).await?;
+            tell(tx, &self.parts, &[key], &cause, self.now, self.seed).await?;
         }
         let shown = shown(tx, &self.parts.master, key, self.id).await?;
         let change = Change {

@@ -196,7 +196,7 @@ impl<S: Source> Following<S> {
         if let Some(used) = &used {
             // Before the database: an index is never taken for free where it is not.
             let next = used.highest.saturating_add(1);
-            if let Err(error) = parts.high_water.raise(&used.node, next) {
+            if let Err(error) = parts.high_water.raise(&used.node, next).await {
                 let why = format!("the high-water mark cannot be kept: {error}");
                 return give_up(parts, self.lease.fence, &mut reading.asked, why, now).await;
             }

@@ -2,12 +2,13 @@
 //! the test moves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{BoxFuture, join};
 use paywatch_chain::{
     ADDRESS_POOL, AddressPool, Derivation, DerivedAddress, KeyError, Sibling, WalletKey,
 };
@@ -144,11 +145,11 @@ impl HighWater for Marks {
         Ok(self.0.lock().unwrap().get(node).copied().unwrap_or(0))
     }
 
-    fn raise(&self, node: &str, next: u32) -> io::Result<()> {
+    fn raise<'a>(&'a self, node: &'a str, next: u32) -> BoxFuture<'a, io::Result<()>> {
         let mut marks = self.0.lock().unwrap();
         let mark = marks.entry(node.into()).or_insert(0);
         *mark = next.max(*mark);
-        Ok(())
+        Box::pin(ready(Ok(())))
     }
 }
 

@@ -429,7 +429,7 @@ async fn several_indexes_are_taken_once(mut house: House) {
     // As after a restored backup: the mark outside the database is ahead of the counter.
     let node = format!("{:x}", "shop".len());
     assert_eq!(house.marks.read(&node).unwrap(), 2, "raised behind both");
-    house.marks.raise(&node, 40).unwrap();
+    house.marks.raise(&node, 40).await.unwrap();
     let mut seen = BTreeSet::from([address(&first, 0), address(&first, 1)]);
     for expected in [42, 44, 46] {
         let (invoice, _) = house.create(&both(), None).await.unwrap();

@@ -3,6 +3,8 @@
 mod load;
 mod page;
 
+use std::collections::BTreeMap;
+
 use paywatch_domain::{Dossier, Family, InvoiceId, Mode, Said, Status};
 use paywatch_wire::stored::{said_to_json, terms_to_json};
 use serde::Serialize;
@@ -10,29 +12,34 @@ use serde::Serialize;
 pub use load::{Loaded, load};
 pub use page::{By, Filter, page};
 
-use crate::column::{ids, int, list};
+use crate::column::{damaged, ids, int, list};
 use crate::keys::{InvoiceKey, MerchantKey, WalletKey};
 use crate::sql::{Sql, statements};
-use crate::{Bind, Conn, StoreError, Tx};
+use crate::{Conn, StoreError, Tx};
 
 statements! {
     INSERT = "INSERT INTO invoices (public_id, merchant, mode, order_id, terms, metadata, created_at,
             expires_at, late_until, status, said, version, window_closed, seal)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id";
+        SELECT value->>'id', CAST(value->>'merchant' AS BIGINT), value->>'mode', value->>'order', value->>'terms',
+            value->>'metadata', CAST(value->>'created_at' AS BIGINT), CAST(value->>'expires_at' AS BIGINT),
+            CAST(value->>'late_until' AS BIGINT), value->>'status', value->>'said', CAST(value->>'version' AS BIGINT),
+            CAST(value->>'closed' AS BIGINT), unhex(value->>'seal')
+        FROM json_each($1) WHERE true RETURNING id, public_id";
     INSERT_OPTIONS = "INSERT INTO options (public_id, invoice, merchant, mode, position, family, chain, asset, caip19, amount,
             wallet, derivation_index, derivation_path, address, watch_key, payment_uri, seal)
         SELECT j.value->>'id', i.id, i.merchant, i.mode, CAST(j.value->>'position' AS BIGINT), j.value->>'family',
             j.value->>'chain', j.value->>'asset', j.value->>'caip19', j.value->>'amount',
             CAST(j.value->>'wallet' AS BIGINT), CAST(j.value->>'index' AS BIGINT), j.value->>'path',
             j.value->>'address', j.value->>'key', j.value->>'uri', unhex(j.value->>'seal')
-        FROM json_each($2) AS j CROSS JOIN invoices AS i WHERE i.id = $1";
+        FROM json_each($1) AS j CROSS JOIN invoices AS i WHERE i.id = CAST(j.value->>'invoice' AS BIGINT)";
     WATCH_OPTIONS = "INSERT INTO watched (family, key, option)
-        SELECT family, watch_key, id FROM options WHERE invoice = $1 ORDER BY position";
+        SELECT o.family, o.watch_key, o.id FROM json_each($1) AS j CROSS JOIN options AS o
+        WHERE o.invoice = CAST(j.value->>'id' AS BIGINT) ORDER BY o.invoice, o.position";
     /// A sibling that is watched already, for whomever, stays as it is: it is never credited.
     WATCH_SIBLINGS = "INSERT INTO watched (family, key, option, sibling_form, sibling_address)
         SELECT o.family, j.value->>'key', o.id, j.value->>'form', j.value->>'address'
-        FROM json_each($2) AS j CROSS JOIN options AS o
-        WHERE o.invoice = $1 AND o.position = CAST(j.value->>'position' AS BIGINT)
+        FROM json_each($1) AS j CROSS JOIN options AS o
+        WHERE o.invoice = CAST(j.value->>'invoice' AS BIGINT) AND o.position = CAST(j.value->>'position' AS BIGINT)
         ON CONFLICT (family, key) DO NOTHING";
     FIND = "SELECT id FROM invoices WHERE merchant = $1 AND mode = $2 AND public_id = $3";
     FIND_PUBLIC = "SELECT id FROM invoices WHERE public_id = $1";
@@ -89,7 +96,26 @@ pub struct NewSibling {
 }
 
 #[derive(Serialize)]
+struct InvoiceRow<'a> {
+    id: String,
+    merchant: i64,
+    mode: &'static str,
+    order: Option<&'a str>,
+    terms: String,
+    metadata: &'a str,
+    created_at: i64,
+    expires_at: i64,
+    late_until: i64,
+    status: &'static str,
+    said: Option<String>,
+    version: i64,
+    closed: i64,
+    seal: String,
+}
+
+#[derive(Serialize)]
 struct SiblingRow<'a> {
+    invoice: i64,
     position: usize,
     form: &'static str,
     address: &'a str,
@@ -99,6 +125,7 @@ struct SiblingRow<'a> {
 #[derive(Serialize)]
 struct OptionRow<'a> {
     id: String,
+    invoice: i64,
     position: usize,
     family: &'a str,
     chain: &'a str,
@@ -114,79 +141,101 @@ struct OptionRow<'a> {
     seal: String,
 }
 
-/// Stores an invoice with its options, and puts their keys into the watch table.
+/// Stores an invoice: [`insert_all`] for one.
+pub async fn insert(tx: &mut Tx, new: &NewInvoice<'_>) -> Result<InvoiceKey, StoreError> {
+    let key = insert_all(tx, std::slice::from_ref(new)).await?.pop();
+    key.ok_or_else(|| StoreError::Damaged(format!("{}: not stored", new.dossier.id)))
+}
+
+/// Stores invoices with their options, and puts their keys into the watch table; their keys in their order.
 ///
 /// # Errors
 ///
 /// [`StoreError::Conflict`] `address_used` when an option's address belongs to another option, and
 /// [`StoreError::Damaged`] when places and options do not fit the terms: nothing is stored then.
-pub async fn insert(tx: &mut Tx, new: &NewInvoice<'_>) -> Result<InvoiceKey, StoreError> {
-    let options = option_rows(new)?;
-    let dossier = new.dossier;
-    let (id, terms) = (dossier.id.to_string(), terms_to_json(&dossier.terms));
-    let said = dossier.said.as_ref().map(said_to_json);
-    let status = dossier.said.as_ref().map_or(Status::Created, |s| s.status);
-    let closed = dossier.said.as_ref().is_some_and(|said| said.closed);
-    let binds = [
-        (&id).into(),
-        new.merchant.into(),
-        dossier.mode.as_str().into(),
-        dossier.order_id.as_deref().into(),
-        (&terms).into(),
-        Bind::Text(&dossier.metadata),
-        dossier.terms.created_at.into(),
-        dossier.terms.expires_at.into(),
-        dossier.terms.late_until.into(),
-        status.as_str().into(),
-        said.as_deref().into(),
-        int(dossier.version).into(),
-        i64::from(closed).into(),
-        new.seal.into(),
-    ];
-    let (key,) = tx.fetch_one::<(i64,)>(INSERT, &binds).await?;
-    tx.execute(INSERT_OPTIONS, &[key.into(), (&options).into()])
-        .await
-        .map_err(|error| error.rule("address_used"))?;
-    tx.execute(WATCH_OPTIONS, &[key.into()])
-        .await
-        .map_err(|error| error.rule("address_used"))?;
-    watch_siblings(tx, key, &new.options).await?;
-    Ok(InvoiceKey(key))
+pub async fn insert_all(
+    tx: &mut Tx,
+    new: &[NewInvoice<'_>],
+) -> Result<Vec<InvoiceKey>, StoreError> {
+    let rows = list(new.iter().map(invoice_row));
+    let stored = tx.fetch::<(i64, String)>(INSERT, &[(&rows).into()]).await?;
+    let stored: BTreeMap<String, i64> = stored.into_iter().map(|(key, id)| (id, key)).collect();
+    let keys = new.iter().map(|new| {
+        let id = new.dossier.id.to_string();
+        let key = stored.get(&id).copied().map(InvoiceKey);
+        key.ok_or_else(|| damaged("invoices.public_id", id))
+    });
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    let (mut options, mut siblings) = (Vec::new(), Vec::new());
+    for (key, new) in keys.iter().zip(new) {
+        options.extend(option_rows(*key, new)?);
+        siblings.extend(sibling_rows(*key, &new.options));
+    }
+    let is_used = |error: StoreError| error.rule("address_used");
+    let options = list(options);
+    let inserted = tx.execute(INSERT_OPTIONS, &[(&options).into()]).await;
+    inserted.map_err(is_used)?;
+    let stored = ids(keys.iter().copied());
+    let watched = tx.execute(WATCH_OPTIONS, &[(&stored).into()]).await;
+    watched.map_err(is_used)?;
+    if !siblings.is_empty() {
+        let siblings = list(siblings);
+        tx.execute(WATCH_SIBLINGS, &[(&siblings).into()]).await?;
+    }
+    Ok(keys)
 }
 
-async fn watch_siblings(
-    tx: &mut Tx,
-    invoice: i64,
+fn invoice_row<'a>(new: &'a NewInvoice<'_>) -> InvoiceRow<'a> {
+    let dossier = new.dossier;
+    let said = dossier.said.as_ref();
+    InvoiceRow {
+        id: dossier.id.to_string(),
+        merchant: new.merchant.0,
+        mode: dossier.mode.as_str(),
+        order: dossier.order_id.as_deref(),
+        terms: terms_to_json(&dossier.terms),
+        metadata: &dossier.metadata,
+        created_at: dossier.terms.created_at.0,
+        expires_at: dossier.terms.expires_at.0,
+        late_until: dossier.terms.late_until.0,
+        status: said.map_or(Status::Created, |said| said.status).as_str(),
+        said: said.map(said_to_json),
+        version: int(dossier.version),
+        closed: i64::from(said.is_some_and(|said| said.closed)),
+        seal: hex::encode(new.seal),
+    }
+}
+
+fn sibling_rows(
+    invoice: InvoiceKey,
     options: &[NewOption],
-) -> Result<(), StoreError> {
-    let siblings = options.iter().enumerate().flat_map(|(position, option)| {
+) -> impl Iterator<Item = SiblingRow<'_>> {
+    let options = options.iter().enumerate();
+    options.flat_map(move |(position, option)| {
         option.siblings.iter().map(move |sibling| SiblingRow {
+            invoice: invoice.0,
             position,
             form: sibling.form,
             address: &sibling.address,
             key: hex::encode(&sibling.key),
         })
-    });
-    let siblings: Vec<_> = siblings.collect();
-    if siblings.is_empty() {
-        return Ok(());
-    }
-    let siblings = list(siblings);
-    tx.execute(WATCH_SIBLINGS, &[invoice.into(), (&siblings).into()])
-        .await?;
-    Ok(())
+    })
 }
 
-fn option_rows(new: &NewInvoice<'_>) -> Result<String, StoreError> {
+fn option_rows<'a>(
+    invoice: InvoiceKey,
+    new: &'a NewInvoice<'_>,
+) -> Result<impl Iterator<Item = OptionRow<'a>>, StoreError> {
     let (terms, places) = (&new.dossier.terms.options, &new.dossier.places);
     if terms.len() != places.len() || terms.len() != new.options.len() {
         let text = format!("{}: places and options do not fit", new.dossier.id);
         return Err(StoreError::Damaged(text));
     }
     let rows = terms.iter().zip(places).zip(&new.options).enumerate();
-    Ok(list(rows.map(|(position, ((terms, place), new))| {
-        OptionRow {
+    Ok(
+        rows.map(move |(position, ((terms, place), new))| OptionRow {
             id: terms.id.to_string(),
+            invoice: invoice.0,
             position,
             family: new.family.as_str(),
             chain: terms.asset.chain().as_str(),
@@ -200,8 +249,8 @@ fn option_rows(new: &NewInvoice<'_>) -> Result<String, StoreError> {
             key: hex::encode(&place.key),
             uri: &place.payment_uri,
             seal: hex::encode(&new.seal),
-        }
-    })))
+        }),
+    )
 }
 
 /// The key of a merchant's invoice.

@@ -14,4 +14,5 @@ mod scene;
 mod schema;
 mod statements;
 mod tenants;
+mod together;
 mod writer;

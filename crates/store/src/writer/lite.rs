@@ -1,5 +1,6 @@
 //! Group commit on SQLite: one flush of the log for all units that wait at the same time.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use futures_util::future::{Either as Side, FutureExt, select};
 use tokio::sync::{Notify, mpsc};
 
+use super::batch::{Batch, GROUP_MAX};
 use super::checkpoint::{COMMITS_MAX, Checkpoints};
 use crate::conn::{Conn, Either, Link};
 use crate::dialect::{Dialect, lite_writer};
@@ -15,9 +17,6 @@ use crate::error::StoreError;
 use crate::probe::Moment;
 use crate::store::Options;
 use crate::unit::{Job, Tx, Verdict};
-
-/// Units that share one commit.
-const GROUP_MAX: usize = 64;
 
 /// The one connection that writes a SQLite file.
 pub(crate) struct Lite {
@@ -29,15 +28,10 @@ pub(crate) struct Lite {
     checkpoint_due: Arc<Notify>,
 }
 
-/// How the savepoint of one unit ended.
-enum Ended {
-    /// It is part of the group.
-    Kept,
-    /// It is undone, and the group goes on.
-    Undone,
-    /// The transaction of the whole group is lost.
-    GroupLost(sqlx::Error),
-}
+/// Ends a savepoint whose work is part of the group.
+const RELEASE: &str = "RELEASE unit";
+/// Ends a savepoint whose work is undone; the group goes on.
+const UNDO: &str = "ROLLBACK TO unit; RELEASE unit";
 
 impl Lite {
     pub(crate) fn new(path: PathBuf, options: Options) -> Self {
@@ -117,17 +111,15 @@ impl Lite {
             Err(group) => group,
         };
         let mut ran = Vec::with_capacity(group.len());
-        let mut waiting = group.into_iter();
-        while let Some(mut job) = waiting.next() {
-            let ended = run_one(&mut tx, &mut job).await;
-            match ended {
-                Ended::Kept => ran.push(job),
-                Ended::Undone => job.answer(),
-                Ended::GroupLost(error) => {
-                    ran.push(job);
-                    ran.extend(waiting);
-                    return refuse(ran, &StoreError::step("savepoint", error));
-                }
+        let mut waiting = VecDeque::from(group);
+        while let Some(batch) = Batch::take(&mut waiting, &[]) {
+            let ended = match batch.alone() {
+                Ok(job) => run_one(&mut tx, job, &mut ran).await,
+                Err(batch) => run_batch(&mut tx, batch, &mut ran).await,
+            };
+            if let Err(error) = ended {
+                ran.extend(waiting);
+                return refuse(ran, &StoreError::step("savepoint", error));
             }
         }
         self.end(tx, ran).await;
@@ -185,25 +177,66 @@ impl Lite {
     }
 }
 
-async fn run_one(tx: &mut Tx, job: &mut Box<dyn Job>) -> Ended {
-    if let Err(error) = tx.command("SAVEPOINT unit").await {
-        return Ended::GroupLost(error);
+/// Runs units as one, or else one after the other. An error loses the transaction of the whole group.
+async fn run_batch(
+    tx: &mut Tx,
+    mut batch: Batch,
+    ran: &mut Vec<Box<dyn Job>>,
+) -> Result<(), sqlx::Error> {
+    let is_kept = match tx.command("SAVEPOINT unit").await {
+        Ok(()) => batch.run(tx).await,
+        Err(error) => return lost(error, batch.into_jobs(), ran),
+    };
+    let end = if is_kept { RELEASE } else { UNDO };
+    if let Err(error) = tx.command(end).await {
+        return lost(error, batch.into_jobs(), ran);
     }
-    let name = job.name();
-    match job.run(tx).await {
-        Verdict::Keep => match tx.command("RELEASE unit").await {
-            Ok(()) => Ended::Kept,
-            Err(error) => Ended::GroupLost(error),
-        },
-        // One writer meets neither deadlocks nor serialization failures, so again is undo.
-        Verdict::Undo | Verdict::Again => {
-            tracing::debug!(unit = name, "rolled back");
-            match tx.command("ROLLBACK TO unit; RELEASE unit").await {
-                Ok(()) => Ended::Undone,
-                Err(error) => Ended::GroupLost(error),
-            }
+    if is_kept {
+        ran.extend(batch.into_jobs());
+        return Ok(());
+    }
+    tracing::debug!(unit = batch.name(), "not as one: each is run on its own");
+    let mut jobs = batch.into_jobs();
+    while let Some(job) = jobs.next() {
+        if let Err(error) = run_one(tx, job, ran).await {
+            return lost(error, jobs, ran);
         }
     }
+    Ok(())
+}
+
+/// Runs a unit, and answers it if it is rolled back. An error loses the transaction of the whole group.
+async fn run_one(
+    tx: &mut Tx,
+    mut job: Box<dyn Job>,
+    ran: &mut Vec<Box<dyn Job>>,
+) -> Result<(), sqlx::Error> {
+    if let Err(error) = tx.command("SAVEPOINT unit").await {
+        return lost(error, [job], ran);
+    }
+    // One writer meets neither deadlocks nor serialization failures, so again is undo.
+    let is_kept = job.run(tx).await == Verdict::Keep;
+    let end = if is_kept { RELEASE } else { UNDO };
+    if let Err(error) = tx.command(end).await {
+        return lost(error, [job], ran);
+    }
+    if is_kept {
+        ran.push(job);
+    } else {
+        tracing::debug!(unit = job.name(), "rolled back");
+        job.answer();
+    }
+    Ok(())
+}
+
+/// Keeps units for the answer that everybody gets.
+fn lost(
+    error: sqlx::Error,
+    jobs: impl IntoIterator<Item = Box<dyn Job>>,
+    ran: &mut Vec<Box<dyn Job>>,
+) -> Result<(), sqlx::Error> {
+    ran.extend(jobs);
+    Err(error)
 }
 
 fn refuse(group: Vec<Box<dyn Job>>, error: &StoreError) {

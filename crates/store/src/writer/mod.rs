@@ -1,5 +1,6 @@
 //! The writer: runs units, one group after the other on SQLite, several at a time on Postgres.
 
+mod batch;
 mod checkpoint;
 mod lite;
 mod pg;

@@ -1,5 +1,8 @@
-//! Units on Postgres: a transaction each, several at a time, again after a deadlock.
+//! Units on Postgres: a transaction each, or one for those that are run as one; several at a time, again after a
+//! deadlock.
 
+use std::any::TypeId;
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,6 +13,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
 
+use super::batch::{Batch, GROUP_MAX};
 use crate::conn::{Conn, Either, Link};
 use crate::dialect::{Dialect, PG_COMMIT_WITHOUT_FLUSH};
 use crate::error::{StoreError, is_retryable};
@@ -49,6 +53,9 @@ impl Pg {
     ) {
         let mut shutdown = pin!(shutdown.fuse());
         let mut is_open = true;
+        let mut waiting = VecDeque::new();
+        // While a batch is under way, the next one of its kind gathers.
+        let mut busy: Vec<TypeId> = Vec::new();
         let mut under_way = FuturesUnordered::new();
         poll_fn(|context| {
             if is_open && shutdown.poll_unpin(context).is_ready() {
@@ -56,24 +63,29 @@ impl Pg {
             }
             loop {
                 let mut is_moving = false;
-                while is_open && under_way.len() < self.connections {
+                while is_open && waiting.len() < GROUP_MAX {
                     match jobs.poll_recv(context) {
-                        Poll::Ready(Some(job)) => {
-                            under_way.push(run_one(&self.pool, job));
-                            is_moving = true;
-                        }
+                        Poll::Ready(Some(job)) => waiting.push_back(job),
                         Poll::Ready(None) => is_open = false,
                         Poll::Pending => break,
                     }
                 }
-                if let Poll::Ready(Some(())) = under_way.poll_next_unpin(context) {
+                while under_way.len() < self.connections
+                    && let Some(batch) = Batch::take(&mut waiting, &busy)
+                {
+                    busy.extend(batch.kind());
+                    under_way.push(run_batch(&self.pool, batch));
+                    is_moving = true;
+                }
+                if let Poll::Ready(Some(kind)) = under_way.poll_next_unpin(context) {
+                    busy.retain(|busy| Some(*busy) != kind);
                     is_moving = true;
                 }
                 if !is_moving {
                     break;
                 }
             }
-            if !is_open && under_way.is_empty() {
+            if !is_open && waiting.is_empty() && under_way.is_empty() {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -83,6 +95,44 @@ impl Pg {
         drop(under_way);
         self.pool.close().await;
     }
+}
+
+/// Runs units as one, or else one after the other; answers what kind they are.
+async fn run_batch(pool: &PgPool, batch: Batch) -> Option<TypeId> {
+    let kind = batch.kind();
+    let mut batch = match batch.alone() {
+        Ok(job) => {
+            run_one(pool, job).await;
+            return kind;
+        }
+        Err(batch) => batch,
+    };
+    match attempt_together(pool, &mut batch).await {
+        Ended::Answered => batch.into_jobs().for_each(|job| job.answer()),
+        Ended::Refused(error) => {
+            batch.into_jobs().for_each(|job| job.refuse(error.clone()));
+        }
+        Ended::Again(_) => {
+            tracing::debug!(unit = batch.name(), "not as one: each is run on its own");
+            for job in batch.into_jobs() {
+                run_one(pool, job).await;
+            }
+        }
+    }
+    kind
+}
+
+/// Runs units in one transaction; again means each on its own.
+async fn attempt_together(pool: &PgPool, batch: &mut Batch) -> Ended {
+    let mut tx = match begin(pool, batch.is_flushed()).await {
+        Ok(tx) => tx,
+        Err(error) => return Ended::Refused(error),
+    };
+    if batch.run(&mut tx).await {
+        return commit(tx, batch.name()).await;
+    }
+    undo(tx).await;
+    Ended::Again(None)
 }
 
 async fn run_one(pool: &PgPool, mut job: Box<dyn Job>) {
@@ -106,28 +156,42 @@ async fn run_one(pool: &PgPool, mut job: Box<dyn Job>) {
 }
 
 async fn attempt(pool: &PgPool, job: &mut Box<dyn Job>) -> Ended {
-    let transaction = match pool.begin_with(Dialect::Pg.begin()).await {
-        Ok(transaction) => transaction,
-        Err(error) => return Ended::Refused(StoreError::step("begin", error)),
+    let mut tx = match begin(pool, job.is_flushed()).await {
+        Ok(tx) => tx,
+        Err(error) => return Ended::Refused(error),
     };
-    let mut tx = Tx(Conn::new(Either::Pg(Link::Transaction(transaction))));
-    if !job.is_flushed()
-        && let Err(error) = tx.command(PG_COMMIT_WITHOUT_FLUSH).await
-    {
-        return Ended::Refused(StoreError::step("begin", error));
-    }
-    let verdict = job.run(&mut tx).await;
-    if verdict != Verdict::Keep {
-        // A rollback that fails takes its connection with it; nothing was committed either way.
-        if let Err(error) = tx.0.rollback().await {
-            tracing::debug!(%error, "a rollback failed");
-        }
-        return if verdict == Verdict::Again {
-            Ended::Again(None)
-        } else {
+    match job.run(&mut tx).await {
+        Verdict::Keep => commit(tx, job.name()).await,
+        Verdict::Undo => {
+            undo(tx).await;
             Ended::Answered
-        };
+        }
+        Verdict::Again => {
+            undo(tx).await;
+            Ended::Again(None)
+        }
     }
+}
+
+async fn begin(pool: &PgPool, is_flushed: bool) -> Result<Tx, StoreError> {
+    let failed = |error| StoreError::step("begin", error);
+    let transaction = pool.begin_with(Dialect::Pg.begin()).await.map_err(failed)?;
+    let mut tx = Tx(Conn::new(Either::Pg(Link::Transaction(transaction))));
+    if !is_flushed {
+        let command = tx.command(PG_COMMIT_WITHOUT_FLUSH).await;
+        command.map_err(failed)?;
+    }
+    Ok(tx)
+}
+
+/// A rollback that fails takes its connection with it; nothing was committed either way.
+async fn undo(tx: Tx) {
+    if let Err(error) = tx.0.rollback().await {
+        tracing::debug!(%error, "a rollback failed");
+    }
+}
+
+async fn commit(tx: Tx, unit: &'static str) -> Ended {
     match tx.0.commit().await {
         Ok(()) => Ended::Answered,
         Err(error) if is_retryable(&error) => Ended::Again(Some(StoreError::step("commit", error))),
@@ -135,7 +199,7 @@ async fn attempt(pool: &PgPool, job: &mut Box<dyn Job>) -> Ended {
             Ended::Refused(StoreError::statement("commit", error))
         }
         Err(error) => {
-            tracing::error!(%error, unit = job.name(), "a commit failed half-way");
+            tracing::error!(%error, unit, "a commit failed half-way");
             Ended::Refused(StoreError::OutcomeUnknown(Arc::new(error)))
         }
     }

@@ -8,7 +8,7 @@ use paywatch_wire::audit::state_text;
 
 use super::super::answer::{Answer, Answered, Effect, Idempotent, once};
 use super::super::{Caller, Change, CommandError, CommandParts, Commands};
-use super::{conclude, untrusted};
+use super::{conclude, lost, untrusted};
 use crate::refold::{claimable, folded};
 
 struct CancelInvoice {
@@ -53,7 +53,8 @@ impl Effect for CancelInvoice {
         }
         let fact = OperatorFact::Canceled { at: self.now };
         decisions::insert(tx, key, &fact, &self.caller.actor).await?;
-        let answer = conclude(tx, &self.parts, key, self.now, self.seed, 200).await?;
+        let told = conclude(tx, &self.parts, &[key], self.now, self.seed, 200).await;
+        let answer = told?.pop().ok_or_else(lost)?;
         let change = Change {
             before: Some(state_text(status.as_str())),
             after: Some(state_text(Status::Canceled.as_str())),

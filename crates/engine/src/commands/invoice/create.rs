@@ -17,8 +17,8 @@ use super::super::answer::{Answer, Answered, Effect, Idempotent, answered_before
 use super::super::rates::told;
 use super::super::wallet::{address_at, derivation, derived, is_pool};
 use super::super::{Caller, CommandError, CommandParts, Commands};
-use super::conclude;
 use super::payee::Payee;
+use super::{conclude, lost};
 use crate::seal;
 
 struct InsertInvoice {
@@ -30,17 +30,35 @@ struct InsertInvoice {
 
 impl Effect for InsertInvoice {
     const NAME: &'static str = "create_invoice";
+    const TOGETHER: bool = true;
 
     async fn run(&self, tx: &mut Tx) -> Result<Answer, CommandError> {
-        let new = NewInvoice {
-            dossier: &self.invoice.dossier,
-            merchant: self.invoice.merchant,
-            seal: &self.invoice.seal,
-            options: self.invoice.options.clone(),
-        };
-        let key = invoices::insert(tx, &new).await?;
-        conclude(tx, &self.parts, key, self.now, self.seed, 201).await
+        insert(&[self], tx).await?.pop().ok_or_else(lost)
     }
+
+    async fn run_together(effects: &[&Self], tx: &mut Tx) -> Option<Vec<Answer>> {
+        let inserted = insert(effects, tx).await;
+        inserted
+            .inspect_err(|error| tracing::debug!(%error, "invoices are not stored as one"))
+            .ok()
+    }
+}
+
+/// Stores invoices and says so. The events bear the time of the latest.
+async fn insert(effects: &[&InsertInvoice], tx: &mut Tx) -> Result<Vec<Answer>, CommandError> {
+    let new = effects.iter().map(|effect| NewInvoice {
+        dossier: &effect.invoice.dossier,
+        merchant: effect.invoice.merchant,
+        seal: &effect.invoice.seal,
+        options: effect.invoice.options.clone(),
+    });
+    let new: Vec<NewInvoice<'_>> = new.collect();
+    let keys = invoices::insert_all(tx, &new).await?;
+    let latest = effects.iter().max_by_key(|effect| effect.now);
+    let InsertInvoice {
+        parts, now, seed, ..
+    } = latest.ok_or_else(lost)?;
+    conclude(tx, parts, &keys, *now, *seed, 201).await
 }
 
 /// An invoice that is ready to be stored.

@@ -26,33 +26,42 @@ pub(super) fn untrusted(violation: &Violation) -> CommandError {
     CommandError::refused(409, "invoice_quarantined", detail)
 }
 
-/// Says what a request changed about an invoice, and answers with the invoice as it stands then.
+/// Says what a request changed about invoices, and answers with each as it stands then.
 async fn conclude(
     tx: &mut Tx,
     parts: &CommandParts,
-    key: InvoiceKey,
+    keys: &[InvoiceKey],
     now: UnixMillis,
     seed: [u8; 32],
     status: u16,
-) -> Result<Answer, CommandError> {
+) -> Result<Vec<Answer>, CommandError> {
     let cause = Cause {
         kind: CauseKind::Api,
         chain: None,
         height: None,
     };
-    tell(tx, parts, key, &cause, now, seed).await?;
-    let shown = read::show_one(tx, parts, key, now).await?;
-    Ok(Answer {
-        status,
-        body: json_text(&shown),
-    })
+    tell(tx, parts, keys, &cause, now, seed).await?;
+    let shown = read::show(tx, parts, keys, now).await?;
+    if shown.len() != keys.len() {
+        return Err(lost());
+    }
+    let answers = shown.into_iter().map(|shown| {
+        let body = json_text(&shown?);
+        Ok(Answer { status, body })
+    });
+    answers.collect()
 }
 
-/// Says what changed about an invoice.
+fn lost() -> CommandError {
+    let detail = "the invoice could not be read back";
+    CommandError::refused(500, "invoice_lost", detail)
+}
+
+/// Says what changed about invoices.
 pub(super) async fn tell(
     tx: &mut Tx,
     parts: &CommandParts,
-    key: InvoiceKey,
+    keys: &[InvoiceKey],
     cause: &Cause,
     now: UnixMillis,
     seed: [u8; 32],
@@ -63,6 +72,6 @@ pub(super) async fn tell(
         cause,
         ids: &mut Ids::new(seed),
     };
-    refold(tx, &[key], &mut pass).await?;
+    refold(tx, keys, &mut pass).await?;
     Ok(())
 }

@@ -153,7 +153,8 @@ impl Commands {
             };
             let taken = parts.store.write(take).await;
             let first = taken.map_err(|error| exhausted(payees, node, error))?;
-            parts.high_water.raise(node, first.saturating_add(count))?;
+            let behind = first.saturating_add(count);
+            parts.high_water.raise(node, behind).await?;
             next.insert(node, first);
         }
         let indexes = payees.iter().filter_map(|payee| {

@@ -6,7 +6,7 @@ use paywatch_store::{Conn, Cursor, InvoiceKey, Listed, chains};
 use paywatch_wire::Invoice;
 
 use super::super::{Caller, CommandError, CommandParts, Commands};
-use super::untrusted;
+use super::{lost, untrusted};
 use crate::refold::{claimable, folded};
 
 /// Renders invoices as they stand, in the order of `keys`. No claims are made about one that is
@@ -51,13 +51,7 @@ pub(super) async fn show_one(
     now: UnixMillis,
 ) -> Result<Invoice, CommandError> {
     let shown = show(conn, parts, &[key], now).await?.pop();
-    shown.unwrap_or_else(|| {
-        Err(CommandError::refused(
-            500,
-            "invoice_lost",
-            "the invoice could not be read back",
-        ))
-    })
+    shown.unwrap_or_else(|| Err(lost()))
 }
 
 impl Commands {

@@ -169,7 +169,7 @@ impl Effect for AddRefund {
             chain: None,
             height: None,
         };
-        tell(tx, &self.parts, key, &cause, self.now, self.seed).await?;
+        tell(tx, &self.parts, &[key], &cause, self.now, self.seed).await?;
         let shown = read::show_one(tx, &self.parts, key, self.now).await?;
         let change = Change {
             before: Some(paywatch_wire::audit::state_text(before.as_str())),
