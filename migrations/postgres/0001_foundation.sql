@@ -8,8 +8,8 @@
 
 -- Lists travel as one JSON text. SQLite's json_each takes text; with this overload both databases
 -- run the same statement. Elements are JSON objects, read with ->>.
-CREATE FUNCTION json_each(t text) RETURNS TABLE (value json) LANGUAGE sql IMMUTABLE
-    AS 'SELECT json_array_elements(t::json)';
+CREATE FUNCTION json_each(t text) RETURNS TABLE (value jsonb) LANGUAGE sql IMMUTABLE
+    AS 'SELECT jsonb_array_elements(t::jsonb)';
 -- Bytes inside such a list are hexadecimal text; SQLite has this function built in.
 CREATE FUNCTION unhex(t text) RETURNS bytea LANGUAGE sql IMMUTABLE STRICT
     AS 'SELECT decode(t, ''hex'')';

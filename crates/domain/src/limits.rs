@@ -95,9 +95,11 @@ pub const API_KEY_ITEMS_MAX: usize = 64;
 /// Events that one request to send events again looks at.
 pub const REPLAYED_MAX: u32 = 1_000;
 /// Deliveries claimed in one step.
-pub const DELIVERIES_CLAIMED_MAX: usize = 64;
+pub const DELIVERIES_CLAIMED_MAX: u32 = 64;
 /// Deliveries under way to one endpoint at a time.
-pub const ENDPOINT_SENDS_MAX: usize = 8;
+pub const ENDPOINT_SENDS_MAX: u32 = 32;
+/// The same while its last attempt failed.
+pub const FAILING_ENDPOINT_SENDS_MAX: u32 = 4;
 /// Transfers of one invoice that stand or were ever final, dust apart; above this the invoice is
 /// quarantined. Whoever wants that has to give the merchant so many payments.
 pub const INVOICE_TRANSFERS_MAX: usize = 10_000;
@@ -152,4 +154,5 @@ const _: () = {
     assert!(PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX);
     assert!(INVOICE_DUST_MAX < INVOICE_TRANSFERS_MAX);
     assert!(ENDPOINT_SENDS_MAX <= DELIVERIES_CLAIMED_MAX);
+    assert!(FAILING_ENDPOINT_SENDS_MAX <= ENDPOINT_SENDS_MAX);
 };

@@ -2,16 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Postgres, Sqlite, SqliteConnection, pool::PoolOptions};
+use sqlx::{
+    ConnectOptions, Connection as _, Postgres, Sqlite, SqliteConnection, pool::PoolOptions,
+};
 
 use crate::error::StoreError;
 use crate::store::Options;
 
 /// Statements that a connection keeps prepared; above the number of statements of this crate.
 const PREPARED_MAX: usize = 512;
+
+/// How long a connection that reads may have been idle without being asked whether it still stands.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// Which of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +143,21 @@ pub(crate) fn pg_writers(place: &PgConnectOptions, options: &Options) -> sqlx::P
 pub(crate) fn pg_readers(place: &PgConnectOptions, options: &Options) -> sqlx::PgPool {
     let connect = pg_options(place, options).options([("default_transaction_read_only", "on")]);
     let pool: PgPoolOptions = quiet::<Postgres>(options.read_connections, options);
-    pool.connect_lazy_with(connect)
+    awake(pool).connect_lazy_with(connect)
+}
+
+/// A connection that was used a moment ago is not asked whether it still stands, which would be one more way to
+/// the server for every statement.
+fn awake(pool: PgPoolOptions) -> PgPoolOptions {
+    let pool = pool.test_before_acquire(false);
+    pool.before_acquire(|conn, meta| {
+        Box::pin(async move {
+            if meta.idle_for < TRUSTED_IDLE {
+                return Ok(true);
+            }
+            Ok(conn.ping().await.is_ok())
+        })
+    })
 }
 
 /// How the connection that migrates Postgres is set up: it waits for others as long as it takes.

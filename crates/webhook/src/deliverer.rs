@@ -13,9 +13,11 @@ use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use metrics::{counter, gauge, histogram};
-use paywatch_domain::limits::{DELIVERIES_CLAIMED_MAX, ENDPOINT_SENDS_MAX};
+use paywatch_domain::limits::{
+    DELIVERIES_CLAIMED_MAX, ENDPOINT_SENDS_MAX, FAILING_ENDPOINT_SENDS_MAX,
+};
 use paywatch_domain::{DeliveryId, EndpointId, Entropy, UnixMillis};
-use paywatch_store::deliveries::{self, Claimed, Recorded};
+use paywatch_store::deliveries::{self, Claimed, EndpointMax, Recorded};
 use paywatch_store::{DeliveryKey, EndpointKey, MasterKey, Store};
 use url::Url;
 
@@ -27,7 +29,12 @@ use crate::units::{ClaimDue, RecordAttempts, ReleaseClaims};
 use crate::verdict::Verdict;
 
 /// Sends under way at a time, to all endpoints together.
-const SENDS_MAX: usize = 512;
+const SENDS_MAX: usize = 1024;
+/// Sends under way to one endpoint. Few to one that fails: it may answer nothing for as long as a send takes.
+const ENDPOINT_MAX: EndpointMax = EndpointMax {
+    healthy: ENDPOINT_SENDS_MAX,
+    failing: FAILING_ENDPOINT_SENDS_MAX,
+};
 /// A claim outlives the longest send by this, in milliseconds, so that its record comes in time.
 const LEASE_SLACK_MS: i64 = 30_000;
 /// New events are looked for at least this often, in milliseconds.
@@ -159,12 +166,11 @@ impl<S: HttpSend> Deliverer<S> {
         self.reap();
         self.record(now).await?;
         // What a record made due is started by the same step. Most steps find nothing: those only read.
-        let endpoint_max = u32::try_from(ENDPOINT_SENDS_MAX).unwrap_or(u32::MAX);
         let mut conn = self.store.read().await?;
-        let outlook = deliveries::outlook(&mut conn, now, endpoint_max).await?;
+        let outlook = deliveries::outlook(&mut conn, now, ENDPOINT_MAX).await?;
         self.measure(&mut conn, now).await?;
         drop(conn);
-        if outlook.is_claimable && self.start_due(now, endpoint_max).await? {
+        if outlook.is_claimable && self.start_due(now).await? {
             return Ok(Step::Progress);
         }
         let (poll_at, next_due) = (now.plus_ms(POLL_MS), outlook.next);
@@ -264,22 +270,18 @@ impl<S: HttpSend> Deliverer<S> {
     }
 
     /// Claims what is due and starts sending it; answers whether there was anything.
-    async fn start_due(
-        &mut self,
-        now: UnixMillis,
-        endpoint_max: u32,
-    ) -> Result<bool, WebhookError> {
-        let room = SENDS_MAX
-            .saturating_sub(self.under_way.len())
-            .min(DELIVERIES_CLAIMED_MAX);
-        if room == 0 {
+    async fn start_due(&mut self, now: UnixMillis) -> Result<bool, WebhookError> {
+        let room = SENDS_MAX.saturating_sub(self.under_way.len());
+        let limit = u32::try_from(room).unwrap_or(u32::MAX);
+        let limit = limit.min(DELIVERIES_CLAIMED_MAX);
+        if limit == 0 {
             return Ok(false);
         }
         let timeout_ms = i64::try_from(self.settings.timeout.as_millis()).unwrap_or(i64::MAX);
         let unit = ClaimDue {
             now,
-            limit: u32::try_from(room).unwrap_or(u32::MAX),
-            endpoint_max,
+            limit,
+            endpoint_max: ENDPOINT_MAX,
             lease_until: now.plus_ms(timeout_ms).plus_ms(LEASE_SLACK_MS),
         };
         let mut started = false;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use paywatch_domain::limits::ANSWER_BYTES_KEPT;
+use paywatch_domain::limits::{ANSWER_BYTES_KEPT, ENDPOINT_SENDS_MAX};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use url::Url;
 
@@ -26,8 +26,9 @@ use crate::sign::{Signer, signature_header};
 pub const SEND_TIMEOUT_MS: u64 = 20_000;
 /// How long an unused connection is kept for the next event, in milliseconds.
 const IDLE_CONNECTION_MS: u64 = 30_000;
-/// Unused connections kept for each host.
-const IDLE_CONNECTIONS_MAX: usize = 2;
+/// Unused connections kept for each host: as many as may be sending to an endpoint, so that none is made anew for
+/// every event of a burst.
+const IDLE_CONNECTIONS_MAX: u32 = ENDPOINT_SENDS_MAX;
 /// What receivers see as the program that calls them.
 pub const USER_AGENT: &str = concat!("paywatch/", env!("CARGO_PKG_VERSION"));
 
@@ -234,7 +235,7 @@ pub fn guarded_client(
         .referer(false)
         .http1_only()
         .pool_idle_timeout(Duration::from_millis(IDLE_CONNECTION_MS))
-        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .pool_max_idle_per_host(usize::try_from(IDLE_CONNECTIONS_MAX).unwrap_or(usize::MAX))
         .build()
         .map_err(|error| WebhookError::ClientUnavailable(chain_text(&error)))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use paywatch_domain::{EndpointId, EventId, EventType, UnixMillis};
-use paywatch_store::deliveries::{self, Claimed, EndpointHealth, Recorded};
+use paywatch_store::deliveries::{self, Claimed, EndpointHealth, EndpointMax, Recorded};
 use paywatch_store::events::{self, NewEvent};
 use paywatch_store::{EndpointKey, MasterKey, StoreError, Tx, Unit, endpoints};
 use paywatch_wire::{EventHead, endpoint_event};
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) struct ClaimDue {
     pub(crate) now: UnixMillis,
     pub(crate) limit: u32,
-    pub(crate) endpoint_max: u32,
+    pub(crate) endpoint_max: EndpointMax,
     pub(crate) lease_until: UnixMillis,
 }
 

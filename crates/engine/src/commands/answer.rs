@@ -5,7 +5,7 @@ use std::sync::Arc;
 use paywatch_domain::{Entropy, UnixMillis};
 use paywatch_store::idempotency::{self, Begin, Scope};
 use paywatch_store::secrets::NONCE_BYTES;
-use paywatch_store::{MasterKey, SecretError, Store, Tx, Unit};
+use paywatch_store::{Conn, MasterKey, SecretError, Tx, Unit};
 
 use super::{Caller, CommandError, CommandParts};
 
@@ -153,7 +153,7 @@ fn stored_key(caller: &Caller, idempotent: &Idempotent) -> Scope {
 /// The answer of a request that was carried out before, without doing anything: asked before a request
 /// takes something that cannot be given back.
 pub(super) async fn answered_before(
-    store: &Store,
+    conn: &mut Conn,
     master: &MasterKey,
     caller: &Caller,
     idempotent: Option<&Idempotent>,
@@ -162,7 +162,7 @@ pub(super) async fn answered_before(
         return Ok(None);
     };
     let key = stored_key(caller, idempotent);
-    let found = idempotency::find(&mut store.read().await?, &key, &idempotent.body_hash).await?;
+    let found = idempotency::find(conn, &key, &idempotent.body_hash).await?;
     match found {
         None | Some(Begin::Fresh) => Ok(None),
         Some(Begin::Running) => Err(CommandError::IdempotencyInUse),

@@ -1,13 +1,14 @@
 //! Rates: what is known at present, for those who ask and for invoices that need one.
 
 use paywatch_domain::{Pair, Rates, Told, UnixMillis};
-use paywatch_store::rates;
+use paywatch_store::{Conn, rates};
 use paywatch_wire::RateState;
 
 use super::{CommandError, CommandParts, Commands};
 
 /// What sources said about every pair of a currency.
 pub(super) async fn told(
+    conn: &mut Conn,
     parts: &CommandParts,
     currency: Option<&str>,
 ) -> Result<Vec<Told>, CommandError> {
@@ -17,8 +18,7 @@ pub(super) async fn told(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let mut conn = parts.store.read().await?;
-    Ok(rates::told(&mut conn, &parts.master, wanted).await?)
+    Ok(rates::told(conn, &parts.master, wanted).await?)
 }
 
 impl Commands {

@@ -22,7 +22,7 @@ use crate::{Conn, StoreError, Tx};
 
 statements! {
     /// Endpoints to which something is due that nobody is at, those that wait longest first, with how
-    /// much is under way to them.
+    /// much more may be under way to them.
     ///
     /// The recursion jumps through the index from one endpoint with something pending to the next, so
     /// that neither idle endpoints nor a long backlog of one cost anything.
@@ -30,12 +30,13 @@ statements! {
             UNION ALL SELECT (SELECT d.endpoint FROM deliveries AS d
                 WHERE d.due_at IS NOT NULL AND d.endpoint > p.endpoint ORDER BY d.endpoint LIMIT 1)
             FROM pending AS p WHERE p.endpoint IS NOT NULL)
-        SELECT id, under_way FROM (SELECT e.id,
+        SELECT id, room FROM (SELECT e.id,
             (SELECT d.due_at FROM deliveries AS d WHERE d.endpoint = e.id AND d.due_at <= $1
                 AND (d.claimed_until IS NULL OR d.claimed_until <= $1) ORDER BY d.due_at LIMIT 1) AS oldest,
-            (SELECT COUNT(*) FROM deliveries AS c WHERE c.endpoint = e.id AND c.claimed_until > $1) AS under_way
+            CASE WHEN e.failing_since IS NULL THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END
+                - (SELECT COUNT(*) FROM deliveries AS c WHERE c.endpoint = e.id AND c.claimed_until > $1) AS room
             FROM pending AS p CROSS JOIN endpoints AS e WHERE e.id = p.endpoint AND e.state = 'enabled') AS waiting
-        WHERE oldest IS NOT NULL AND under_way < $2 ORDER BY oldest, id LIMIT CAST($3 AS BIGINT)";
+        WHERE oldest IS NOT NULL AND room > 0 ORDER BY oldest, id LIMIT CAST($4 AS BIGINT)";
     DUE = "SELECT id FROM deliveries
         WHERE endpoint = $1 AND due_at <= $2 AND (claimed_until IS NULL OR claimed_until <= $2)
         ORDER BY due_at, id LIMIT CAST($3 AS BIGINT)", skip_locked;
@@ -59,7 +60,8 @@ statements! {
                 WHERE e.id = p.endpoint AND e.state = 'enabled'
                 AND EXISTS (SELECT 1 FROM deliveries AS d WHERE d.endpoint = e.id AND d.due_at <= $1
                     AND (d.claimed_until IS NULL OR d.claimed_until <= $1))
-                AND (SELECT COUNT(*) FROM deliveries AS c WHERE c.endpoint = e.id AND c.claimed_until > $1) < $2)
+                AND (SELECT COUNT(*) FROM deliveries AS c WHERE c.endpoint = e.id AND c.claimed_until > $1)
+                    < CASE WHEN e.failing_since IS NULL THEN CAST($2 AS BIGINT) ELSE CAST($3 AS BIGINT) END)
                 THEN 1 ELSE 0 END AS BIGINT) AS claimable,
             (SELECT MIN(at) FROM
                 (SELECT MIN(due_at) AS at FROM deliveries WHERE due_at > $1 AND claimed_until IS NULL
@@ -155,19 +157,29 @@ impl Raw {
     }
 }
 
+/// How much may be under way to one endpoint at a time, whoever sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointMax {
+    /// To one whose last attempt succeeded, or that was never tried.
+    pub healthy: u32,
+    /// To one whose last attempt failed.
+    pub failing: u32,
+}
+
 /// Claims deliveries that are due, until `lease_until`: at most `limit`, and for each endpoint no more
-/// than `endpoint_max` under way at a time, whoever sends them. Endpoints that wait longest come first, so a
+/// than `endpoint_max` under way at a time. Endpoints that wait longest come first, so a
 /// slow one does not hold up the others.
 pub async fn claim(
     tx: &mut Tx,
     now: UnixMillis,
     limit: u32,
-    endpoint_max: u32,
+    endpoint_max: EndpointMax,
     lease_until: UnixMillis,
 ) -> Result<Vec<Claimed>, StoreError> {
     let binds = [
         now.into(),
-        i64::from(endpoint_max).into(),
+        i64::from(endpoint_max.healthy).into(),
+        i64::from(endpoint_max.failing).into(),
         i64::from(limit).into(),
     ];
     let endpoints = tx.fetch::<(i64, i64)>(DUE_ENDPOINTS, &binds).await?;
@@ -175,10 +187,10 @@ pub async fn claim(
     let mut room = i64::from(limit);
     let mut left = i64::try_from(endpoints.len()).unwrap_or(i64::MAX);
     let mut chosen = Vec::new();
-    for (endpoint, under_way) in endpoints {
+    for (endpoint, endpoint_room) in endpoints {
         let share = (room / left.max(1)).max(1).min(room);
         left = left.saturating_sub(1);
-        let free = i64::from(endpoint_max).saturating_sub(under_way).min(share);
+        let free = endpoint_room.min(share);
         if free <= 0 {
             continue;
         }
@@ -211,9 +223,13 @@ pub struct Outlook {
 pub async fn outlook(
     conn: &mut Conn,
     now: UnixMillis,
-    endpoint_max: u32,
+    endpoint_max: EndpointMax,
 ) -> Result<Outlook, StoreError> {
-    let binds = [now.into(), i64::from(endpoint_max).into()];
+    let binds = [
+        now.into(),
+        i64::from(endpoint_max.healthy).into(),
+        i64::from(endpoint_max.failing).into(),
+    ];
     let (claimable, next) = conn
         .fetch_one::<(i64, Option<i64>)>(OUTLOOK, &binds)
         .await?;

@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 
 use super::bed::{Bed, NOW, on_both, unit};
 use super::scene::Scene;
-use crate::deliveries::{self, Claimed, DeliveryState, EndpointHealth, Outcome, Recorded};
+use crate::deliveries::{
+    self, Claimed, DeliveryState, EndpointHealth, EndpointMax, Outcome, Recorded,
+};
 use crate::{Conn, Cursor, Store, endpoints, events};
 
 /// Later than everything that the scenes make due.
@@ -19,6 +21,8 @@ const LATER: UnixMillis = UnixMillis(NOW.0 + 10_000);
 
 async fn claim(store: &Store, now: UnixMillis, limit: u32, endpoint_max: u32) -> Vec<Claimed> {
     unit!(store, [], |tx| {
+        let (healthy, failing) = (endpoint_max, endpoint_max.div_ceil(2));
+        let endpoint_max = EndpointMax { healthy, failing };
         deliveries::claim(tx, now, limit, endpoint_max, now.plus_ms(60_000)).await
     })
     .await

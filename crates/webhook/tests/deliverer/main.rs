@@ -345,18 +345,19 @@ async fn retry_after_moves_the_next_attempt(bed: &Bed) {
 }
 
 async fn a_hanging_endpoint_does_not_starve_another(bed: &Bed) {
+    const EVENTS: u128 = 60;
     let hanging = bed.endpoint(1, "/hang").await;
     let other = bed.endpoint(2, "/other").await;
     bed.receiver.set_for("/hang", Behaviour::Hang);
-    for number in 0..30 {
+    for number in 0..EVENTS {
         bed.say(100 + number, None, Some(hanging), bed.now).await;
         bed.say(200 + number, None, Some(other), bed.now.plus_ms(1))
             .await;
     }
     let mut deliverer = bed.deliverer(Settings::default());
     let now = bed.now.plus_ms(1);
-    settle_until(&mut deliverer, now, || bed.arrived("/other").len() == 30).await;
-    let cap = paywatch_domain::limits::ENDPOINT_SENDS_MAX;
+    settle_until(&mut deliverer, now, || bed.arrived("/other").len() == 60).await;
+    let cap = usize::try_from(paywatch_domain::limits::ENDPOINT_SENDS_MAX).unwrap();
     settle_until(&mut deliverer, now, || bed.arrived("/hang").len() == cap).await;
     // All answers of the other one are recorded; no more than these are sent at a time.
     settle_to(&mut deliverer, now, cap).await;
@@ -379,7 +380,7 @@ async fn a_hanging_endpoint_does_not_starve_another(bed: &Bed) {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((delivered, waiting), (30, 30));
+    assert_eq!((delivered, waiting), (60, 60));
     let failed = all
         .iter()
         .find(|one| one.state == DeliveryState::Due)

@@ -91,17 +91,19 @@ impl Commands {
         entropy: &mut dyn Entropy,
     ) -> Result<Answered, CommandError> {
         let parts = &self.parts;
-        let (store, master) = (&parts.store, &parts.master);
+        let mut conn = parts.store.read().await?;
+        let known = idempotent.as_ref();
         // Before the check: what could be priced then need not be priced now.
-        if let Some(before) = answered_before(store, master, caller, idempotent.as_ref()).await? {
+        if let Some(before) = answered_before(&mut conn, &parts.master, caller, known).await? {
             return Ok(before);
         }
-        let told = told(parts, request.currency_to_convert()).await?;
+        let told = told(&mut conn, parts, request.currency_to_convert()).await?;
         let rates = Rates::new(&parts.rates, &told, now);
         let draft = request
             .check(&parts.catalogue, &parts.policies, &rates, caller.mode)
             .map_err(refused)?;
-        let payees = self.payees(caller, &draft, now).await?;
+        let payees = self.payees(&mut conn, caller, &draft, now).await?;
+        drop(conn);
         let indexes = self.fresh_indexes(&payees).await?;
         let mut placed = Vec::with_capacity(draft.options.len());
         for ((option, payee), index) in draft.options.iter().zip(payees).zip(indexes) {

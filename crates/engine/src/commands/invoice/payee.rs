@@ -39,13 +39,13 @@ impl Commands {
     /// comes first, what only time can mend after it.
     pub(super) async fn payees(
         &self,
+        conn: &mut Conn,
         caller: &Caller,
         draft: &Draft,
         now: UnixMillis,
     ) -> Result<Vec<Payee<'_>>, CommandError> {
         let parts = &self.parts;
-        let mut conn = parts.store.read().await?;
-        let rows = chains::all(&mut conn).await?;
+        let rows = chains::all(conn).await?;
         let mut faults = Faults::default();
         let mut payees = Vec::with_capacity(draft.options.len());
         for (place, option) in draft.options.iter().enumerate() {
@@ -57,7 +57,7 @@ impl Commands {
                 continue;
             };
             let at = format!("/options/{place}/wallet_id");
-            let wallet = payee(&mut conn, parts, caller, chain.family, option.wallet, &at).await;
+            let wallet = payee(conn, parts, caller, chain.family, option.wallet, &at).await;
             let wallet = match wallet {
                 Err(CommandError::Fields(errors)) => {
                     faults.fields.extend(errors);
@@ -79,7 +79,7 @@ impl Commands {
                 let before = payees
                     .iter()
                     .filter(|payee: &&Payee<'_>| payee.wallet.id == wallet.id);
-                let end = end(&mut conn, &wallet, before.count()).await?;
+                let end = end(conn, &wallet, before.count()).await?;
                 let Some(end) = end else {
                     let error = FieldError::new(at, POOL_EMPTY, pool_empty(wallet.id));
                     faults.fields.push(error);
