@@ -19,11 +19,18 @@ use crate::{Conn, Cursor, Store, endpoints, events};
 /// Later than everything that the scenes make due.
 const LATER: UnixMillis = UnixMillis(NOW.0 + 10_000);
 
+/// Half as much for endpoints that fail.
+fn at_most(healthy: u32) -> EndpointMax {
+    EndpointMax {
+        healthy,
+        failing: healthy.div_ceil(2),
+    }
+}
+
 async fn claim(store: &Store, now: UnixMillis, limit: u32, endpoint_max: u32) -> Vec<Claimed> {
     unit!(store, [], |tx| {
-        let (healthy, failing) = (endpoint_max, endpoint_max.div_ceil(2));
-        let endpoint_max = EndpointMax { healthy, failing };
-        deliveries::claim(tx, now, limit, endpoint_max, now.plus_ms(60_000)).await
+        let lease_until = now.plus_ms(60_000);
+        deliveries::claim(tx, now, limit, at_most(endpoint_max), lease_until).await
     })
     .await
     .unwrap()
@@ -75,7 +82,10 @@ async fn scene(store: &Store) -> Scene {
 }
 
 async fn next_due(conn: &mut Conn, now: UnixMillis) -> Option<UnixMillis> {
-    deliveries::outlook(conn, now, 3).await.unwrap().next
+    deliveries::outlook(conn, now, at_most(3))
+        .await
+        .unwrap()
+        .next
 }
 
 async fn a_claim_holds_until_it_runs_out(_: &Bed, store: Store) {
@@ -241,7 +251,7 @@ async fn a_slow_endpoint_does_not_hold_up_the_others(_: &Bed, store: Store) {
     scene.append(vec![event]).await.unwrap();
     let mut conn = store.read().await.unwrap();
     let is_claimable = async |conn: &mut _, now| {
-        let outlook = deliveries::outlook(conn, now, 3).await;
+        let outlook = deliveries::outlook(conn, now, at_most(3)).await;
         outlook.unwrap().is_claimable
     };
     assert!(!is_claimable(&mut conn, NOW).await, "nothing is due yet");
@@ -293,6 +303,37 @@ async fn two_claims_at_once_never_have_the_same(_: &Bed, store: Store) {
         }
     }
     assert!(12 <= seen.len());
+}
+
+async fn an_endpoint_that_fails_gets_less_at_a_time(_: &Bed, store: Store) {
+    let scene = Scene::new(store.clone()).await;
+    scene.endpoint(1, &[]).await;
+    for number in 1..=9 {
+        scene.append(vec![scene.event(number, None)]).await.unwrap();
+    }
+    let claimed = claim(&store, LATER, 10, 6).await;
+    assert_eq!(claimed.len(), 6);
+    let retry = Outcome::Retry { due_at: LATER };
+    let failed = claimed[..5].iter().map(|one| outcome(one, LATER, retry));
+    record(&store, failed.collect(), LATER).await;
+    let mut conn = store.read().await.unwrap();
+    let outlook = async |conn: &mut _| deliveries::outlook(conn, LATER, at_most(6)).await.unwrap();
+    assert!(outlook(&mut conn).await.is_claimable);
+    let again = claim(&store, LATER, 10, 6).await;
+    assert_eq!(
+        again.len(),
+        2,
+        "three at a time, and one is still under way"
+    );
+    assert!(!outlook(&mut conn).await.is_claimable);
+    record(
+        &store,
+        vec![outcome(&claimed[5], LATER, Outcome::Delivered)],
+        LATER,
+    )
+    .await;
+    assert!(outlook(&mut conn).await.is_claimable);
+    assert_eq!(claim(&store, LATER, 10, 6).await.len(), 4, "six again");
 }
 
 async fn an_endpoint_that_only_fails_is_known(_: &Bed, store: Store) {
@@ -485,6 +526,7 @@ on_both!(
     attempts_are_kept_and_shown,
     a_slow_endpoint_does_not_hold_up_the_others,
     two_claims_at_once_never_have_the_same,
+    an_endpoint_that_fails_gets_less_at_a_time,
     an_endpoint_that_only_fails_is_known,
     a_disabled_endpoint_gets_nothing_more,
     a_redelivery_is_outside_of_the_order,

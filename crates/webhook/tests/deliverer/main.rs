@@ -345,7 +345,7 @@ async fn retry_after_moves_the_next_attempt(bed: &Bed) {
 }
 
 async fn a_hanging_endpoint_does_not_starve_another(bed: &Bed) {
-    const EVENTS: u128 = 60;
+    const EVENTS: u128 = 45;
     let hanging = bed.endpoint(1, "/hang").await;
     let other = bed.endpoint(2, "/other").await;
     bed.receiver.set_for("/hang", Behaviour::Hang);
@@ -356,7 +356,7 @@ async fn a_hanging_endpoint_does_not_starve_another(bed: &Bed) {
     }
     let mut deliverer = bed.deliverer(Settings::default());
     let now = bed.now.plus_ms(1);
-    settle_until(&mut deliverer, now, || bed.arrived("/other").len() == 60).await;
+    settle_until(&mut deliverer, now, || bed.arrived("/other").len() == 45).await;
     let cap = usize::try_from(paywatch_domain::limits::ENDPOINT_SENDS_MAX).unwrap();
     settle_until(&mut deliverer, now, || bed.arrived("/hang").len() == cap).await;
     // All answers of the other one are recorded; no more than these are sent at a time.
@@ -380,7 +380,7 @@ async fn a_hanging_endpoint_does_not_starve_another(bed: &Bed) {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((delivered, waiting), (60, 60));
+    assert_eq!((delivered, waiting), (45, 45));
     let failed = all
         .iter()
         .find(|one| one.state == DeliveryState::Due)
