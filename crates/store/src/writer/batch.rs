@@ -17,8 +17,9 @@ pub(super) struct Batch {
 impl Batch {
     /// Takes the unit that waited longest, of those whose kind is not `busy`, and with it others of its kind.
     pub(super) fn take(waiting: &mut VecDeque<Box<dyn Job>>, busy: &[TypeId]) -> Option<Self> {
-        let is_free = |job: &Box<dyn Job>| job.kind().is_none_or(|kind| !busy.contains(&kind));
-        let first = waiting.remove(waiting.iter().position(is_free)?)?;
+        let is_free = |kind: Option<TypeId>| kind.is_none_or(|kind| !busy.contains(&kind));
+        let at = waiting.iter().position(|job| is_free(job.kind()))?;
+        let first = waiting.remove(at)?;
         let Some(kind) = first.kind() else {
             return Some(Self::from(first));
         };

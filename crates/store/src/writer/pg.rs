@@ -108,7 +108,7 @@ async fn run_batch(pool: &PgPool, batch: Batch) -> Option<TypeId> {
         Err(batch) => batch,
     };
     match attempt_together(pool, &mut batch).await {
-        Ended::Answered => batch.into_jobs().for_each(|job| job.answer()),
+        Ended::Answered => batch.into_jobs().for_each(Job::answer),
         Ended::Refused(error) => {
             batch.into_jobs().for_each(|job| job.refuse(error.clone()));
         }
