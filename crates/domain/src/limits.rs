@@ -99,7 +99,7 @@ pub const DELIVERIES_CLAIMED_MAX: u32 = 64;
 /// Deliveries under way to one endpoint at a time.
 pub const ENDPOINT_SENDS_MAX: u32 = 32;
 /// The same while its last attempt failed.
-pub const FAILING_ENDPOINT_SENDS_MAX: u32 = 4;
+pub const FAILING_SENDS_MAX: u32 = 4;
 /// Transfers of one invoice that stand or were ever final, dust apart; above this the invoice is
 /// quarantined. Whoever wants that has to give the merchant so many payments.
 pub const INVOICE_TRANSFERS_MAX: usize = 10_000;
@@ -154,5 +154,5 @@ const _: () = {
     assert!(PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX);
     assert!(INVOICE_DUST_MAX < INVOICE_TRANSFERS_MAX);
     assert!(ENDPOINT_SENDS_MAX <= DELIVERIES_CLAIMED_MAX);
-    assert!(FAILING_ENDPOINT_SENDS_MAX <= ENDPOINT_SENDS_MAX);
+    assert!(FAILING_SENDS_MAX <= ENDPOINT_SENDS_MAX);
 };

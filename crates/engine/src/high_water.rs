@@ -131,6 +131,8 @@ impl Files {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
+
     use super::*;
 
     #[tokio::test]
@@ -153,20 +155,18 @@ mod tests {
 
     /// Goal: whoever is told that its mark is kept can rely on it, however many raise it at the same time. Method:
     /// many raise one mark in two processes' places; after each the file is read.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[tokio::test]
     async fn a_mark_is_kept_for_each_of_many_who_raise_it() {
         let folder = tempfile::tempdir().unwrap();
         let marks = [0, 1].map(|_| Arc::new(HighWaterFolder::open(folder.path()).unwrap()));
         let raising = (1..=200_u32).map(|next| {
             let marks = Arc::clone(&marks[usize::from(next % 3 == 0)]);
-            tokio::spawn(async move {
+            async move {
                 marks.raise("ab", next).await.unwrap();
                 assert!(next <= marks.read("ab").unwrap());
-            })
+            }
         });
-        for raised in raising.collect::<Vec<_>>() {
-            raised.await.unwrap();
-        }
+        join_all(raising).await;
         assert_eq!(marks[0].read("ab").unwrap(), 200, "and not above it");
     }
 }

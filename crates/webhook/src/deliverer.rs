@@ -13,9 +13,7 @@ use futures_util::future::{BoxFuture, Either, select};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use metrics::{counter, gauge, histogram};
-use paywatch_domain::limits::{
-    DELIVERIES_CLAIMED_MAX, ENDPOINT_SENDS_MAX, FAILING_ENDPOINT_SENDS_MAX,
-};
+use paywatch_domain::limits::{DELIVERIES_CLAIMED_MAX, ENDPOINT_SENDS_MAX, FAILING_SENDS_MAX};
 use paywatch_domain::{DeliveryId, EndpointId, Entropy, UnixMillis};
 use paywatch_store::deliveries::{self, Claimed, EndpointMax, Recorded};
 use paywatch_store::{DeliveryKey, EndpointKey, MasterKey, Store};
@@ -33,7 +31,7 @@ const SENDS_MAX: usize = 1024;
 /// Sends under way to one endpoint. Few to one that fails: it may answer nothing for as long as a send takes.
 const ENDPOINT_MAX: EndpointMax = EndpointMax {
     healthy: ENDPOINT_SENDS_MAX,
-    failing: FAILING_ENDPOINT_SENDS_MAX,
+    failing: FAILING_SENDS_MAX,
 };
 /// A claim outlives the longest send by this, in milliseconds, so that its record comes in time.
 const LEASE_SLACK_MS: i64 = 30_000;
@@ -272,8 +270,7 @@ impl<S: HttpSend> Deliverer<S> {
     /// Claims what is due and starts sending it; answers whether there was anything.
     async fn start_due(&mut self, now: UnixMillis) -> Result<bool, WebhookError> {
         let room = SENDS_MAX.saturating_sub(self.under_way.len());
-        let limit = u32::try_from(room).unwrap_or(u32::MAX);
-        let limit = limit.min(DELIVERIES_CLAIMED_MAX);
+        let limit = DELIVERIES_CLAIMED_MAX.min(u32::try_from(room).unwrap_or(u32::MAX));
         if limit == 0 {
             return Ok(false);
         }

@@ -1,7 +1,9 @@
 //! Units of one kind that wait at the same time are run as one, and fail alone.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use paywatch_domain::Mode;
 
@@ -74,10 +76,10 @@ async fn send(store: &Store, units: &[(&str, Then)]) -> (Vec<Option<String>>, Ve
     let sent = units.iter().map(|(name, then)| {
         let (name, then) = ((*name).to_owned(), *then);
         let (store, runs) = (store.clone(), Arc::clone(&runs));
-        // A panic of the unit comes back as one of the task.
-        tokio::spawn(async move { store.write(Tally { name, then, runs }).await.ok() })
+        // A panic of the unit comes back here.
+        AssertUnwindSafe(async move { store.write(Tally { name, then, runs }).await.ok() })
+            .catch_unwind()
     });
-    let sent: Vec<_> = sent.collect();
     let answers = join_all(sent).await.into_iter();
     let answers = answers.map(|answer| answer.ok().flatten()).collect();
     let runs = runs.lock().unwrap().clone();
