@@ -176,7 +176,7 @@ impl EvmSource {
             Gap::Told(error) if is_unknown(error.code, &error.message) => {
                 SourceError::Missing { chain, block }
             }
-            Gap::Told(error) => self.told(&error),
+            Gap::Told(error) => self.told(error),
             Gap::Failed(error) => error,
         })
     }

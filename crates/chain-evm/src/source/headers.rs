@@ -111,7 +111,7 @@ impl EvmSource {
         let mut hashes = Vec::new();
         let mut parent: Option<B256> = None;
         for (height, answer) in (from..).zip(answers) {
-            let answer = answer.map_err(|error| self.told(&error))?;
+            let answer = answer.map_err(|error| self.told(error))?;
             let Some(head) = self.read_head(&answer)? else {
                 if height <= tip {
                     let detail =
@@ -134,7 +134,7 @@ impl EvmSource {
 
     fn read_tip(&self, answer: Option<CallAnswer>) -> Result<u64, SourceError> {
         let answer = answer.ok_or_else(|| self.malformed("it gave no height".to_owned()))?;
-        let answer = answer.map_err(|error| self.told(&error))?;
+        let answer = answer.map_err(|error| self.told(error))?;
         let tip: U64 = serde_json::from_str(answer.get())
             .map_err(|error| self.malformed(format!("its height: {error}")))?;
         Ok(tip.to())
@@ -157,7 +157,7 @@ impl EvmSource {
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(error) if is_unknown(error.code, &error.message) => continue,
-                Err(error) => return Err(self.told(&error)),
+                Err(error) => return Err(self.told(error)),
             };
             if let Some(head) = self.read_head(&answer)? {
                 marks.insert(mark, head.at);

@@ -50,7 +50,7 @@ impl EvmSource {
         let mut next = || {
             let answer = answers.next();
             let answer = answer.ok_or_else(|| self.malformed("an answer is missing".to_owned()))?;
-            answer.map_err(|error| self.told(&error))
+            answer.map_err(|error| self.told(error))
         };
         self.check_chain_id(&next()?)?;
         let tip = self.read_head(&next()?)?;
@@ -175,7 +175,7 @@ impl EvmSource {
             let found = match answer {
                 Ok(answer) => number(&answer),
                 Err(error) if is_reverted(&error) => None,
-                Err(error) => return Err(self.told(&error)),
+                Err(error) => return Err(self.told(error)),
             };
             if found == Some(U256::from(token.decimals)) {
                 continue;

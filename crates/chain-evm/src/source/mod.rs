@@ -158,9 +158,8 @@ impl EvmSource {
     }
 
     /// An error of the node's own that means nothing more to us.
-    fn told(&self, error: &NodeError) -> SourceError {
-        let message = rpc::words(&error.message);
-        self.malformed(format!("error {}: {message}", error.code))
+    fn told(&self, error: NodeError) -> SourceError {
+        self.failed(CallError::Node(error))
     }
 
     fn malformed(&self, detail: String) -> SourceError {
