@@ -110,6 +110,33 @@ impl Shop {
         Ok(last)
     }
 
+    /// Waits until all money is taken back from an invoice that was paid: its amount is a person's to decide.
+    pub(crate) async fn until_reverted(&self, invoice: &Invoice, amount: u128) -> Result<()> {
+        let shown = self.until(invoice, "created").await?;
+        assert_eq!(shown["transfers"][0]["certainty"], "gone", "{shown}");
+        let open = self.open_exceptions(invoice).await?;
+        assert_eq!(open, [("reverted".to_owned(), amount.to_string())]);
+        Ok(())
+    }
+
+    /// Waits until it is paid once more: nothing is left to decide, and the merchant was told each step once.
+    pub(crate) async fn until_paid_again(&self, invoice: &Invoice) -> Result<()> {
+        self.until(invoice, "paid").await?;
+        assert_eq!(self.open_exceptions(invoice).await?, []);
+        let told = [
+            "created",
+            "confirming",
+            "paid",
+            "reverted",
+            "exception.opened",
+            "confirming",
+            "paid",
+            "exception.resolved",
+        ];
+        assert_eq!(self.told(invoice).await?, told);
+        Ok(())
+    }
+
     /// The types of everything that was told of an invoice, oldest first.
     pub(crate) async fn told(&self, invoice: &Invoice) -> Result<Vec<String>> {
         let path = format!("/v1/invoices/{}/events?limit=100", invoice.id);
