@@ -44,6 +44,16 @@ impl Forked {
         self.invoice_with(&option).await
     }
 
+    /// Waits until the chain was looked at again.
+    async fn until_polled(&self) -> Result<()> {
+        let polled = self.chain(CHAIN).await?["covered_until"].clone();
+        eventually("the chain to be looked at again", PATIENCE, async || {
+            let chain = self.chain(CHAIN).await?;
+            Ok((chain["covered_until"] != polled).then_some(()))
+        })
+        .await
+    }
+
     /// Waits until the chain is read up to a slot with this hash.
     async fn until_read(&self, slot: u64, hash: &str) -> Result<()> {
         let mut last = Value::Null;
@@ -125,23 +135,9 @@ async fn a_fork_reverts_what_was_paid_by_confirmed_blocks() -> Result<()> {
     house.cluster.set_filled("abcdef", &[(105, paid.clone())]);
     house.until(&invoice, "paid").await?;
     house.cluster.set("abcde-xy");
-    house.until(&invoice, "created").await?;
-    let open = house.open_exceptions(&invoice).await?;
-    assert_eq!(open, [("reverted".to_owned(), QUARTER.to_string())]);
+    house.until_reverted(&invoice, QUARTER.into()).await?;
     house.cluster.set_filled("abcde-xyz", &[(108, paid)]);
-    house.until(&invoice, "paid").await?;
-    let told = [
-        "created",
-        "confirming",
-        "paid",
-        "reverted",
-        "exception.opened",
-        "confirming",
-        "paid",
-        "exception.resolved",
-    ];
-    assert_eq!(house.told(&invoice).await?, told);
-    Ok(())
+    house.until_paid_again(&invoice).await
 }
 
 /// Goal: a chain that undoes what it called finalized halts, and takes nothing back before a person has looked.
@@ -157,6 +153,48 @@ async fn a_cluster_that_undoes_finalized_blocks_halts() -> Result<()> {
     let why = house.until_halted(CHAIN).await?;
     ensure!(why.contains("final"), "{why}");
     assert_eq!(house.shown(&invoice).await?["status"], "paid");
+    Ok(())
+}
+
+/// Goal: money in a block that is only processed is nobody's yet: nodes give no block at that commitment, such blocks
+/// are dropped often, and a policy that asks for it is refused with those that there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_processed_block_says_nothing() -> Result<()> {
+    let house = Forked::new("abc", CONFIRMED).await?;
+    let invoice = house.invoice().await?;
+    house.cluster.lie(|method, params| match method {
+        "getSlot" if params[0]["commitment"] != "finalized" => Some(Ok(json!(102))),
+        "getBlock" if params[0] == 103 => Some(Err(-32004)),
+        "getBlocks" | "getBlocksWithLimit" if params[0] == 103 => Some(Ok(json!([]))),
+        _ => None,
+    });
+    let paid = json!([payment("sig", &invoice)]);
+    house.cluster.set_filled("abcd", &[(103, paid.clone())]);
+    house.until_polled().await?;
+    assert_eq!(house.shown(&invoice).await?["status"], "created");
+    // It is dropped, and nobody is told anything.
+    house.cluster.set("abc-e");
+    house.cluster.be_honest();
+    house.until_read(104, "e").await?;
+    assert_eq!(house.shown(&invoice).await?["transfers"], json!([]));
+    house.cluster.set_filled("abc-ef", &[(105, paid)]);
+    house.until(&invoice, "paid").await?;
+    let told = house.told(&invoice).await?;
+    assert_eq!(told, ["created", "confirming", "paid"]);
+
+    let tiers = json!([{ "finality": { CHAIN: { "commitment": "processed" } } }]);
+    let option = json!({ "asset": format!("sol@{CHAIN}"), "amount": "0.25" });
+    let body = json!({ "options": [option], "policy": { "tiers": tiers } });
+    let refused = house.api.post("/v1/invoices", &body).await?;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    let problem = refused.json()?;
+    let place = format!("/policy/tiers/0/finality/{CHAIN}");
+    assert_eq!(problem["errors"][0]["pointer"], place, "{problem}");
+    let detail = problem["errors"][0]["detail"].to_string();
+    ensure!(
+        detail.contains("confirmed") && detail.contains("finalized"),
+        "{detail}"
+    );
     Ok(())
 }
 
@@ -247,12 +285,7 @@ async fn a_block_that_the_node_threw_away_is_named() -> Result<()> {
 async fn slots_behind_the_last_block_are_not_read_yet() -> Result<()> {
     let house = Forked::new("abc", CONFIRMED).await?;
     house.cluster.state().confirmed = 110;
-    let polled = house.chain(CHAIN).await?["covered_until"].clone();
-    eventually("the chain to be looked at again", PATIENCE, async || {
-        let chain = house.chain(CHAIN).await?;
-        Ok((chain["covered_until"] != polled).then_some(()))
-    })
-    .await?;
+    house.until_polled().await?;
     assert_eq!(house.chain(CHAIN).await?["cursor"]["height"], 102);
     house.cluster.set("abc--------l");
     house.until_read(111, "l").await

@@ -1,7 +1,7 @@
 //! A house with a Solana node.
 
 use crate::support::shop::{Invoice, Shop};
-use crate::support::{HOOKS, PATIENCE};
+use crate::support::{HOOKS, PATIENCE, words_at};
 use anyhow::{Context, Result, ensure};
 use paywatch_testkit::{
     Delivery, FollowedChain, Landed, Receiver, Surfnet, Verifier, Watcher, WatcherOptions,
@@ -141,6 +141,23 @@ impl SolanaHouse {
     ) -> Result<Landed> {
         work["to"] = json!(invoice.address);
         self.node.act(action, work).await
+    }
+
+    /// Runs a line of the binary: whether it ended well, and all that it said.
+    pub(super) async fn line(&self, line: &str) -> Result<(bool, String)> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.words(&words).await
+    }
+
+    /// The same with words that may hold spaces.
+    pub(super) async fn words(&self, words: &[&str]) -> Result<(bool, String)> {
+        let (status, said, complaint) = words_at(&self.watcher, &self.api, words).await?;
+        Ok((status == Some(0), format!("{said}\n{complaint}")))
+    }
+
+    /// A file beside the watcher.
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<()> {
+        std::fs::write(self.watcher.folder().join(name), text).context("write a file")
     }
 
     /// Lets slots pass, and waits until they are read up to one.

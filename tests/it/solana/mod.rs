@@ -7,6 +7,7 @@ mod house;
 mod payments;
 mod pools;
 mod powers;
+mod refused;
 mod rent;
 mod setup;
 mod ways;

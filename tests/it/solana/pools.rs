@@ -1,7 +1,6 @@
 //! Pools of addresses over HTTP and by the binary: files that are whole, and files that are not.
 
 use super::house::{CHAIN, SOL, SolanaHouse, Way};
-use crate::support::command_at;
 use anyhow::{Context, Result, ensure};
 use paywatch_testkit::{read_solana_transactions, solana_pool};
 use serde_json::{Value, json};
@@ -14,17 +13,6 @@ impl SolanaHouse {
     async fn pool(&self, wallet: &str) -> Result<Value> {
         let path = format!("/v1/wallets/{wallet}");
         Ok(self.api.get(&path).await?.value()?["pool"].clone())
-    }
-
-    /// Runs a line of the binary: whether it ended well, and all that it said.
-    async fn line(&self, line: &str) -> Result<(bool, String)> {
-        let (status, said, complaint) = command_at(&self.watcher, &self.api, line).await?;
-        Ok((status == Some(0), format!("{said}\n{complaint}")))
-    }
-
-    /// A file beside the watcher.
-    fn write(&self, name: &str, text: &str) -> Result<()> {
-        std::fs::write(self.watcher.folder().join(name), text).context("write a file")
     }
 }
 

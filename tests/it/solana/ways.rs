@@ -3,7 +3,7 @@
 use super::house::{ACCOUNT, FINALIZED, SOL, SolanaHouse, Way};
 use crate::support::shop::Invoice;
 use anyhow::{Context, Result, ensure};
-use paywatch_testkit::{Landed, other_solana_addresses, read_solana_pay};
+use paywatch_testkit::{Landed, other_solana_addresses, read_solana_pay, solana_pool};
 use serde_json::{Value, json};
 
 /// More slots than surfpool keeps unfinalized.
@@ -68,6 +68,47 @@ async fn sol_and_a_token_pay_invoices_of_each_kind_of_wallet() -> Result<()> {
         house
             .expect_told(invoice, &["created", "confirming", "paid"])
             .await?;
+    }
+    Ok(())
+}
+
+/// Goal: a wallet of each kind is added and confirmed by the command line, which shows the addresses to compare, and
+/// its invoice is paid.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_of_each_kind_is_added_by_the_command_line() -> Result<()> {
+    let house = SolanaHouse::new().await?;
+    let people = house.people(3).await?;
+    house.write("pool", &solana_pool(&people[..2]))?;
+    house.node.pay(&people[2], SOL).await?;
+    let first = other_solana_addresses(ACCOUNT, &[0]).await?;
+    for (kind, material, first) in [
+        ("ed25519_xpub", ACCOUNT, &first[0]),
+        ("address_pool", "--pool pool", &people[0]),
+        ("solana_pay", &people[2], &people[2]),
+    ] {
+        let (is_good, said) = house
+            .line(&format!("--json wallet add {material} --family solana"))
+            .await?;
+        ensure!(is_good, "{said}");
+        let wallet: Value = serde_json::from_str(said.trim())?;
+        let id = wallet["id"].as_str().context("an id")?;
+        ensure!(
+            wallet["kind"] == kind && wallet["state"] == "pending",
+            "{wallet}"
+        );
+        let shown = wallet["first_addresses"][0]["address"].as_str();
+        ensure!(
+            shown.is_some_and(|shown| shown.starts_with(&**first)),
+            "{wallet}"
+        );
+        let (is_good, said) = house.line(&format!("wallet confirm {id}")).await?;
+        ensure!(is_good, "{said}");
+        let (_, said) = house.line("wallet list").await?;
+        ensure!(said.contains(id) && said.contains(kind), "{said}");
+        let invoice = house.invoice_of(id, "sol", "0.25").await?;
+        let landed = pay_as_read(&house, &invoice).await?;
+        house.pass(2, landed.slot).await?;
+        house.until(&invoice, "paid").await?;
     }
     Ok(())
 }

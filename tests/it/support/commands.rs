@@ -18,10 +18,19 @@ pub(crate) async fn command_at(
     line: &str,
 ) -> Result<(Option<i32>, String, String)> {
     let words: Vec<&str> = line.split_whitespace().collect();
+    words_at(watcher, api, &words).await
+}
+
+/// The same with words that may hold spaces.
+pub(crate) async fn words_at(
+    watcher: &Watcher,
+    api: &Api,
+    words: &[&str],
+) -> Result<(Option<i32>, String, String)> {
     let url = watcher.url();
     let environment = [("PAYWATCH_URL", &*url), ("PAYWATCH_KEY", api.key())];
     let output = Paywatch::find()?
-        .run(watcher.folder(), &words, &environment)
+        .run(watcher.folder(), words, &environment)
         .await?;
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).context("UTF-8");
     Ok((

@@ -9,7 +9,7 @@ pub(crate) mod shop;
 mod told;
 
 pub(crate) use chance::{Chance, is_full};
-pub(crate) use commands::{command, command_at, run, run_json};
+pub(crate) use commands::{command, command_at, run, run_json, words_at};
 pub(crate) use house::{Database, HOOKS, House, Invoice, PATIENCE};
 pub(crate) use relay::Relay;
 pub(crate) use told::{statuses, tally, tally_of};
