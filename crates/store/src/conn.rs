@@ -3,7 +3,6 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Database, Executor, FromRow, Postgres, Sqlite, Transaction};
@@ -12,6 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::bind::{Bind, arguments};
 use crate::dialect::Dialect;
 use crate::error::{StoreError, is_retryable};
+use crate::lanes::Lane;
 use crate::probe::{Moment, Probe, pass};
 use crate::sql::Sql;
 
@@ -27,8 +27,8 @@ pub(crate) enum Link<DB: Database> {
     Own(Box<DB::Connection>),
     /// The only one that reads; every statement is a transaction.
     Shared(OwnedMutexGuard<DB::Connection>),
-    /// On loan from a pool; every statement is a transaction.
-    Pooled(PoolConnection<DB>),
+    /// One of those that read; every statement is a transaction.
+    Lane(Lane<DB>),
     /// On loan from a pool, inside a transaction that ends with it.
     Transaction(Transaction<'static, DB>),
 }
@@ -40,7 +40,7 @@ impl<DB: Database> Deref for Link<DB> {
         match self {
             Self::Own(conn) => conn,
             Self::Shared(conn) => conn,
-            Self::Pooled(conn) => conn,
+            Self::Lane(conn) => conn,
             Self::Transaction(conn) => conn,
         }
     }
@@ -51,7 +51,7 @@ impl<DB: Database> DerefMut for Link<DB> {
         match self {
             Self::Own(conn) => conn,
             Self::Shared(conn) => conn,
-            Self::Pooled(conn) => conn,
+            Self::Lane(conn) => conn,
             Self::Transaction(conn) => conn,
         }
     }
@@ -138,6 +138,7 @@ impl Conn {
                 Err(error) => Err(error),
             },
         };
+        self.settle(&done);
         done.map_err(|error| self.fail(sql, error))
     }
 
@@ -166,7 +167,21 @@ impl Conn {
                 Err(error) => Err(error),
             },
         };
+        self.settle(&rows);
         rows.map_err(|error| self.fail(sql, error))
+    }
+
+    /// A statement has come to its end; its connection can be used for another one if the database answered.
+    fn settle<T>(&mut self, answer: &Result<T, sqlx::Error>) {
+        if !matches!(answer, Ok(_) | Err(sqlx::Error::Database(_))) {
+            return;
+        }
+        match &mut self.inner {
+            Either::Lite(Link::Lane(lane)) => lane.settle(),
+            Either::Pg(Link::Lane(lane)) => lane.settle(),
+            Either::Lite(Link::Own(_) | Link::Shared(_) | Link::Transaction(_))
+            | Either::Pg(Link::Own(_) | Link::Shared(_) | Link::Transaction(_)) => {}
+        }
     }
 
     /// Runs a statement that answers at most one row.
@@ -207,8 +222,8 @@ impl Conn {
         match self.inner {
             Either::Lite(Link::Transaction(transaction)) => transaction.commit().await,
             Either::Pg(Link::Transaction(transaction)) => transaction.commit().await,
-            Either::Lite(Link::Own(_) | Link::Shared(_) | Link::Pooled(_))
-            | Either::Pg(Link::Own(_) | Link::Shared(_) | Link::Pooled(_)) => Ok(()),
+            Either::Lite(Link::Own(_) | Link::Shared(_) | Link::Lane(_))
+            | Either::Pg(Link::Own(_) | Link::Shared(_) | Link::Lane(_)) => Ok(()),
         }
     }
 
@@ -217,8 +232,8 @@ impl Conn {
         match self.inner {
             Either::Lite(Link::Transaction(transaction)) => transaction.rollback().await,
             Either::Pg(Link::Transaction(transaction)) => transaction.rollback().await,
-            Either::Lite(Link::Own(_) | Link::Shared(_) | Link::Pooled(_))
-            | Either::Pg(Link::Own(_) | Link::Shared(_) | Link::Pooled(_)) => Ok(()),
+            Either::Lite(Link::Own(_) | Link::Shared(_) | Link::Lane(_))
+            | Either::Pg(Link::Own(_) | Link::Shared(_) | Link::Lane(_)) => Ok(()),
         }
     }
 

@@ -2,22 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{
-    ConnectOptions, Connection as _, Postgres, Sqlite, SqliteConnection, pool::PoolOptions,
-};
+use sqlx::{ConnectOptions, Postgres, Sqlite, SqliteConnection, pool::PoolOptions};
 
 use crate::error::StoreError;
+use crate::lanes::Lanes;
 use crate::store::Options;
 
 /// Statements that a connection keeps prepared; above the number of statements of this crate.
 const PREPARED_MAX: usize = 512;
-
-/// How long a connection that reads may have been idle without being asked whether it still stands.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// Which of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,11 +104,16 @@ pub(crate) async fn lite_reader(
     connect.connect().await
 }
 
-/// The pool that reads a SQLite file and cannot write it.
-pub(crate) fn lite_readers(path: &Path, options: &Options) -> sqlx::SqlitePool {
+/// What reads a SQLite file and cannot write it: single statements, and several of one state.
+pub(crate) fn lite_readers(path: &Path, options: &Options) -> (Lanes<Sqlite>, sqlx::SqlitePool) {
     let connect = lite_options(path, options).pragma("query_only", "ON");
-    let pool: SqlitePoolOptions = quiet::<Sqlite>(options.read_connections, options);
-    pool.test_before_acquire(false).connect_lazy_with(connect)
+    let (count, patience) = (options.read_connections, options.acquire_timeout);
+    let lanes = Lanes::new(connect.clone(), count, patience);
+    let pool: SqlitePoolOptions = quiet::<Sqlite>(count, options);
+    (
+        lanes,
+        pool.test_before_acquire(false).connect_lazy_with(connect),
+    )
 }
 
 /// How each connection to Postgres is set up.
@@ -139,25 +139,16 @@ pub(crate) fn pg_writers(place: &PgConnectOptions, options: &Options) -> sqlx::P
     pool.connect_lazy_with(connect)
 }
 
-/// The pool that reads Postgres and cannot write it.
-pub(crate) fn pg_readers(place: &PgConnectOptions, options: &Options) -> sqlx::PgPool {
+/// What reads Postgres and cannot write it: single statements, and several of one state.
+pub(crate) fn pg_readers(
+    place: &PgConnectOptions,
+    options: &Options,
+) -> (Lanes<Postgres>, sqlx::PgPool) {
     let connect = pg_options(place, options).options([("default_transaction_read_only", "on")]);
-    let pool: PgPoolOptions = quiet::<Postgres>(options.read_connections, options);
-    awake(pool).connect_lazy_with(connect)
-}
-
-/// A connection that was used a moment ago is not asked whether it still stands, which would be one more way to
-/// the server for every statement.
-fn awake(pool: PgPoolOptions) -> PgPoolOptions {
-    let pool = pool.test_before_acquire(false);
-    pool.before_acquire(|conn, meta| {
-        Box::pin(async move {
-            if meta.idle_for < TRUSTED_IDLE {
-                return Ok(true);
-            }
-            Ok(conn.ping().await.is_ok())
-        })
-    })
+    let (count, patience) = (options.read_connections, options.acquire_timeout);
+    let lanes = Lanes::new(connect.clone(), count, patience);
+    let pool: PgPoolOptions = quiet::<Postgres>(count, options);
+    (lanes, pool.connect_lazy_with(connect))
 }
 
 /// How the connection that migrates Postgres is set up: it waits for others as long as it takes.

@@ -28,6 +28,7 @@ pub mod handed_out;
 pub mod idempotency;
 pub mod invoices;
 pub mod keys;
+mod lanes;
 pub mod looks;
 pub mod marks;
 pub mod merchants;

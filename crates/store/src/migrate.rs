@@ -165,8 +165,8 @@ async fn close(conn: Conn) -> Result<(), sqlx::Error> {
     match conn.inner {
         Either::Lite(Link::Own(conn)) => sqlx::Connection::close(*conn).await,
         Either::Pg(Link::Own(conn)) => sqlx::Connection::close(*conn).await,
-        Either::Lite(Link::Shared(_) | Link::Pooled(_) | Link::Transaction(_))
-        | Either::Pg(Link::Shared(_) | Link::Pooled(_) | Link::Transaction(_)) => Ok(()),
+        Either::Lite(Link::Shared(_) | Link::Lane(_) | Link::Transaction(_))
+        | Either::Pg(Link::Shared(_) | Link::Lane(_) | Link::Transaction(_)) => Ok(()),
     }
 }
 

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{PgPool, SqliteConnection, SqlitePool};
+use sqlx::{PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, Notify, mpsc};
 
 use crate::conn::{Conn, Either, Link};
 use crate::dialect::{Dialect, Place, lite_reader, lite_readers, pg_readers, pg_writers};
 use crate::error::{SchemaError, StoreError};
+use crate::lanes::Lanes;
 use crate::migrate;
 use crate::probe::Probe;
 use crate::unit::{Errand, Job, Unit};
@@ -18,7 +19,7 @@ use crate::writer::{Lite, Pg, QUEUE_MAX, Target, Writer};
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Connections that read.
+    /// Connections that read, and as many again that read several statements of one state.
     pub read_connections: u32,
     /// Units at a time on Postgres; SQLite has one writer.
     pub write_connections: u32,
@@ -55,8 +56,8 @@ pub struct Store {
 #[derive(Clone)]
 enum Readers {
     One(Arc<Mutex<SqliteConnection>>),
-    Lite(SqlitePool),
-    Pg(PgPool),
+    Lite(Arc<Lanes<Sqlite>>, SqlitePool),
+    Pg(Arc<Lanes<Postgres>>, PgPool),
 }
 
 impl std::fmt::Debug for Store {
@@ -79,12 +80,14 @@ impl Store {
                     let conn = opened.map_err(|error| StoreError::step("open", error))?;
                     Readers::One(Arc::new(Mutex::new(conn)))
                 } else {
-                    Readers::Lite(lite_readers(&path, &options))
+                    let (lanes, snapshots) = lite_readers(&path, &options);
+                    Readers::Lite(Arc::new(lanes), snapshots)
                 };
                 (readers, Target::Lite(Box::new(Lite::new(path, options))))
             }
             Place::Pg(place) => {
-                let readers = Readers::Pg(pg_readers(&place, &options));
+                let (lanes, snapshots) = pg_readers(&place, &options);
+                let readers = Readers::Pg(Arc::new(lanes), snapshots);
                 let writers = pg_writers(&place, &options);
                 (
                     readers,
@@ -134,8 +137,8 @@ impl Store {
             Readers::One(conn) => Ok(Either::Lite(Link::Shared(
                 Arc::clone(conn).lock_owned().await,
             ))),
-            Readers::Lite(pool) => pool.acquire().await.map(Link::Pooled).map(Either::Lite),
-            Readers::Pg(pool) => pool.acquire().await.map(Link::Pooled).map(Either::Pg),
+            Readers::Lite(lanes, _) => lanes.take().await.map(Link::Lane).map(Either::Lite),
+            Readers::Pg(lanes, _) => lanes.take().await.map(Link::Lane).map(Either::Pg),
         };
         self.opened(inner, "acquire")
     }
@@ -146,11 +149,11 @@ impl Store {
         let inner = match &self.readers {
             // Whoever simulates does one thing at a time.
             Readers::One(_) => return self.read().await,
-            Readers::Lite(pool) => pool
+            Readers::Lite(_, pool) => pool
                 .begin_with(Dialect::Lite.begin_snapshot())
                 .await
                 .map(|transaction| Either::Lite(Link::Transaction(transaction))),
-            Readers::Pg(pool) => pool
+            Readers::Pg(_, pool) => pool
                 .begin_with(Dialect::Pg.begin_snapshot())
                 .await
                 .map(|transaction| Either::Pg(Link::Transaction(transaction))),
@@ -172,8 +175,14 @@ impl Store {
     pub async fn close(&self) {
         match &self.readers {
             Readers::One(_) => {}
-            Readers::Lite(pool) => pool.close().await,
-            Readers::Pg(pool) => pool.close().await,
+            Readers::Lite(lanes, pool) => {
+                lanes.close().await;
+                pool.close().await;
+            }
+            Readers::Pg(lanes, pool) => {
+                lanes.close().await;
+                pool.close().await;
+            }
         }
     }
 }

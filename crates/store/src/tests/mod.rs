@@ -8,6 +8,7 @@ mod events;
 mod facts;
 mod idempotency;
 mod invoices;
+mod lanes;
 mod looks;
 mod rates;
 mod scene;
