@@ -544,6 +544,8 @@ CREATE TABLE idempotency (
     created_at BIGINT NOT NULL,              -- when it was first sent
     UNIQUE (merchant, mode, path, key)
 );
+-- What is encrypted cannot be made smaller.
+ALTER TABLE idempotency ALTER COLUMN answer SET STORAGE EXTERNAL;
 -- Serves the removal of old rows.
 CREATE INDEX idempotency_by_time ON idempotency (created_at);
 

@@ -152,11 +152,11 @@ async fn an_invoice_is_made_paid_and_fulfilled_by_api_commands() -> Result<()> {
         .json("keys create --mode test --label shop", 0)
         .await?;
     let reader = shell
-        .json("keys create --mode test --scopes invoices.read", 0)
+        .json("keys create --mode test --scopes invoices:read", 0)
         .await?;
     let (key, reader_key) = (text(&key, "key")?, text(&reader, "key")?);
     ensure!(key.starts_with("pw_test_"), "a key says what it is for");
-    assert_eq!(reader["scopes"], json!(["invoices.read"]));
+    assert_eq!(reader["scopes"], json!(["invoices:read"]));
     let listed = shell.text("keys list").await?;
     ensure!(
         listed.contains("shop") && !listed.contains(&key),
@@ -297,7 +297,7 @@ async fn revoked_and_limited(mut shell: Shell<'_>, reader: &Value, reader_key: &
     shell.json("invoice list", 0).await?;
     let said = shell.fails(ORDER, 1).await?;
     ensure!(
-        said.contains("invoices.write"),
+        said.contains("invoices:write"),
         "the missing scope is named: {said}"
     );
     let id = reader["id"].as_str().context("a key has an id")?;

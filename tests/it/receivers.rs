@@ -31,7 +31,7 @@ impl Shop {
             text.with_context(|| format!("an endpoint has {name}: {endpoint}"))
         };
         let words = ["--json", "keys", "create", "--mode", "test", "--scopes"];
-        let words = [words.as_slice(), &["invoices.read,invoices.write"]].concat();
+        let words = [words.as_slice(), &["invoices:read,invoices:write"]].concat();
         let key: Value = serde_json::from_slice(&house.watcher.run(&words).await?.stdout)?;
         let key = key["key"].as_str().context("a key is printed")?.to_owned();
         let variables = vec![

@@ -12,9 +12,9 @@ pub enum Scope {
     /// Register wallets; they stay pending until someone with `admin` confirms them.
     WalletsWrite,
     /// Read webhook endpoints and deliveries.
-    EndpointsRead,
+    WebhooksRead,
     /// Register and remove webhook endpoints.
-    EndpointsWrite,
+    WebhooksWrite,
     /// Pull events.
     EventsRead,
     /// Read chains, assets and rates.
@@ -23,34 +23,37 @@ pub enum Scope {
     ExceptionsRead,
     /// Decide it, and record refunds.
     ExceptionsWrite,
+    /// Read what auditors ask for: who did what.
+    ReportsRead,
     /// Everything that operators do.
     Admin,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::InvoicesRead,
         Self::InvoicesWrite,
         Self::WalletsRead,
         Self::WalletsWrite,
-        Self::EndpointsRead,
-        Self::EndpointsWrite,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
         Self::EventsRead,
         Self::ChainsRead,
         Self::ExceptionsRead,
         Self::ExceptionsWrite,
+        Self::ReportsRead,
         Self::Admin,
     ];
 
-    /// What a merchant's backend gets when nothing else is asked for: all but `admin`.
+    /// What a merchant's backend gets when nothing else is asked for: neither `admin` nor what auditors read.
     pub const MERCHANT: [Self; 10] = [
         Self::InvoicesRead,
         Self::InvoicesWrite,
         Self::WalletsRead,
         Self::WalletsWrite,
-        Self::EndpointsRead,
-        Self::EndpointsWrite,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
         Self::EventsRead,
         Self::ChainsRead,
         Self::ExceptionsRead,
@@ -60,16 +63,17 @@ impl Scope {
     /// The name in keys, answers and the database.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::InvoicesRead => "invoices.read",
-            Self::InvoicesWrite => "invoices.write",
-            Self::WalletsRead => "wallets.read",
-            Self::WalletsWrite => "wallets.write",
-            Self::EndpointsRead => "endpoints.read",
-            Self::EndpointsWrite => "endpoints.write",
-            Self::EventsRead => "events.read",
-            Self::ChainsRead => "chains.read",
-            Self::ExceptionsRead => "exceptions.read",
-            Self::ExceptionsWrite => "exceptions.write",
+            Self::InvoicesRead => "invoices:read",
+            Self::InvoicesWrite => "invoices:write",
+            Self::WalletsRead => "wallets:read",
+            Self::WalletsWrite => "wallets:write",
+            Self::WebhooksRead => "webhooks:read",
+            Self::WebhooksWrite => "webhooks:write",
+            Self::EventsRead => "events:read",
+            Self::ChainsRead => "chains:read",
+            Self::ExceptionsRead => "exceptions:read",
+            Self::ExceptionsWrite => "exceptions:write",
+            Self::ReportsRead => "reports:read",
             Self::Admin => "admin",
         }
     }

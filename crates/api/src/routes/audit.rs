@@ -19,8 +19,11 @@ use crate::state::ApiState;
 pub(super) fn add(routes: Described) -> Described {
     routes.with(
         get("/v1/audit", "list_audit_entries", "Read who did what")
-            .text("Each entry is sealed together with the one before it; `paywatch audit verify` checks the seals.")
-            .scope(Scope::Admin)
+            .text(
+                "Each entry is sealed together with the one before it; `paywatch audit verify` checks the seals. The \
+                 installation's own log needs the scope `admin` too.",
+            )
+            .scope(Scope::ReportsRead)
             .lists::<AuditEntry>("A page of entries, newest first.")
             .word("log", "Whose log; the merchant's own when nothing is said.", ["merchant", "installation"]),
         list,
@@ -49,14 +52,16 @@ pub(super) async fn list(
     auth: Auth,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<AuditEntry>>, Fault> {
-    let caller = auth.may(Scope::Admin)?;
+    let is_operator = auth.has(Scope::Admin);
+    let caller = auth.may(Scope::ReportsRead)?;
     let mut query = Query::new(query.as_deref());
     let log = query.word("log", "merchant, installation", Log::parse);
     let window = query.window::<u64>("a row: its number");
     query.finish()?;
     let log = match log.unwrap_or(Log::Merchant) {
         Log::Merchant => audit::log_name(Some(caller.merchant_id)),
-        Log::Installation => INSTALLATION.to_owned(),
+        Log::Installation if is_operator => INSTALLATION.to_owned(),
+        Log::Installation => return Err(Fault::ScopeMissing(Scope::Admin)),
     };
     let mut conn = state.store.read().await?;
     let listed = audit::list(&mut conn, &log, &window.cursor, window.limit).await?;

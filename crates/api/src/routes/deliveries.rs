@@ -24,7 +24,7 @@ pub(super) fn add(routes: Described) -> Described {
     routes
         .with(
             get("/v1/deliveries", "list_deliveries", "List deliveries")
-                .scope(Scope::EndpointsRead)
+                .scope(Scope::WebhooksRead)
                 .lists::<Delivery>("A page of deliveries, newest first."),
             list,
         )
@@ -34,7 +34,7 @@ pub(super) fn add(routes: Described) -> Described {
                 "get_delivery",
                 "Read a delivery with its attempts",
             )
-            .scope(Scope::EndpointsRead)
+            .scope(Scope::WebhooksRead)
             .answers::<Delivery>(200, "The delivery."),
             one,
         )
@@ -44,7 +44,7 @@ pub(super) fn add(routes: Described) -> Described {
                 "redeliver",
                 "Send a delivery again",
             )
-            .scope(Scope::EndpointsWrite)
+            .scope(Scope::WebhooksWrite)
             .answers::<Delivery>(202, "The delivery, due.")
             .refuses(409, "The endpoint is disabled (`endpoint_disabled`)."),
             redeliver,
@@ -61,7 +61,7 @@ pub(super) async fn one(
     auth: Auth,
     id: IdPath,
 ) -> Result<Json<Delivery>, Fault> {
-    let caller = auth.may(Scope::EndpointsRead)?;
+    let caller = auth.may(Scope::WebhooksRead)?;
     let id = known::<DeliveryId>(id, Thing::Delivery)?;
     let mut conn = state.store.snapshot().await?;
     let row = deliveries::get(&mut conn, caller.merchant, caller.mode, id).await?;
@@ -74,7 +74,7 @@ pub(super) async fn list(
     auth: Auth,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<Delivery>>, Fault> {
-    let caller = auth.may(Scope::EndpointsRead)?;
+    let caller = auth.may(Scope::WebhooksRead)?;
     let mut query = Query::new(query.as_deref());
     let window = query.window("a delivery");
     query.finish()?;
@@ -97,7 +97,7 @@ pub(super) async fn redeliver(
     id: IdPath,
     post: Post,
 ) -> Result<Response, Fault> {
-    let caller = auth.may(Scope::EndpointsWrite)?;
+    let caller = auth.may(Scope::WebhooksWrite)?;
     let id = known::<DeliveryId>(id, Thing::Delivery)?;
     let (NoFields {}, idempotent) = post.decode()?;
     let (now, mut entropy) = (state.now(), state.request_entropy());

@@ -24,7 +24,7 @@ pub(super) fn add(routes: Described) -> Described {
     let routes = routes
         .with(
             get(LIST, "list_webhook_endpoints", "List webhook endpoints")
-                .scope(Scope::EndpointsRead)
+                .scope(Scope::WebhooksRead)
                 .lists::<Endpoint>("A page of endpoints, newest first."),
             list,
         )
@@ -34,7 +34,7 @@ pub(super) fn add(routes: Described) -> Described {
                 "create_webhook_endpoint",
                 "Register a webhook endpoint",
             )
-            .scope(Scope::EndpointsWrite)
+            .scope(Scope::WebhooksWrite)
             .takes::<CreateEndpoint>()
             .answers::<Endpoint>(
                 201,
@@ -45,20 +45,20 @@ pub(super) fn add(routes: Described) -> Described {
         )
         .with(
             get(ONE, "get_webhook_endpoint", "Read a webhook endpoint")
-                .scope(Scope::EndpointsRead)
+                .scope(Scope::WebhooksRead)
                 .answers::<Endpoint>(200, "The endpoint, without its secret."),
             one,
         )
         .with(
             patch(ONE, "update_webhook_endpoint", "Change a webhook endpoint")
-                .scope(Scope::EndpointsWrite)
+                .scope(Scope::WebhooksWrite)
                 .may_take::<UpdateEndpoint>()
                 .answers::<Endpoint>(200, "The endpoint after the change."),
             update,
         )
         .with(
             delete(ONE, "delete_webhook_endpoint", "Delete a webhook endpoint")
-                .scope(Scope::EndpointsWrite)
+                .scope(Scope::WebhooksWrite)
                 .answers::<Deleted>(200, "What it was called."),
             delete_one,
         );
@@ -74,7 +74,7 @@ fn add_actions(routes: Described) -> Described {
                 "Give a webhook endpoint a new secret",
             )
             .text("Both secrets sign until the overlap has passed.")
-            .scope(Scope::EndpointsWrite)
+            .scope(Scope::WebhooksWrite)
             .may_take::<RotateSecret>()
             .answers::<Endpoint>(
                 200,
@@ -88,7 +88,7 @@ fn add_actions(routes: Described) -> Described {
                 "test_webhook_endpoint",
                 "Send a signed event for a test",
             )
-            .scope(Scope::EndpointsWrite)
+            .scope(Scope::WebhooksWrite)
             .answers::<Delivery>(202, "The delivery of an `endpoint.test`.")
             .refuses(409, "The endpoint is disabled (`endpoint_disabled`)."),
             test,
@@ -99,7 +99,7 @@ fn add_actions(routes: Described) -> Described {
                 "replay_events",
                 "Send a range of events again",
             )
-            .scope(Scope::EndpointsWrite)
+            .scope(Scope::WebhooksWrite)
             .takes::<ReplayEvents>()
             .answers::<Replay>(202, "How many are sent again.")
             .refuses(409, "The endpoint is disabled (`endpoint_disabled`)."),
@@ -112,7 +112,7 @@ pub(super) async fn create(
     auth: Auth,
     post: Post,
 ) -> Result<Response, Fault> {
-    let caller = auth.may(Scope::EndpointsWrite)?;
+    let caller = auth.may(Scope::WebhooksWrite)?;
     let (request, idempotent) = post.decode::<CreateEndpoint>()?;
     let (now, mut entropy) = (state.now(), state.request_entropy());
     let commands = &state.commands;
@@ -128,7 +128,7 @@ pub(super) async fn one(
     auth: Auth,
     id: IdPath,
 ) -> Result<Json<Endpoint>, Fault> {
-    let caller = auth.may(Scope::EndpointsRead)?;
+    let caller = auth.may(Scope::WebhooksRead)?;
     let id = known::<EndpointId>(id, Thing::Endpoint)?;
     Ok(Json(state.commands.endpoint(&caller, id).await?))
 }
@@ -138,7 +138,7 @@ pub(super) async fn list(
     auth: Auth,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<Endpoint>>, Fault> {
-    let caller = auth.may(Scope::EndpointsRead)?;
+    let caller = auth.may(Scope::WebhooksRead)?;
     let mut query = Query::new(query.as_deref());
     let window = query.window("a webhook endpoint");
     query.finish()?;
@@ -153,7 +153,7 @@ pub(super) async fn update(
     id: IdPath,
     post: Post,
 ) -> Result<Response, Fault> {
-    let caller = auth.may(Scope::EndpointsWrite)?;
+    let caller = auth.may(Scope::WebhooksWrite)?;
     let id = known::<EndpointId>(id, Thing::Endpoint)?;
     let (request, idempotent) = post.decode()?;
     let (now, mut entropy) = (state.now(), state.request_entropy());
@@ -171,7 +171,7 @@ pub(super) async fn rotate(
     id: IdPath,
     post: Post,
 ) -> Result<Response, Fault> {
-    let caller = auth.may(Scope::EndpointsWrite)?;
+    let caller = auth.may(Scope::WebhooksWrite)?;
     let id = known::<EndpointId>(id, Thing::Endpoint)?;
     let (request, idempotent) = post.decode()?;
     let (now, mut entropy) = (state.now(), state.request_entropy());
@@ -189,7 +189,7 @@ pub(super) async fn replay(
     id: IdPath,
     post: Post,
 ) -> Result<Response, Fault> {
-    let caller = auth.may(Scope::EndpointsWrite)?;
+    let caller = auth.may(Scope::WebhooksWrite)?;
     let id = known::<EndpointId>(id, Thing::Endpoint)?;
     let (request, idempotent) = post.decode()?;
     let (now, mut entropy) = (state.now(), state.request_entropy());
@@ -207,7 +207,7 @@ pub(super) async fn delete_one(
     id: IdPath,
     post: Post,
 ) -> Result<Response, Fault> {
-    let caller = auth.may(Scope::EndpointsWrite)?;
+    let caller = auth.may(Scope::WebhooksWrite)?;
     let id = known::<EndpointId>(id, Thing::Endpoint)?;
     let (NoFields {}, idempotent) = post.decode()?;
     let (now, mut entropy) = (state.now(), state.request_entropy());
@@ -225,7 +225,7 @@ pub(super) async fn test(
     id: IdPath,
     post: Post,
 ) -> Result<Response, Fault> {
-    let caller = auth.may(Scope::EndpointsWrite)?;
+    let caller = auth.may(Scope::WebhooksWrite)?;
     let id = known::<EndpointId>(id, Thing::Endpoint)?;
     let (NoFields {}, idempotent) = post.decode()?;
     let (now, mut entropy) = (state.now(), state.request_entropy());

@@ -37,10 +37,10 @@ async fn an_api_key_made_by_the_api_does_what_it_may_until_it_is_revoked() {
     run_on_both(async |world: &mut World| {
         let made = make(
             world,
-            &json!({ "scopes": ["chains.read", "chains.read"], "label": "shop" }),
+            &json!({ "scopes": ["chains:read", "chains:read"], "label": "shop" }),
         )
         .await;
-        assert_eq!(made["scopes"], json!(["chains.read"]));
+        assert_eq!(made["scopes"], json!(["chains:read"]));
         assert_eq!(
             (&made["mode"], &made["state"]),
             (&json!("test"), &json!("active"))
@@ -86,7 +86,7 @@ async fn an_api_key_made_by_the_api_does_what_it_may_until_it_is_revoked() {
 #[tokio::test]
 async fn api_keys_of_another_merchant_and_mode_are_not_there() {
     run(async |world| {
-        let made = make(world, &json!({ "scopes": ["chains.read"] })).await;
+        let made = make(world, &json!({ "scopes": ["chains:read"] })).await;
         for key in [world.foreign_key().await, world.live_key.clone()] {
             world.key = key;
             let path = format!("{KEYS}/{}", id(&made));
@@ -152,7 +152,7 @@ async fn a_merchant_made_by_the_api_gets_a_key_and_sees_nothing_of_others() {
         let listed = world.get("/v1/merchants").await.is(200);
         assert_eq!(listed["data"][0], merchant);
         assert_eq!(listed["data"].as_array().expect("rows").len(), 2);
-        let body = json!({ "scopes": ["wallets.read", "admin"], "merchant_id": merchant["id"] });
+        let body = json!({ "scopes": ["wallets:read", "admin"], "merchant_id": merchant["id"] });
         let key = make(world, &body).await;
         assert_eq!(key["merchant_id"], merchant["id"]);
         world.key = key["key"].as_str().expect("a key").to_owned();

@@ -94,7 +94,7 @@ async fn every_action_is_a_row_with_who_did_it_and_no_secret() {
 }
 
 #[tokio::test]
-async fn only_operators_read_the_log() {
+async fn only_auditors_and_operators_read_the_log() {
     crate::world::run(async |world: &mut World| {
         world
             .get("/v1/audit?log=nothing")
@@ -109,6 +109,11 @@ async fn only_operators_read_the_log() {
             .get("/v1/audit")
             .await
             .is_problem(403, "scope_missing");
+        world.key = world.new_key(Mode::Test, &[Scope::ReportsRead]).await;
+        world.get("/v1/audit").await.is(200);
+        let refused = world.get("/v1/audit?log=installation").await;
+        let problem = refused.is_problem(403, "scope_missing");
+        assert!(problem["detail"].to_string().contains("admin"), "{problem}");
     })
     .await;
 }

@@ -78,8 +78,8 @@ async fn a_key_that_was_changed_or_made_in_the_database_is_refused() {
         world.get("/v1/invoices").await.is(200);
         let changes = [
             (
-                "UPDATE api_keys SET scopes = '[\"invoices.read\",\"admin\"]' WHERE scopes = '[\"invoices.read\"]'",
-                "UPDATE api_keys SET scopes = '[\"invoices.read\"]' WHERE scopes = '[\"invoices.read\",\"admin\"]'",
+                "UPDATE api_keys SET scopes = '[\"invoices:read\",\"admin\"]' WHERE scopes = '[\"invoices:read\"]'",
+                "UPDATE api_keys SET scopes = '[\"invoices:read\"]' WHERE scopes = '[\"invoices:read\",\"admin\"]'",
             ),
             (
                 "UPDATE merchants SET public_id = 'mer_00000000000000000000000009'",
@@ -107,7 +107,7 @@ async fn a_row_with_the_hash_of_a_known_key_is_no_key() {
         let merchant = "SELECT merchant FROM api_keys LIMIT 1";
         let insert = format!(
             "INSERT INTO api_keys (public_id, merchant, mode, hash, scopes, networks, label, created_at)
-             VALUES ('{}', ({merchant}), 'test', x'{}', '[\"admin\",\"invoices.read\"]', '[]', '', 0)",
+             VALUES ('{}', ({merchant}), 'test', x'{}', '[\"admin\",\"invoices:read\"]', '[]', '', 0)",
             key.id(),
             hex::encode(digest),
         );
@@ -165,57 +165,57 @@ async fn every_route_asks_for_its_scope() {
         (
             Method::GET,
             "/v1/webhook-endpoints".to_owned(),
-            Scope::EndpointsRead,
+            Scope::WebhooksRead,
         ),
         (
             Method::GET,
             format!("/v1/webhook-endpoints/whe_{id}"),
-            Scope::EndpointsRead,
+            Scope::WebhooksRead,
         ),
         (
             Method::POST,
             "/v1/webhook-endpoints".to_owned(),
-            Scope::EndpointsWrite,
+            Scope::WebhooksWrite,
         ),
         (
             Method::PATCH,
             format!("/v1/webhook-endpoints/whe_{id}"),
-            Scope::EndpointsWrite,
+            Scope::WebhooksWrite,
         ),
         (
             Method::DELETE,
             format!("/v1/webhook-endpoints/whe_{id}"),
-            Scope::EndpointsWrite,
+            Scope::WebhooksWrite,
         ),
         (
             Method::POST,
             format!("/v1/webhook-endpoints/whe_{id}/rotate-secret"),
-            Scope::EndpointsWrite,
+            Scope::WebhooksWrite,
         ),
         (
             Method::POST,
             format!("/v1/webhook-endpoints/whe_{id}/test"),
-            Scope::EndpointsWrite,
+            Scope::WebhooksWrite,
         ),
         (
             Method::POST,
             format!("/v1/webhook-endpoints/whe_{id}/replay"),
-            Scope::EndpointsWrite,
+            Scope::WebhooksWrite,
         ),
         (
             Method::POST,
             format!("/v1/deliveries/dlv_{id}/redeliver"),
-            Scope::EndpointsWrite,
+            Scope::WebhooksWrite,
         ),
         (
             Method::GET,
             "/v1/deliveries".to_owned(),
-            Scope::EndpointsRead,
+            Scope::WebhooksRead,
         ),
         (
             Method::GET,
             format!("/v1/deliveries/dlv_{id}"),
-            Scope::EndpointsRead,
+            Scope::WebhooksRead,
         ),
         (
             Method::POST,

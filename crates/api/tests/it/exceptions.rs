@@ -349,7 +349,7 @@ async fn deciding_needs_its_scope() {
         let end = json!({ "action": "accept" }).to_string();
         let answer = world.post(&path, &end).await;
         let problem = answer.is_problem(403, "scope_missing");
-        assert!(problem["detail"].to_string().contains("exceptions.write"));
+        assert!(problem["detail"].to_string().contains("exceptions:write"));
         world
             .post(&refunds, &end)
             .await

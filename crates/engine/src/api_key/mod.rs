@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_seal_is_for_one_key_and_what_is_granted_to_it() {
         let master = MasterKey::from_bytes([7; 32]);
-        let scopes = ["invoices.read", "admin"].map(str::to_owned);
+        let scopes = ["invoices:read", "admin"].map(str::to_owned);
         let networks = ["10.0.0.0/8".to_owned()];
         let grant = Grant {
             merchant: MerchantId::from_bits(1),

@@ -313,14 +313,14 @@ async fn administration(story: &mut Story<'_>) {
     let merchant = story.post("create_merchant", "/v1/merchants", body).await;
     story.get("list_merchants", "/v1/merchants").await;
     let body = json!({
-        "scopes": ["invoices.read", "invoices.write"],
+        "scopes": ["invoices:read", "invoices:write"],
         "label": "backend",
         "networks": ["192.0.2.0/24"],
         "expires_at": "2027-12-01T00:00:00.000Z",
         "merchant_id": merchant["id"],
     });
     story.post("create_api_key", "/v1/api-keys", body).await;
-    let body = json!({ "scopes": ["events.read"] }).to_string();
+    let body = json!({ "scopes": ["events:read"] }).to_string();
     let own = story.world.post("/v1/api-keys", &body).await.is(201);
     let path = format!("/v1/api-keys/{}", id(&own));
     story.get("get_api_key", &path).await;
