@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A block hash in the order in which people write it: hexadecimal, leading zeros first.
 pub type BlockHash = String;
 
-const USER: &str = "paywatch";
-const PASSWORD: &str = "regtest-password-4d1f7c";
+/// The RPC user of every node.
+pub const NODE_USER: &str = "paywatch";
+/// The password of that user.
+pub const NODE_PASSWORD: &str = "regtest-password-4d1f7c";
 
 /// Options of every node. Nothing leaves the machine, and there is no wallet to need a fee.
 const OPTIONS: &[&str] = &[
@@ -85,12 +87,12 @@ impl Bitcoind {
 
     /// The RPC user.
     pub fn user(&self) -> &'static str {
-        USER
+        NODE_USER
     }
 
     /// The RPC password.
     pub fn password(&self) -> &'static str {
-        PASSWORD
+        NODE_PASSWORD
     }
 
     /// The folder with the node's data.
@@ -111,7 +113,7 @@ impl Bitcoind {
             .inner
             .client
             .post(self.url())
-            .basic_auth(USER, Some(PASSWORD))
+            .basic_auth(NODE_USER, Some(NODE_PASSWORD))
             .header("content-type", "application/json")
             .body(request.to_string())
             .send()
@@ -251,8 +253,8 @@ impl Bitcoind {
             .args(OPTIONS)
             .arg(format!("-datadir={}", self.folder().display()))
             .arg(format!("-rpcport={}", self.inner.rpc_port))
-            .arg(format!("-rpcuser={USER}"))
-            .arg(format!("-rpcpassword={PASSWORD}"))
+            .arg(format!("-rpcuser={NODE_USER}"))
+            .arg(format!("-rpcpassword={NODE_PASSWORD}"))
             .args(&self.inner.arguments);
         let answers = async || self.height().await.map(drop);
         self.inner.node.launch(&mut command, answers).await

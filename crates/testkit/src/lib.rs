@@ -48,7 +48,7 @@ pub use api::{Answer, Api};
 pub use api_client::generated_client;
 pub use api_trial::{ApiTrial, Operations};
 pub use backend::{Backend, Language};
-pub use bitcoind::{Bitcoind, BlockHash};
+pub use bitcoind::{Bitcoind, BlockHash, NODE_PASSWORD, NODE_USER};
 pub use contracts::{Argument, Contract};
 pub use crowd::Crowd;
 pub use deployed::Deployed;

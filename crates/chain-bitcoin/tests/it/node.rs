@@ -162,7 +162,7 @@ fn configurations_that_cannot_work() {
 async fn the_cookie_file_is_read_again() -> Result<()> {
     // The login of the testkit in the form that leaves the cookie on: user, salt, HMAC-SHA256.
     let login = "-rpcauth=paywatch:9c1f0f1cbd4f0c8d5e6a7b8c9d0e1f20\
-                 $617e1a50f19731a70631a7aa4f2b5b243e42b849c4d4e2a64984fdc3d2f18d53";
+                 $109be0f7dc81af2b3ca850e2f555adb11ba9f60d77a8abf456107c945fbc391b";
     let node = Bitcoind::start_with(&[login, "-rpcpassword="]).await?;
     let file = node.folder().join("regtest/.cookie");
     let first = std::fs::read_to_string(&file)?;

@@ -7,7 +7,7 @@ use paywatch_chain::rpc::Budget;
 use paywatch_chain::{Block, Derivation, DerivedAddress, Pool, Source, SourceError, WatchTable};
 use paywatch_chain_bitcoin::{BitcoinSource, Config, Credentials, Network};
 use paywatch_domain::{BlockHash, BlockRef};
-use paywatch_testkit::Bitcoind;
+use paywatch_testkit::{Bitcoind, NODE_PASSWORD, NODE_USER};
 
 use crate::derivation::{TPUB, chain, derivation};
 
@@ -21,8 +21,8 @@ pub(crate) fn config(url: &str) -> Config {
         asset: "btc@regtest".parse().unwrap(),
         url: url.to_owned(),
         credentials: Credentials::User {
-            user: "paywatch".to_owned(),
-            password: "paywatch".to_owned(),
+            user: NODE_USER.to_owned(),
+            password: NODE_PASSWORD.to_owned(),
         },
         rest: true,
         budget: Budget::unlimited(),
